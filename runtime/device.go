@@ -1,0 +1,70 @@
+package runtime
+
+// Ptr is an address in a device's memory; 0 is no memory.
+type Ptr uint64
+
+// Device is one place where kernels run. All methods are safe for use by many
+// goroutines.
+type Device interface {
+	// Kind is "cuda" or "emu".
+	Kind() string
+	// Describe names the device for people: "NVIDIA H200 (sm_90)".
+	Describe() string
+	// ComputeCapability is (9, 0) on Hopper.
+	ComputeCapability() (major, minor int)
+	// Multiprocessors is the number of SMs.
+	Multiprocessors() int
+
+	Alloc(bytes int64) (Ptr, error)
+	Free(Ptr) error
+	Upload(dst Ptr, src []byte) error
+	Download(dst []byte, src Ptr) error
+
+	// LoadModule compiles PTX text for this device; the error carries the compiler's log.
+	LoadModule(ptx string) (Module, error)
+	// EncodeTensorMap fills the 128-byte object that TMA copies take.
+	EncodeTensorMap(TensorMap) ([128]byte, error)
+	// NewStream makes a queue of work; the zero Stream is the default one.
+	NewStream() (Stream, error)
+	Close() error
+}
+
+// Module is loaded code.
+type Module interface {
+	// Function finds an entry and grants it dynamic shared memory.
+	Function(entry string, sharedBytes int) (Function, error)
+	Unload() error
+}
+
+// Function is a kernel ready to launch.
+type Function interface {
+	// Launch queues the kernel; params is the parameter block as declared in PTX.
+	Launch(s Stream, grid, block [3]int, params []byte) error
+}
+
+// Stream is a queue of work on a device.
+type Stream interface {
+	// Wait blocks until everything queued so far is done, and returns its error.
+	Wait() error
+	// Record marks this point for timing.
+	Record() (Event, error)
+	Close() error
+}
+
+// Event is a point in a stream.
+type Event interface {
+	// Since is the milliseconds from an earlier event; it waits for both.
+	Since(earlier Event) (float64, error)
+	Close() error
+}
+
+// TensorMap describes a tiled tensor for TMA (PTX ISA 9.0 §5.5), 16-bit elements,
+// innermost dimension first.
+type TensorMap struct {
+	Base    Ptr
+	Dims    []uint64 // elements
+	Strides []uint64 // bytes, one fewer than Dims (the innermost is contiguous)
+	Box     []uint32 // elements
+	Swizzle int      // bytes: 0, 32, 64 or 128
+	DType   DType
+}
