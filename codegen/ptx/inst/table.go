@@ -259,13 +259,13 @@ func (t *table) hopper() {
 	const tma = "9.7.9.25.5"
 	for rank := 2; rank <= 5; rank++ {
 		t.add(fmt.Sprintf("cp.async.bulk.tensor.%dd.shared::cluster.global.mbarrier::complete_tx::bytes", rank), TmaLoad, tma+".2",
-			fmt.Sprintf("dst:saddr, map:addr, at:b32*%d/i, mbar:saddr", rank), s90, effects(ReadsMemory|WritesMemory|Async), vec(rank), space(Shared))
+			fmt.Sprintf("dst:saddr, tmap:addr, at:b32*%d/i, mbar:saddr", rank), s90, effects(ReadsMemory|WritesMemory|Async), vec(rank), space(Shared))
 		t.add(fmt.Sprintf("cp.async.bulk.tensor.%dd.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint", rank), TmaLoad, tma+".2",
-			fmt.Sprintf("dst:saddr, map:addr, at:b32*%d/i, mbar:saddr, hint:b64", rank), s90, effects(ReadsMemory|WritesMemory|Async), vec(rank), space(Shared))
+			fmt.Sprintf("dst:saddr, tmap:addr, at:b32*%d/i, mbar:saddr, hint:b64", rank), s90, effects(ReadsMemory|WritesMemory|Async), vec(rank), space(Shared))
 		t.add(fmt.Sprintf("cp.async.bulk.tensor.%dd.global.shared::cta.bulk_group", rank), TmaStore, tma+".2",
-			fmt.Sprintf("map:addr, at:b32*%d/i, src:saddr", rank), s90, effects(ReadsMemory|WritesMemory|Async), vec(rank), space(Global))
+			fmt.Sprintf("tmap:addr, at:b32*%d/i, src:saddr", rank), s90, effects(ReadsMemory|WritesMemory|Async), vec(rank), space(Global))
 	}
-	t.add("prefetch.param.tensormap", TmaPrefetchMap, "9.7.9.15", "map:addr", s90)
+	t.add("prefetch.param.tensormap", TmaPrefetchMap, "9.7.9.15", "tmap:addr", s90)
 	t.add("cp.async.bulk.commit_group", BulkCommit, "9.7.9.25.6.1", "", s90, effects(Async))
 	t.add("cp.async.bulk.wait_group", BulkWait, "9.7.9.25.6.2", "n:imm", s90, effects(Barrier))
 	t.add("cp.async.bulk.wait_group.read", BulkWaitRead, "9.7.9.25.6.2", "n:imm", s90, effects(Barrier))

@@ -1,0 +1,121 @@
+package ptx
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/s2attention/s2c/codegen/ptx/inst"
+)
+
+//go:generate go run ../../internal/gen/builder
+
+// Builder appends instructions to an entry. Its methods are generated from the
+// table (zbuilder.go): X returns a new register, XTo writes one that exists.
+// Mistakes are collected, with the emitter's position, and returned by Finish.
+type Builder struct {
+	*state
+	guard Reg
+	not   bool
+}
+
+type state struct {
+	entry  *Entry
+	labels int
+	errs   []error
+}
+
+// NewBuilder starts a kernel.
+func NewBuilder(e *Entry) *Builder {
+	e.regs = map[inst.Class]int32{}
+	return &Builder{state: &state{entry: e}}
+}
+
+// Finish verifies the kernel and returns what is wrong with it.
+func (b *Builder) Finish() error {
+	if len(b.errs) > 0 {
+		return b.errs[0]
+	}
+	return VerifyEntry(b.entry)
+}
+
+// Entry is the kernel under construction.
+func (b *Builder) Entry() *Entry { return b.entry }
+
+// If guards the next instruction with p, Unless with its complement.
+func (b *Builder) If(p Pred) *Builder     { return &Builder{state: b.state, guard: p.Reg} }
+func (b *Builder) Unless(p Pred) *Builder { return &Builder{state: b.state, guard: p.Reg, not: true} }
+
+func (b *Builder) reg(c inst.Class) Reg {
+	b.entry.regs[c]++
+	return Reg{class: c, id: b.entry.regs[c]}
+}
+
+// New registers.
+func (b *Builder) NewPred() Pred { return Pred{b.reg(inst.ClassPred)} }
+func (b *Builder) NewR16() R16   { return R16{b.reg(inst.ClassB16)} }
+func (b *Builder) NewR32() R32   { return R32{b.reg(inst.ClassB32)} }
+func (b *Builder) NewR64() R64   { return R64{b.reg(inst.ClassB64)} }
+func (b *Builder) NewF32() F32   { return F32{b.reg(inst.ClassF32)} }
+
+// Several new registers.
+func (b *Builder) R32s(n int) []R32 { return several(n, b.NewR32) }
+func (b *Builder) F32s(n int) []F32 { return several(n, b.NewF32) }
+
+func several[T any](n int, f func() T) []T {
+	s := make([]T, n)
+	for i := range s {
+		s[i] = f()
+	}
+	return s
+}
+
+// Const32 is a register that holds a constant.
+func (b *Builder) Const32(v int64) R32 { return b.MovB32(Imm(v)) }
+
+// NewLabel makes a label name; hint makes the text readable.
+func (b *Builder) NewLabel(hint string) Label {
+	b.labels++
+	return Label(fmt.Sprintf("L%d_%s", b.labels, hint))
+}
+
+// Place puts a label here.
+func (b *Builder) Place(l Label) { b.entry.Body = append(b.entry.Body, LabelStmt{l}) }
+
+// Comment writes a comment line.
+func (b *Builder) Comment(format string, args ...any) {
+	b.entry.Body = append(b.entry.Body, Comment{fmt.Sprintf(format, args...)})
+}
+
+// NoUnroll keeps the assembler from unrolling the loop that follows.
+func (b *Builder) NoUnroll() { b.entry.Body = append(b.entry.Body, Pragma{"nounroll"}) }
+
+// Emit appends an instruction by the name of its row in the table.
+func (b *Builder) Emit(name string, args ...Arg) {
+	f := inst.Lookup(name)
+	in := &Inst{Form: f, Guard: b.guard, Not: b.not, Args: args, Pos: caller()}
+	if f == nil {
+		b.errs = append(b.errs, fmt.Errorf("%s: no instruction %q in the table", in.Pos, name))
+		return
+	}
+	if err := checkArgs(in); err != nil {
+		b.errs = append(b.errs, err)
+	}
+	b.entry.Body = append(b.entry.Body, in)
+}
+
+// caller is the first stack frame outside this package.
+func caller() string {
+	pcs := make([]uintptr, 8)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	for {
+		f, more := frames.Next()
+		if !strings.Contains(f.Function, "codegen/ptx.") || strings.HasSuffix(f.File, "_test.go") {
+			return fmt.Sprintf("%s:%d", filepath.Base(f.File), f.Line)
+		}
+		if !more {
+			return "?"
+		}
+	}
+}

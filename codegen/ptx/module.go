@@ -1,0 +1,86 @@
+// Package ptx builds, verifies and prints PTX modules. Instructions are
+// structs until the printer; what each may take is said by the table in
+// codegen/ptx/inst.
+package ptx
+
+import "github.com/s2attention/s2c/codegen/ptx/inst"
+
+// Module is one PTX file.
+type Module struct {
+	Target  string // "sm_80", "sm_90a"
+	Header  []string
+	Globals []Global
+	Entries []*Entry
+}
+
+// Version is the lowest .version that the module's instructions and target need.
+func (m *Module) Version() inst.Version {
+	v := inst.Version(70) // sm_80 itself (PTX ISA §13.18)
+	if m.Target == "sm_90a" {
+		v = 80
+	}
+	for _, e := range m.Entries {
+		for _, s := range e.Body {
+			if in, ok := s.(*Inst); ok && in.Form.PTX > v {
+				v = in.Form.PTX
+			}
+		}
+	}
+	return v
+}
+
+// Global is an initialised module variable of 32-bit words.
+type Global struct {
+	Name  string
+	Align int
+	Words []int32
+}
+
+// Param is a kernel parameter: Bytes 4, 8, or a blob with its own alignment.
+type Param struct {
+	Name  string
+	Type  string // "u32", "u64", "s64", "f32"; "b8" for a blob
+	Bytes int
+	Align int
+}
+
+// Entry is a kernel.
+type Entry struct {
+	Name    string
+	Params  []Param
+	Threads int    // .reqntid or .maxntid
+	MinCTAs int    // .minnctapersm, 0 for none
+	Shared  string // name of the dynamic shared array, "" for none
+	Body    []Stmt
+
+	regs map[inst.Class]int32
+}
+
+// Registers is the number of virtual registers of a class.
+func (e *Entry) Registers(c inst.Class) int { return int(e.regs[c]) }
+
+// Stmt is a line of a kernel's body.
+type Stmt interface{ stmt() }
+
+// Inst is one instruction.
+type Inst struct {
+	Form  *inst.Form
+	Guard Reg // predicate register, or none
+	Not   bool
+	Args  []Arg
+	Pos   string // where in the emitter it was made
+}
+
+// LabelStmt marks a branch target.
+type LabelStmt struct{ Name Label }
+
+// Comment is a line of its own.
+type Comment struct{ Text string }
+
+// Pragma is a .pragma directive, such as "nounroll".
+type Pragma struct{ Text string }
+
+func (*Inst) stmt()     {}
+func (LabelStmt) stmt() {}
+func (Comment) stmt()   {}
+func (Pragma) stmt()    {}
