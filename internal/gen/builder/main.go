@@ -91,15 +91,15 @@ func method(out *bytes.Buffer, f *inst.Form) {
 	args := strings.Join(append([]string{fmt.Sprintf("%q", f.Name)}, exprs...), ", ")
 	if result < 0 {
 		doc(name)
-		fmt.Fprintf(out, "func (b *Builder) %s(%s) { b.Emit(%s) }\n", name, strings.Join(params, ", "), args)
+		fmt.Fprintf(out, "func (bd *Builder) %s(%s) { bd.Emit(%s) }\n", name, strings.Join(params, ", "), args)
 		return
 	}
 	doc(name + "To")
-	fmt.Fprintf(out, "func (b *Builder) %sTo(%s) { b.Emit(%s) }\n", name, strings.Join(params, ", "), args)
+	fmt.Fprintf(out, "func (bd *Builder) %sTo(%s) { bd.Emit(%s) }\n", name, strings.Join(params, ", "), args)
 	r := f.Operands[result]
 	typ := regGo[r.Class]
 	rest := append(append([]string(nil), params[:result]...), params[result+1:]...)
 	doc(name)
-	fmt.Fprintf(out, "func (b *Builder) %s(%s) %s {\n\t%s := b.New%s()\n\tb.Emit(%s)\n\treturn %s\n}\n",
+	fmt.Fprintf(out, "func (bd *Builder) %s(%s) %s {\n\t%s := bd.New%s()\n\tbd.Emit(%s)\n\treturn %s\n}\n",
 		name, strings.Join(rest, ", "), typ, r.Name, typ, args, r.Name)
 }
