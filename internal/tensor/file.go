@@ -1,0 +1,92 @@
+package tensor
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Read reads one tensor from a .npy or .safetensors file; the path's extension
+// decides. In a .safetensors file the tensor is the one called name. The file
+// must hold elements of type d: a .npy file does so as u2 (the bits), as f2 for
+// f16, or as the 2-byte void type that NumPy writes for bfloat16.
+func Read(path, name string, d DType) (*Tensor, error) {
+	decode, err := decoder(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err // names the path already
+	}
+	t, err := decode(data, name, d)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+// Write writes tensors to a .npy file, which holds exactly one, or to a
+// .safetensors file, which holds them under their names.
+func Write(path string, tensors map[string]*Tensor) error {
+	encode, err := encoder(path)
+	if err != nil {
+		return err
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	err = encode(file, tensors)
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// CheckPath reports a path whose extension names no format that this package
+// writes, before any work is spent on the tensors.
+func CheckPath(path string) error {
+	_, err := encoder(path)
+	return err
+}
+
+// A file format has two directions.
+type (
+	decodeFunc func(data []byte, name string, d DType) (*Tensor, error)
+	encodeFunc func(w io.Writer, tensors map[string]*Tensor) error
+)
+
+func decoder(path string) (decodeFunc, error) {
+	switch {
+	case isNPY(path):
+		return decodeNPY, nil
+	case isSafetensors(path):
+		return decodeSafetensors, nil
+	}
+	return nil, errFormat(path)
+}
+
+func encoder(path string) (encodeFunc, error) {
+	switch {
+	case isNPY(path):
+		return encodeNPY, nil
+	case isSafetensors(path):
+		return encodeSafetensors, nil
+	}
+	return nil, errFormat(path)
+}
+
+// errFormat is the one message about extensions.
+func errFormat(path string) error {
+	return fmt.Errorf("%s: unknown tensor format %q: the name must end in .npy or .safetensors",
+		path, filepath.Ext(path))
+}
+
+func isNPY(path string) bool         { return strings.EqualFold(filepath.Ext(path), ".npy") }
+func isSafetensors(path string) bool { return strings.EqualFold(filepath.Ext(path), ".safetensors") }

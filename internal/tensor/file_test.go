@@ -1,0 +1,178 @@
+package tensor
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sbinet/npyio/npy"
+)
+
+func TestFileRoundTrip(t *testing.T) {
+	for _, name := range []string{"x.npy", "x.safetensors", "X.NPY"} {
+		for _, d := range []DType{BF16, F16, F32} {
+			for _, shape := range [][]int{{2, 3, 5, 8}, {1, 4, 7}, {9}, {0, 4}} {
+				path := filepath.Join(t.TempDir(), name)
+				want, _ := Normal(1, 2, d, shape...)
+				if err := Write(path, map[string]*Tensor{"q": want}); err != nil {
+					t.Fatal(err)
+				}
+				got, err := Read(path, "q", d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s %s %v (-want +got):\n%s", name, d, shape, diff)
+				}
+			}
+		}
+	}
+}
+
+// TestNPYAgainstNpyio lets an independent reader read what is written here.
+func TestNPYAgainstNpyio(t *testing.T) {
+	want, _ := Normal(1, 2, F32, 2, 3, 4, 5)
+	var buffer bytes.Buffer
+	if err := encodeNPY(&buffer, map[string]*Tensor{"": want}); err != nil {
+		t.Fatal(err)
+	}
+	if at := buffer.Len() - len(want.Data); at%64 != 0 {
+		t.Errorf("elements start at byte %d, want a multiple of 64", at)
+	}
+	reader, err := npy.NewReader(&buffer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.Shape, reader.Header.Descr.Shape); diff != "" {
+		t.Error(diff)
+	}
+	var values []float32
+	if err := reader.Read(&values); err != nil {
+		t.Fatal(err)
+	}
+	mine := make([]float64, want.Len())
+	want.Float64s(mine, 0)
+	for n := range values {
+		if float64(values[n]) != mine[n] {
+			t.Fatalf("element %d is %v, want %v", n, values[n], mine[n])
+		}
+	}
+}
+
+// npyFile builds a version 1 file from a header's text.
+func npyFile(header string, body int) string {
+	return npyMagic + "\x01\x00" + string([]byte{byte(len(header)), byte(len(header) >> 8)}) +
+		header + strings.Repeat("\x00", body)
+}
+
+func TestNPYHeaders(t *testing.T) {
+	for _, c := range []struct {
+		file string
+		d    DType
+		want string // of the error; "" means it reads
+	}{
+		{npyFile("{'descr': '<u2', 'fortran_order': False, 'shape': (2, 3), }\n", 12), BF16, ""},
+		{npyFile("{'shape':(6,),'fortran_order':False,'descr':'<f2'}", 12), F16, ""},
+		{npyFile(`{"descr": "|V2", "fortran_order": False, "shape": ()}`, 2), BF16, ""},
+		{npyMagic + "\x03\x00\x35\x00\x00\x00{'descr': '<f4', 'fortran_order': False, 'shape': ()}\x00\x00\x00\x00", F32, ""},
+		{"", F32, "magic number"},
+		{"PK\x03\x04", F32, "magic number"},
+		{npyMagic, F32, "truncated"},
+		{npyMagic + "\x02\x00\x01\x00", F32, "truncated"},
+		{npyMagic + "\x01\x00\xff\xff{}", F32, "truncated"},
+		{npyMagic + "\x02\x00\xff\xff\xff\xff{}", F32, "truncated"},
+		{npyMagic + "\x07\x00\x00\x00", F32, "version 7"},
+		{npyFile("", 0), F32, "bad .npy header"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False}", 0), F32, "must all be there"},
+		{npyFile("{'descr': '<f4', 'descr': '<f4', 'shape': ()}", 4), F32, "twice"},
+		{npyFile("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': ()}", 4), F32, "expected"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", 4), F32, "no shape"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", 4), F32, "no shape"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}", 4), F32, "too large"},
+		{npyFile("{'descr': '<f4', 'fortran_order': True, 'shape': (1,)}", 4), F32, "Fortran order"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 4), F32, "truncated"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 12), F32, "longer than"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", 4), BF16, `want bf16: "<u2"`},
+		{npyFile("{'descr': '>u2', 'fortran_order': False, 'shape': (2,)}", 4), BF16, "little endian"},
+		{npyFile("{'descr': '<f2', 'fortran_order': False, 'shape': (2,)}", 4), BF16, "want bf16"},
+	} {
+		_, err := decodeNPY([]byte(c.file), "", c.d)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%.80q as %s says %v, want %q", c.file, c.d, err, c.want)
+		}
+	}
+}
+
+func TestSafetensorsErrors(t *testing.T) {
+	q, _ := Normal(1, 1, BF16, 1, 2, 3, 8)
+	var buffer bytes.Buffer
+	if err := encodeSafetensors(&buffer, map[string]*Tensor{"q": q, "lse": {DType: F32, Shape: []int{1}, Data: make([]byte, 4)}}); err != nil {
+		t.Fatal(err)
+	}
+	whole := buffer.Bytes()
+	for _, c := range []struct {
+		data []byte
+		name string
+		d    DType
+		want string
+	}{
+		{whole, "q", BF16, ""},
+		{whole, "k", BF16, `no tensor "k"; the file holds lse, q`},
+		{whole, "q", F16, `tensor "q" is BF16, want F16`},
+		{whole[:len(whole)-1], "q", BF16, "not a whole"},
+		{whole[:5], "q", BF16, "not a whole"},
+		{nil, "q", BF16, "not a whole"},
+	} {
+		_, err := decodeSafetensors(c.data, c.name, c.d)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%d bytes, %q as %s says %v, want %q", len(c.data), c.name, c.d, err, c.want)
+		}
+	}
+}
+
+func TestPathErrors(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Read(filepath.Join(dir, "none.npy"), "q", BF16); !os.IsNotExist(err) {
+		t.Errorf("a missing file says %v", err)
+	}
+	for _, err := range []error{
+		CheckPath("q.pt"), Write("q.pt", nil),
+		func() error { _, err := Read("q.pt", "q", BF16); return err }(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), ".npy or .safetensors") {
+			t.Errorf("an unknown extension says %v", err)
+		}
+	}
+	x, _ := New(BF16, 1)
+	if err := Write(filepath.Join(dir, "two.npy"), map[string]*Tensor{"q": x, "k": x}); err == nil {
+		t.Error("two tensors fit into a .npy file")
+	}
+	if CheckPath("out.safetensors") != nil {
+		t.Error("out.safetensors is refused")
+	}
+}
+
+// FuzzRead feeds both decoders bytes that nobody vouches for.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(npyFile("{'descr': '<u2', 'fortran_order': False, 'shape': (2, 3), }\n", 12)))
+	var buffer bytes.Buffer
+	q, _ := Normal(1, 1, BF16, 1, 2)
+	if err := encodeSafetensors(&buffer, map[string]*Tensor{"q": q}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(buffer.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, decode := range []decodeFunc{decodeNPY, decodeSafetensors} {
+			got, err := decode(data, "q", BF16)
+			if err != nil {
+				continue
+			}
+			if size, err := byteSize(BF16, got.Shape); err != nil || size != len(got.Data) {
+				t.Fatalf("%v with %d bytes passes: %v", got.Shape, len(got.Data), err)
+			}
+		}
+	})
+}

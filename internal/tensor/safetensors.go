@@ -1,0 +1,59 @@
+package tensor
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/nlpodyssey/safetensors"
+)
+
+// safeTypes names the element types in a .safetensors file.
+var safeTypes = map[DType]safetensors.DType{BF16: safetensors.BF16, F16: safetensors.F16, F32: safetensors.F32}
+
+// decodeSafetensors reads the tensor called name.
+func decodeSafetensors(data []byte, name string, d DType) (*Tensor, error) {
+	file, err := safetensors.Deserialize(data)
+	if err != nil {
+		return nil, fmt.Errorf("not a whole .safetensors file: %w", err)
+	}
+	view, ok := file.Tensor(name)
+	if !ok {
+		names := file.Names()
+		slices.Sort(names)
+		return nil, fmt.Errorf("no tensor %q; the file holds %s", name, strings.Join(names, ", "))
+	}
+	if view.DType() != safeTypes[d] {
+		return nil, fmt.Errorf("tensor %q is %s, want %s", name, view.DType(), safeTypes[d])
+	}
+	shape := make([]int, len(view.Shape()))
+	for n, dim := range view.Shape() {
+		if dim > maxBytes {
+			return nil, fmt.Errorf("tensor %q has a dimension of %d", name, dim)
+		}
+		shape[n] = int(dim)
+	}
+	if want, err := byteSize(d, shape); err != nil || want != len(view.Data()) {
+		return nil, fmt.Errorf("tensor %q: %s of %s does not take the %d bytes it has",
+			name, ShapeString(shape), d, len(view.Data()))
+	}
+	return &Tensor{DType: d, Shape: shape, Data: view.Data()}, nil
+}
+
+// encodeSafetensors writes tensors under their names.
+func encodeSafetensors(w io.Writer, tensors map[string]*Tensor) error {
+	views := make(map[string]safetensors.TensorView, len(tensors))
+	for name, t := range tensors {
+		shape := make([]uint64, len(t.Shape))
+		for n, dim := range t.Shape {
+			shape[n] = uint64(dim)
+		}
+		view, err := safetensors.NewTensorView(safeTypes[t.DType], shape, t.Data)
+		if err != nil {
+			return fmt.Errorf("tensor %q: %w", name, err)
+		}
+		views[name] = view
+	}
+	return safetensors.SerializeToWriter(views, nil, w)
+}
