@@ -1,0 +1,280 @@
+// Package reference computes block-sparse attention in float64, straight from
+// the pattern as its file states it. It is the judge of every kernel, so it
+// shares no code with the closed form, the layout or the code generator: a pair
+// of tokens counts exactly when the source predicate says so.
+package reference
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"gonum.org/v1/gonum/floats"
+
+	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/internal/tensor"
+)
+
+// Predicate is the source predicate on blocks: does query block i of a query
+// head attend key block j? It must be safe for concurrent use.
+type Predicate func(head int, i, j int64) bool
+
+// Problem is one attention forward pass.
+type Problem struct {
+	Model   dsl.Model
+	Attends Predicate
+	Scale   float64 // softmax scale
+	// Heads are the query heads to compute; nil means all of them.
+	Heads []int
+	// Q is [batch, heads, q_len, dim]; K and V are [batch, kv_heads, k_len, dim].
+	// The queries are the last rows of the context: row r stands at position
+	// k_len − q_len + r.
+	Q, K, V *tensor.Tensor
+	// Progress, where it is set, is told of every finished piece of the work. It is
+	// called by many goroutines.
+	Progress func(done, total int)
+}
+
+// Result is what attention gives, in float64.
+type Result struct {
+	Heads            []int // query heads, in the order of the data
+	Batch, QLen, Dim int
+	Out              []float64 // [batch, len(Heads), q_len, dim]
+	LSE              []float64 // [batch, len(Heads), q_len], natural logarithm
+}
+
+// Attention computes
+//
+//	out = Σ softmax(scale · q·k) · v    lse = ln Σ exp(scale · q·k)
+//
+// over the attended keys of each query. A query that attends no key gives zeros
+// and −∞. It stops early, with the context's error, when ctx is done.
+func Attention(ctx context.Context, p Problem) (*Result, error) {
+	heads := p.Heads
+	if heads == nil {
+		heads = make([]int, p.Model.Heads)
+		for h := range heads {
+			heads[h] = h
+		}
+	}
+	if err := p.check(heads); err != nil {
+		return nil, err
+	}
+	r := &Result{Heads: heads, Batch: p.Q.Shape[0], QLen: p.Q.Shape[2], Dim: p.Model.HeadDim}
+	rows := r.Batch * len(heads) * r.QLen
+	r.Out, r.LSE = make([]float64, rows*r.Dim), make([]float64, rows)
+
+	job := &job{Problem: p, result: r, kLen: p.K.Shape[2], total: r.Batch * len(heads) * p.queryBlocks()}
+	for batch := range r.Batch {
+		for kvHead := range p.Model.KVHeads {
+			if err := job.group(ctx, batch, kvHead); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// check reports shapes and head numbers that do not belong to the model.
+func (p *Problem) check(heads []int) error {
+	m := p.Model
+	names := []string{"batch", "heads", "seq", "dim"}
+	if err := p.Q.CheckShape([]int{-1, m.Heads, -1, m.HeadDim}, names...); err != nil {
+		return fmt.Errorf("q: %w", err)
+	}
+	batch, qLen := p.Q.Shape[0], p.Q.Shape[2]
+	if err := p.K.CheckShape([]int{batch, m.KVHeads, -1, m.HeadDim}, names...); err != nil {
+		return fmt.Errorf("k: %w", err)
+	}
+	if err := p.V.CheckShape(p.K.Shape, names...); err != nil {
+		return fmt.Errorf("v: %w", err)
+	}
+	if kLen := p.K.Shape[2]; qLen < 1 || qLen > kLen {
+		return fmt.Errorf("q has %d rows for %d keys; queries are the last rows of the context", qLen, kLen)
+	}
+	for _, h := range heads {
+		if h < 0 || h >= m.Heads {
+			return fmt.Errorf("query head %d does not exist; the model has 0 to %d", h, m.Heads-1)
+		}
+	}
+	return nil
+}
+
+// queryBlocks is the number of query blocks that the queries touch.
+func (p *Problem) queryBlocks() int {
+	kLen := p.K.Shape[2]
+	first := (kLen - p.Q.Shape[2]) / p.Model.Block
+	return (kLen-1)/p.Model.Block - first + 1
+}
+
+// job is a problem under way.
+type job struct {
+	Problem
+	result *Result
+	kLen   int
+	done   atomic.Int64
+	total  int
+	// k and v are those of the KV head in work, [k_len, dim] each.
+	k, v []float64
+}
+
+// unit is the work of one query block of one query head.
+type unit struct {
+	batch, slot, head int // slot is the head's place in the result
+	block             int
+}
+
+// group works off the query heads that share a KV head, so that only one KV
+// head's keys and values are held in float64 at a time.
+func (j *job) group(ctx context.Context, batch, kvHead int) error {
+	group := j.Model.Heads / j.Model.KVHeads
+	var units []unit
+	for slot, head := range j.result.Heads {
+		if head/group != kvHead {
+			continue
+		}
+		for n := range j.queryBlocks() {
+			block := (j.kLen-1)/j.Model.Block - n // the longest rows first
+			units = append(units, unit{batch: batch, slot: slot, head: head, block: block})
+		}
+	}
+	if len(units) == 0 {
+		return nil
+	}
+	size := j.kLen * j.Model.HeadDim
+	j.k, j.v = slices.Grow(j.k[:0], size)[:size], slices.Grow(j.v[:0], size)[:size]
+	from := (batch*j.Model.KVHeads + kvHead) * size
+	j.K.Float64s(j.k, from)
+	j.V.Float64s(j.v, from)
+
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(units)) {
+		workers.Go(func() {
+			w := worker{job: j}
+			for ctx.Err() == nil {
+				n := int(next.Add(1)) - 1
+				if n >= len(units) {
+					return
+				}
+				w.run(units[n])
+				done := int(j.done.Add(1))
+				if j.Progress != nil {
+					j.Progress(done, j.total)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return ctx.Err()
+}
+
+// sweep is the query rows that a worker takes through the keys together: enough
+// that a key block is read from the cache, few enough that the scores of a long
+// context fit into memory.
+const sweep = 16
+
+// worker holds one goroutine's buffers.
+type worker struct {
+	*job
+	blocks []int     // attended key blocks of the unit
+	q      []float64 // [sweep, dim]
+	scores []float64 // [sweep, len(blocks)·block]
+}
+
+// run computes a unit's rows.
+func (w *worker) run(u unit) {
+	w.blocks = w.blocks[:0]
+	for n := range (w.kLen + w.Model.Block - 1) / w.Model.Block {
+		if w.Attends(u.head, int64(u.block), int64(n)) {
+			w.blocks = append(w.blocks, n)
+		}
+	}
+	offset := w.kLen - w.result.QLen
+	first := max(u.block*w.Model.Block, offset)
+	end := min((u.block+1)*w.Model.Block, w.kLen)
+	for ; first < end; first += sweep {
+		w.rows(u, first, min(first+sweep, end))
+	}
+}
+
+// rows computes the queries at the positions [first, end), all in one block.
+func (w *worker) rows(u unit, first, end int) {
+	dim := w.Model.HeadDim
+	row := first - (w.kLen - w.result.QLen) // of the query tensor
+	count := end - first
+	w.q = slices.Grow(w.q[:0], count*dim)[:count*dim]
+	w.Q.Float64s(w.q, ((u.batch*w.Model.Heads+u.head)*w.result.QLen+row)*dim)
+
+	width := len(w.blocks) * w.Model.Block
+	w.scores = slices.Grow(w.scores[:0], count*width)[:count*width]
+	for slot, block := range w.blocks {
+		for n := range count {
+			at := n*width + slot*w.Model.Block
+			w.score(w.scores[at:at+w.Model.Block], w.q[n*dim:(n+1)*dim], block, first+n)
+		}
+	}
+
+	at := (u.batch*len(w.result.Heads)+u.slot)*w.result.QLen + row
+	for n := range count {
+		w.result.LSE[at+n] = softmax(w.scores[n*width : (n+1)*width])
+	}
+	out := w.result.Out[at*dim : (at+count)*dim]
+	for slot, block := range w.blocks {
+		for n := range count {
+			from := n*width + slot*w.Model.Block
+			w.weigh(out[n*dim:(n+1)*dim], w.scores[from:from+w.Model.Block], block)
+		}
+	}
+}
+
+// score fills the scaled scores of one query against one attended key block; keys
+// that the token-level rule or the end of the context excludes get −∞.
+func (w *worker) score(scores, q []float64, block, position int) {
+	dim := w.Model.HeadDim
+	for n := range scores {
+		key := block*w.Model.Block + n
+		if key >= w.kLen || w.Model.Causal && key > position {
+			scores[n] = math.Inf(-1)
+			continue
+		}
+		scores[n] = w.Scale * floats.Dot(q, w.k[key*dim:(key+1)*dim])
+	}
+}
+
+// softmax turns scores into probabilities in place and returns their log-sum-exp.
+func softmax(scores []float64) (lse float64) {
+	top := math.Inf(-1)
+	for _, s := range scores {
+		if s > top || math.IsNaN(s) {
+			top = s
+		}
+	}
+	if math.IsInf(top, -1) {
+		clear(scores)
+		return top
+	}
+	var sum float64
+	for n, s := range scores {
+		scores[n] = math.Exp(s - top)
+		sum += scores[n]
+	}
+	floats.Scale(1/sum, scores)
+	return top + math.Log(sum)
+}
+
+// weigh adds the values of one key block, weighed by probabilities, to a row.
+func (w *worker) weigh(row, probabilities []float64, block int) {
+	dim := w.Model.HeadDim
+	for n, p := range probabilities {
+		key := block*w.Model.Block + n
+		if p == 0 || key >= w.kLen {
+			continue // excluded keys must not turn an infinite value into a NaN
+		}
+		floats.AddScaled(row, p, w.v[key*dim:(key+1)*dim])
+	}
+}
