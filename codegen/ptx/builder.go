@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unicode"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
@@ -85,7 +86,14 @@ func (b *Builder) Place(l Label) { b.entry.Body = append(b.entry.Body, LabelStmt
 
 // Comment writes a comment line.
 func (b *Builder) Comment(format string, args ...any) {
-	b.entry.Body = append(b.entry.Body, Comment{fmt.Sprintf(format, args...)})
+	text := fmt.Sprintf(format, args...)
+	for _, r := range text {
+		if r > unicode.MaxASCII { // ptxas refuses the file
+			b.errs = append(b.errs, fmt.Errorf("%s: comment %q is not ASCII", caller(), text))
+			break
+		}
+	}
+	b.entry.Body = append(b.entry.Body, Comment{text})
 }
 
 // NoUnroll keeps the assembler from unrolling the loop that follows.

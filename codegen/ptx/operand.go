@@ -148,3 +148,6 @@ func sources(ss []Src32) Vec {
 	}
 	return v
 }
+
+// VecOf makes a vector operand for Emit.
+func VecOf[T interface{ asArg() Arg }](rs []T) Vec { return vec(rs) }

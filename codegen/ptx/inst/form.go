@@ -212,3 +212,6 @@ func parseOperands(sig string) []Operand {
 	}
 	return ops
 }
+
+// WarpSize is the number of lanes of a warp.
+const WarpSize = 32

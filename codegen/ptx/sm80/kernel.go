@@ -1,0 +1,340 @@
+// Package sm80 emits the forward attention kernel for sm_80 and later: mma.sync
+// m16n8k16 with fp32 accumulation, ldmatrix from swizzled shared memory, a
+// cp.async pipeline, and the online softmax of FlashAttention-2 (arXiv
+// 2307.08691) in base 2.
+//
+// A thread block owns one query tile: layout.Kernel.Rows rows, 16 a warp. It
+// walks the key blocks of its row of the pattern with a kernel.Cursor, gathers
+// them into KV tiles of KVTile tokens, and never touches the others.
+package sm80
+
+import (
+	"fmt"
+
+	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/codegen/ptx/inst"
+	"github.com/s2attention/s2c/codegen/ptx/kernel"
+	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/ir/layout"
+)
+
+// rowsPerWarp is the m of mma.m16n8k16.
+const rowsPerWarp = 16
+
+// Params is the kernel's parameter list.
+func Params() []kernel.ParamSpec { return kernel.Params() }
+
+// Emit makes the PTX module of a layout. The pattern's tables, if any, come
+// back beside it.
+func Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
+	if err := check(k); err != nil {
+		return nil, nil, err
+	}
+	pattern, err := kernel.EncodePattern(k)
+	if err != nil {
+		return nil, nil, err
+	}
+	e := newEmitter(k, pattern)
+	e.emit()
+	if err := e.b.Finish(); err != nil {
+		return nil, nil, fmt.Errorf("sm80: %w", err)
+	}
+	m := &ptx.Module{
+		Target:  k.Target,
+		Globals: []ptx.Global{{Name: string(e.words), Align: 16, Words: pattern.Words}},
+		Entries: []*ptx.Entry{e.b.Entry()},
+	}
+	return m, pattern, ptx.VerifyModule(m)
+}
+
+// Threads is the size of a thread block.
+func Threads(k *layout.Kernel) int { return k.Warps * inst.WarpSize }
+
+func check(k *layout.Kernel) error {
+	switch {
+	case k.Rows != k.Warps*rowsPerWarp:
+		return fmt.Errorf("sm80: %d rows need %d warps, not %d", k.Rows, k.Rows/rowsPerWarp, k.Warps)
+	case k.Rows != k.Pack*k.Positions || k.Positions%rowsPerWarp != 0:
+		return fmt.Errorf("sm80: %d rows cannot hold %d heads × %d positions", k.Rows, k.Pack, k.Positions)
+	case k.Positions*k.Split != k.Merge*k.Shape.Block || k.Split > 1 && k.Merge > 1:
+		return fmt.Errorf("sm80: %d positions are not %d blocks of %d in %d parts", k.Positions, k.Merge, k.Shape.Block, k.Split)
+	case k.KVTile%16 != 0 || k.KVTile%k.Shape.Block != 0 && k.Shape.Block%k.KVTile != 0:
+		return fmt.Errorf("sm80: a KV tile of %d does not fit blocks of %d", k.KVTile, k.Shape.Block)
+	case k.DimPadded%16 != 0 || k.DimPadded < k.Shape.HeadDim:
+		return fmt.Errorf("sm80: padded head dimension %d for %d", k.DimPadded, k.Shape.HeadDim)
+	case k.Stages != 1 && k.Stages != 2:
+		return fmt.Errorf("sm80: %d stages", k.Stages)
+	}
+	return nil
+}
+
+// emitter carries the state of one kernel while it is written.
+type emitter struct {
+	k       *layout.Kernel
+	b       *ptx.Builder
+	pattern *kernel.Pattern
+	words   ptx.Sym
+
+	qTile, kvTile layout.SmemTile
+	chunk         int // tokens of a KV tile that come from one key block
+	gather        int // such chunks in a KV tile
+	parts         int // KV tiles in a key block, where blocks are larger
+
+	mma, pack string // instructions that depend on the dtype
+
+	thread
+	problem
+	cursor *kernel.Cursor
+	part   ptx.R32 // which part of the key block comes next, with parts > 1
+	row    ptx.R32 // the block's row of the pattern
+
+	cur, next tokens // the KV tile being multiplied, and the one being loaded
+	kBuf      ptx.R32
+	vBuf      ptx.R32
+	kvPlans   []copyPlan
+	kv        map[string]kvSource
+	keyLanes  lanes
+	valLanes  lanes
+
+	qFrag [][]ptx.R32 // query fragments by k-step, when they stay in registers
+	acc   [][]ptx.F32 // output accumulators by 8 columns
+	max   [2]ptx.F32  // running row maxima, in raw score units
+	sum   [2]ptx.F32  // running row sums of this thread's columns
+	zero  []ptx.F32
+	scale ptx.F32 // softmax scale × log₂ e
+}
+
+// thread are the registers that say who a thread is.
+type thread struct {
+	tid, lane, warp ptx.R32
+	smem            ptx.R32
+}
+
+// problem are the registers that say what the thread block works on.
+type problem struct {
+	lengths  kernel.Lengths
+	tile     kernel.Tile
+	head     kernel.HeadTile
+	warpHead ptx.R32 // this warp's query head
+	warpPos  ptx.R32 // position of this warp's first row
+	lastKey  ptx.R32 // last key block that exists
+}
+
+// tokens says where the chunks of a KV tile come from.
+type tokens struct {
+	valid  ptx.Pred  // the tile has at least one chunk
+	base   []ptx.R32 // first token of each chunk; a missing chunk lies past the end
+	member []ptx.R32 // query blocks that attend each chunk, where that varies
+}
+
+func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
+	params := kernel.Declare(Params())
+	e := &emitter{
+		k: k, pattern: p, kv: map[string]kvSource{}, words: ptx.Sym(k.Entry + "_pattern"),
+		qTile:  layout.SmemTile{Rows: k.Rows, Cols: k.DimPadded},
+		kvTile: layout.SmemTile{Rows: k.KVTile, Cols: k.DimPadded},
+		chunk:  min(k.KVTile, k.Shape.Block),
+		gather: max(1, k.KVTile/k.Shape.Block),
+		parts:  max(1, k.Shape.Block/k.KVTile),
+	}
+	e.b = ptx.NewBuilder(&ptx.Entry{Name: k.Entry, Params: params, Threads: Threads(k), Shared: "smem_" + k.Entry})
+	ty := map[ir.DType]string{ir.BF16: "bf16", ir.F16: "f16"}[k.Shape.DType]
+	e.mma = fmt.Sprintf("mma.sync.aligned.m16n8k16.row.col.f32.%s.%s.f32", ty, ty)
+	e.pack = fmt.Sprintf("cvt.rn.%sx2.f32", ty)
+	return e
+}
+
+func (e *emitter) kOff() int     { return e.qTile.Bytes() }
+func (e *emitter) vOff() int     { return e.kOff() + e.k.Stages*e.kvTile.Bytes() }
+func (e *emitter) smemSize() int { return e.vOff() + e.k.Stages*e.kvTile.Bytes() }
+
+// SharedBytes is the dynamic shared memory of a layout's kernel.
+func SharedBytes(k *layout.Kernel) int { return newEmitter(k, &kernel.Pattern{}).smemSize() }
+
+func (e *emitter) emit() {
+	e.prologue()
+	e.loadQuery()
+	e.planKV()
+	e.keyLanes = e.laneOffsets(e.kvTile, bOperand)
+	e.valLanes = e.laneOffsets(e.kvTile, bOperandT)
+	e.advance(&e.next)
+	e.loadKV("k", e.next, e.kBuf)
+	e.b.CpAsyncCommitGroup()
+	if e.k.Stages == 2 {
+		e.loadKV("v", e.next, e.vBuf)
+		e.b.CpAsyncCommitGroup()
+	}
+	e.b.Comment("the query tile has landed when at most the KV groups are in flight")
+	e.b.CpAsyncWaitGroup(ptx.Imm(e.k.Stages))
+	e.b.BarSync(ptx.Imm(0))
+	e.keepQuery()
+	e.mainLoop()
+	e.epilogue()
+	e.b.Ret()
+}
+
+func (e *emitter) prologue() {
+	b := e.b
+	b.Comment("who this thread is")
+	e.tid = b.MovU32Sreg(ptx.TidX)
+	e.lane = b.AndB32(e.tid, ptx.Imm(31))
+	e.warp = b.ShrU32(e.tid, ptx.Imm(5))
+	e.smem = b.MovU32Sym(ptx.Sym(e.b.Entry().Shared))
+
+	e.lengths = kernel.LoadLengths(b, e.k.Positions)
+	e.tile = kernel.DecodeWork(b, b.MovU32Sreg(ptx.CtaidX), e.k, e.lengths)
+	e.head = kernel.LoadHeadTile(b, e.words, e.tile.HeadTile)
+	e.row = kernel.PatternRow(b, e.k, e.tile)
+
+	b.Comment("this warp's rows: query head, first position")
+	first := b.ShlB32(e.warp, ptx.Imm(4))
+	slot := b.DivU32(first, ptx.Imm(e.k.Positions))
+	e.warpHead = b.AddS32(e.head.FirstHead, slot)
+	e.warpPos = b.AddS32(e.tile.Position, b.SubS32(first, b.MulLoS32(slot, ptx.Imm(e.k.Positions))))
+
+	e.lastKey = b.DivU32(b.SubS32(e.lengths.KLen, ptx.Imm(1)), ptx.Imm(e.k.Shape.Block))
+	e.cursor = kernel.NewCursor(b, e.pattern, e.head, e.row, e.lastKey)
+	e.part = b.Const32(0)
+	e.kBuf = b.AddS32(e.smem, ptx.Imm(e.kOff()))
+	e.vBuf = b.AddS32(e.smem, ptx.Imm(e.vOff()))
+	for _, t := range []*tokens{&e.cur, &e.next} {
+		t.valid = b.SetpEqS32(e.tid, ptx.Imm(-1))
+		for range e.gather {
+			t.base = append(t.base, b.Const32(0))
+			t.member = append(t.member, b.Const32(0))
+		}
+	}
+
+	b.Comment("softmax in base 2: scores are scaled by scale * log2(e)")
+	e.scale = b.MulF32(kernel.ParamF32(b, "scale"), ptx.FImm(log2e))
+	e.zero = []ptx.F32{b.MovF32(ptx.FImm(0)), b.MovF32(ptx.FImm(0)), b.MovF32(ptx.FImm(0)), b.MovF32(ptx.FImm(0))}
+	for r := range 2 {
+		e.max[r] = b.MovF32(ptx.FImm(lowest))
+		e.sum[r] = b.MovF32(ptx.FImm(0))
+	}
+	for range e.k.DimPadded / 8 {
+		acc := b.F32s(4)
+		for _, a := range acc {
+			b.MovF32To(a, ptx.FImm(0))
+		}
+		e.acc = append(e.acc, acc)
+	}
+}
+
+// advance finds the chunks of the next KV tile.
+func (e *emitter) advance(t *tokens) {
+	b := e.b
+	b.Comment("the next KV tile's key blocks")
+	if e.parts > 1 {
+		e.advancePart(t)
+		return
+	}
+	for g := range e.gather {
+		e.cursor.Next(b)
+		found := b.SetpGeS32(e.cursor.Block, ptx.Imm(0))
+		if g == 0 {
+			b.AndPredTo(t.valid, found, ptx.Imm(1))
+		}
+		b.SelpB32To(t.base[g], b.MulLoS32(e.cursor.Block, ptx.Imm(e.k.Shape.Block)), e.lengths.KLen, found)
+		if e.members() {
+			b.MovB32To(t.member[g], e.cursor.Members)
+		}
+	}
+}
+
+// advancePart steps through the parts of a key block that is larger than the
+// KV tile.
+func (e *emitter) advancePart(t *tokens) {
+	b := e.b
+	same := b.NewLabel("same_block")
+	b.If(b.SetpGtS32(e.part, ptx.Imm(0))).Bra(same)
+	e.cursor.Next(b)
+	b.Place(same)
+	found := b.SetpGeS32(e.cursor.Block, ptx.Imm(0))
+	b.AndPredTo(t.valid, found, ptx.Imm(1))
+	at := b.MadLoS32(e.cursor.Block, ptx.Imm(e.k.Shape.Block), b.MulLoS32(e.part, ptx.Imm(e.k.KVTile)))
+	b.SelpB32To(t.base[0], at, e.lengths.KLen, found)
+	b.AddS32To(e.part, e.part, ptx.Imm(1))
+	b.AndB32To(e.part, e.part, ptx.Imm(e.parts-1))
+	if e.members() {
+		b.MovB32To(t.member[0], e.cursor.Members)
+	}
+}
+
+// members says whether a KV chunk may concern only some of a tile's query blocks.
+func (e *emitter) members() bool { return e.k.Merge > 1 && e.pattern.Members }
+
+func (e *emitter) moveTokens(to, from tokens) {
+	b := e.b
+	b.AndPredTo(to.valid, from.valid, ptx.Imm(1))
+	for g := range e.gather {
+		b.MovB32To(to.base[g], from.base[g])
+		if e.members() {
+			b.MovB32To(to.member[g], from.member[g])
+		}
+	}
+}
+
+// mainLoop multiplies one KV tile a turn. With two stages the next keys load
+// during QKᵀ and softmax, the next values during PV. With one stage the values
+// load during QKᵀ, the next keys during softmax and PV.
+func (e *emitter) mainLoop() {
+	b := e.b
+	loop, done := b.NewLabel("kv_loop"), b.NewLabel("kv_done")
+	b.NoUnroll()
+	b.Place(loop)
+	b.Unless(e.next.valid).Bra(done)
+	e.moveTokens(e.cur, e.next)
+	e.advance(&e.next)
+	if e.k.Stages == 2 {
+		e.turnTwoStages()
+	} else {
+		e.turnOneStage()
+	}
+	b.Bra(loop)
+	b.Place(done)
+}
+
+func (e *emitter) turnTwoStages() {
+	b := e.b
+	kNext := e.otherStage(e.kBuf, e.kOff())
+	vNext := e.otherStage(e.vBuf, e.vOff())
+	e.landed(1, "keys")
+	e.loadKV("k", e.next, kNext)
+	b.CpAsyncCommitGroup()
+	skip, p := e.scores()
+	e.landed(1, "values")
+	e.loadKV("v", e.next, vNext)
+	b.CpAsyncCommitGroup()
+	e.accumulate(skip, p)
+	b.MovB32To(e.kBuf, kNext)
+	b.MovB32To(e.vBuf, vNext)
+}
+
+func (e *emitter) turnOneStage() {
+	b := e.b
+	e.landed(0, "keys")
+	e.loadKV("v", e.cur, e.vBuf)
+	b.CpAsyncCommitGroup()
+	skip, p := e.scores()
+	e.landed(0, "values")
+	e.loadKV("k", e.next, e.kBuf)
+	b.CpAsyncCommitGroup()
+	e.accumulate(skip, p)
+}
+
+// landed waits until at most n newer groups are in flight and every thread's
+// share is visible to the block; it also ends all reads of the buffer that is
+// loaded next.
+func (e *emitter) landed(n int, what string) {
+	e.b.Comment("this tile's %s have landed", what)
+	e.b.CpAsyncWaitGroup(ptx.Imm(n))
+	e.b.BarSync(ptx.Imm(0))
+}
+
+// otherStage is the address of the buffer that buf is not.
+func (e *emitter) otherStage(buf ptx.R32, off int) ptx.R32 {
+	b := e.b
+	both := b.AddS32(b.ShlB32(e.smem, ptx.Imm(1)), ptx.Imm(2*off+e.kvTile.Bytes()))
+	return b.SubS32(both, buf)
+}
