@@ -13,6 +13,9 @@ type HeadTile struct {
 	// for each query block. Cells and table entries name in Members which of the
 	// merged query blocks attend.
 	Pattern ir.Pattern
+	// Masks, parallel to Pattern.Cells, says which masks the steps of a cell may
+	// need at any length. Steps from the table may need all of them.
+	Masks []Mask
 }
 
 // Kernel is the tile program of one layer on one target.
@@ -49,6 +52,9 @@ type Kernel struct {
 	// HeadTiles in launch order; a run of GroupSize of them shares L2.
 	HeadTiles []HeadTile
 	GroupSize int
+	// MaxBlocks is the greatest context in blocks for which every head's pattern
+	// is defined; 0: no limit.
+	MaxBlocks int64
 	// Choice is the cost model's record: every candidate and why it lost.
 	Choice []Candidate
 }
@@ -57,6 +63,8 @@ type Kernel struct {
 type Candidate struct {
 	Pack, Merge, Split, Rows, KVTile, Stages, Warps int
 	SharedBytes, Registers                          int
+	QInRegisters                                    bool
+	Resident                                        int     // thread blocks a multiprocessor
 	Cost                                            float64 // relative time a useful pair
 	Verdict                                         string  // "chosen", or why not
 }

@@ -1,0 +1,134 @@
+package layout
+
+import (
+	"math"
+
+	"github.com/s2attention/s2c/ir"
+)
+
+// NominalTokens are the context lengths that the cost model weighs equally.
+var NominalTokens = []int64{8192, 32768}
+
+// Constants of the cost model that no data sheet gives: clocks and instruction
+// counts, rounded, from the shape of the main loop. See README.md.
+const (
+	pairOps      = 4.0    // fp32 operations a score: scale, maximum, sum, conversion
+	copyOps      = 4.0    // issue slots a 16-byte asynchronous copy: address, bound, copy
+	stepClocks   = 300.0  // barriers, reductions and addresses of one step
+	loadLatency  = 600.0  // from a copy's issue to its data
+	tileClocks   = 2000.0 // prologue and epilogue of a query tile, waits included
+	copyBytes    = 16
+	tileSamples  = 2048 // query tiles that one geometry is counted on, all patterns together
+	leastSamples = 8    // and at least this many for each pattern and length
+)
+
+// Weighted is a pattern and how many head tiles have it.
+type Weighted struct {
+	Pattern ir.Pattern
+	Heads   int // query heads
+}
+
+// Work is what the query tiles of a geometry do at the nominal lengths, on average.
+type Work struct {
+	Steps    float64 // turns of the main loop a query tile
+	Products float64 // of Steps × Merge: turns that multiply something
+	Useful   float64 // attended (query, key) pairs a query tile and head, masks of the diagonal ignored
+}
+
+// CountWork samples the query tiles of patterns cut as k says (Merge, Split,
+// KVTile, Positions). patterns are merged already, k.Pack must be 1. Samples are spread
+// evenly with a stagger, so that they do not fall in step with a stride.
+func CountWork(k *Kernel, patterns []Weighted, maxBlocks int64) Work {
+	var w Work
+	total := 0.0
+	samples := int64(max(leastSamples, tileSamples/(len(patterns)*len(NominalTokens))))
+	for _, p := range patterns {
+		for _, tokens := range NominalTokens {
+			if maxBlocks > 0 {
+				tokens = min(tokens, maxBlocks*int64(k.Shape.Block))
+			}
+			var c counter
+			tiles := k.Tiles(tokens)
+			n := min(samples, tiles)
+			for s := range n {
+				lo, hi := s*tiles/n, (s+1)*tiles/n
+				c.tile(k, &p.Pattern, lo+s*7919%(hi-lo), tokens)
+			}
+			weight := float64(p.Heads) / float64(n)
+			part := float64(k.Positions) / float64(k.Merge) // positions of one query block in the tile
+			w.Steps += weight * float64(c.counts.Steps)
+			w.Products += weight * float64(c.counts.Products)
+			w.Useful += weight * float64(c.counts.Attended) * part * float64(k.Shape.Block)
+			total += float64(p.Heads)
+		}
+	}
+	w.Steps, w.Products, w.Useful = w.Steps/total, w.Products/total, w.Useful/total
+	return w
+}
+
+// Resident is how many thread blocks a multiprocessor holds at once, 0 if none fits.
+func (t Target) Resident(c Candidate) int {
+	registers := (c.Registers + 7) / 8 * 8 * 32 * c.Warps
+	return min(
+		t.CoreShared/(c.SharedBytes+t.SharedReserve),
+		t.CoreRegisters/registers,
+		t.CoreWarps/c.Warps,
+		t.CoreBlocks,
+	)
+}
+
+// Cost is the predicted time of a candidate over the time that the tensor
+// cores alone would take at their peak for the attended pairs: 1 is the ideal.
+// The caller has filled in SharedBytes, Registers and Resident > 0.
+//
+// A step occupies four resources; one of them is the bottleneck. A warp goes
+// through its step's phases one after the other, the chain. With w warps a
+// scheduler the others fill a warp's waits, in the limit completely:
+//
+//	time a step and warp = bottleneck + (chain − bottleneck)/w      (w ≥ 1)
+//	                     = chain/w                                  (w < 1)
+func (t Target) Cost(s ir.Shape, c Candidate, w Work) float64 {
+	if w.Useful == 0 {
+		return math.Inf(1)
+	}
+	d := float64(PaddedDim(s.HeadDim))
+	rows, kv, warps := float64(c.Rows), float64(c.KVTile), float64(c.Warps)
+	tile := kv * d * elemBytes // bytes of a key or value tile
+
+	// Clocks of a whole step on one multiprocessor, were it alone in using each resource.
+	matrix := 2 * rows * kv * d / t.MatrixFMA
+	exp := rows * kv / t.Exp
+	lanes := (pairOps*rows*kv + rows*d + copyOps*2*tile/copyBytes) / t.Lanes
+	reads := warps * 2 * tile // every warp reads the whole key and value tile
+	if !c.QInRegisters {
+		reads += rows * d * elemBytes
+	}
+	shared := (reads + 2*tile) / t.SharedRate
+	load := 2 * tile / t.L2Rate
+
+	// Warps of query blocks that do not attend skip the products, not the waits.
+	used := 1.0
+	if w.Steps > 0 {
+		used = w.Products / (w.Steps * float64(c.Merge))
+	}
+	schedulers := warps / 4 // of the block's own warps, on one scheduler
+	bottleneck := max(matrix*used, exp*used, lanes*used, shared*used, load) / schedulers
+	chain := (matrix+exp+lanes)/schedulers + stepClocks
+	if c.Stages == 1 {
+		chain += loadLatency + load
+	} else {
+		chain = max(chain, loadLatency+load)
+	}
+	chain = max(chain, bottleneck)
+	resident := float64(c.Resident)
+	together := resident * schedulers
+	step := chain / together
+	if together > 1 {
+		step = bottleneck + (chain-bottleneck)/together
+	}
+	ends := (tileClocks + 2*rows*d*elemBytes/t.L2Rate) / resident
+
+	time := w.Steps*step*schedulers + ends
+	ideal := w.Useful * float64(c.Pack) * 2 * float64(s.HeadDim) / t.MatrixFMA
+	return time / ideal
+}

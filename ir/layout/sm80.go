@@ -1,0 +1,88 @@
+package layout
+
+import "github.com/s2attention/s2c/ir"
+
+// The sm80 family: mma.sync m16n8k16, so a warp owns 16 query rows; keys and
+// values arrive by cp.async.
+const (
+	sm80WarpRows  = 16
+	sm80MaxRows   = 128
+	sm80MaxGather = 4
+	// sm80State is what a thread holds besides tiles: row maxima and sums,
+	// addresses, lengths, the cell's bounds.
+	sm80State = 48
+)
+
+func sm80Emitter(reason string) Emitter {
+	return Emitter{
+		Family: "sm80",
+		Reason: reason,
+		Serves: func(s ir.Shape) bool {
+			return s.HeadDim%8 == 0 && s.HeadDim <= 256 && s.Block%16 == 0 && s.Block <= 128
+		},
+		Candidates: sm80Candidates,
+		Registers:  sm80Registers,
+		Shared:     sm80Shared,
+	}
+}
+
+// sm80Candidates: Pack × Positions rows in {16, 32, 64, 128}, Positions =
+// Merge × Block / Split a multiple of 16, and a KV tile that divides a block
+// or gathers up to four of them.
+func sm80Candidates(s ir.Shape, heads int) []Candidate {
+	var list []Candidate
+	for pack := 1; pack <= heads; pack *= 2 {
+		for _, q := range queryTiles(s.Block, sm80MaxRows/pack) {
+			rows := pack * q.positions
+			for kv := 16; kv <= 128; kv *= 2 {
+				if kv%s.Block != 0 && s.Block%kv != 0 || kv > sm80MaxGather*s.Block {
+					continue
+				}
+				for stages := 1; stages <= 2; stages++ {
+					c := Candidate{
+						Pack: pack, Merge: q.merge, Split: q.split, Rows: rows,
+						KVTile: kv, Stages: stages, Warps: rows / sm80WarpRows,
+						QInRegisters: PaddedDim(s.HeadDim) <= 128,
+					}
+					list = append(list, c)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// queryTile is a cut of the query axis.
+type queryTile struct{ merge, split, positions int }
+
+// queryTiles lists the cuts of up to most positions: parts of a block, a block,
+// or several, in powers of two and at least 16 positions.
+func queryTiles(block, most int) []queryTile {
+	var list []queryTile
+	for positions := 16; positions <= most; positions *= 2 {
+		q := queryTile{merge: max(1, positions/block), split: max(1, block/positions), positions: positions}
+		if q.merge*block == positions*q.split {
+			list = append(list, q)
+		}
+	}
+	return list
+}
+
+// sm80Registers counts the tiles in flight, a thread of the warp's 32 each:
+// fp32 accumulators of the output (16 × D) and the scores (16 × KVTile), the
+// probabilities and query fragments in pairs of 16 bits.
+func sm80Registers(s ir.Shape, c Candidate) int {
+	d := PaddedDim(s.HeadDim)
+	n := d/2 + c.KVTile/2 + c.KVTile/4 + sm80State
+	if c.QInRegisters {
+		n += d / 4
+	}
+	return n
+}
+
+// sm80Shared: the query tile, which becomes the output's staging buffer, and a
+// key and a value tile for each stage.
+func sm80Shared(s ir.Shape, c Candidate) int {
+	d := PaddedDim(s.HeadDim)
+	return SmemTile{c.Rows, d}.Bytes() + c.Stages*2*SmemTile{c.KVTile, d}.Bytes()
+}

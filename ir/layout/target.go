@@ -1,0 +1,104 @@
+package layout
+
+import (
+	"fmt"
+
+	"github.com/s2attention/s2c/ir"
+)
+
+// Target is what the layout needs to know of a GPU: limits that a kernel must
+// keep, rates that the cost model weighs, and the emitters that serve it.
+type Target struct {
+	Name string // "sm_80"
+
+	BlockShared     int // bytes of dynamic shared memory a thread block may take
+	CoreShared      int // bytes a multiprocessor has for its thread blocks
+	SharedReserve   int // bytes of it that the system takes for each thread block
+	CoreRegisters   int // 32-bit registers of a multiprocessor
+	ThreadRegisters int // registers a thread may hold and be sure not to spill
+	CoreWarps       int // resident warps a multiprocessor
+	CoreBlocks      int // resident thread blocks a multiprocessor
+
+	// Rates a clock and multiprocessor.
+	MatrixFMA  float64 // 16-bit multiply-adds of the tensor cores
+	Exp        float64 // ex2
+	Lanes      float64 // fp32 operations
+	SharedRate float64 // bytes of shared memory
+	L2Rate     float64 // bytes from L2
+
+	// L2Group is how many bytes of keys and values may be in flight in L2 together.
+	L2Group int64
+
+	Emitters []Emitter // in order of preference
+}
+
+// Emitter is a code generator that serves a target.
+type Emitter struct {
+	Family string
+	Reason string // why this one
+	// Trial marks an emitter that is chosen only on request.
+	Trial bool
+	// Serves says whether it can compile the shape at all.
+	Serves func(s ir.Shape) bool
+	// Candidates lists the configurations whose geometry is legal, in a fixed
+	// order; memory and registers are checked afterwards. heads is the greatest
+	// number of equal heads that may be packed.
+	Candidates func(s ir.Shape, heads int) []Candidate
+	// Registers estimates the registers a thread holds in the main loop.
+	Registers func(s ir.Shape, c Candidate) int
+	// Shared is the dynamic shared memory of a thread block.
+	Shared func(s ir.Shape, c Candidate) int
+}
+
+// Targets lists the targets by name. Limits: CUDA C++ Programming Guide, tables
+// of compute capabilities; rates: NVIDIA's A100 and H100 architecture white papers.
+var Targets = []Target{
+	{
+		Name: "sm_80",
+		// 99 KiB, not A100's 163: the same PTX then also runs on 8.6 and 8.9.
+		BlockShared: 99 << 10, CoreShared: 164 << 10, SharedReserve: 1 << 10,
+		CoreRegisters: 64 << 10, ThreadRegisters: 240, CoreWarps: 64, CoreBlocks: 32,
+		MatrixFMA: 1024, Exp: 16, Lanes: 64, SharedRate: 128, L2Rate: 47,
+		L2Group: 24 << 20,
+		Emitters: []Emitter{
+			sm80Emitter("mma.sync and cp.async are the matrix and copy instructions of this target"),
+		},
+	},
+	{
+		Name:        "sm_90a",
+		BlockShared: 227 << 10, CoreShared: 228 << 10, SharedReserve: 1 << 10,
+		CoreRegisters: 64 << 10, ThreadRegisters: 240, CoreWarps: 64, CoreBlocks: 32,
+		MatrixFMA: 2048, Exp: 16, Lanes: 128, SharedRate: 128, L2Rate: 42,
+		L2Group: 32 << 20,
+		Emitters: []Emitter{
+			sm80Emitter("no wgmma emitter serves this shape yet; mma.sync runs on every target since sm_80"),
+		},
+	},
+}
+
+// FindTarget looks a target up by name.
+func FindTarget(name string) (Target, error) {
+	var names []string
+	for _, t := range Targets {
+		if t.Name == name {
+			return t, nil
+		}
+		names = append(names, t.Name)
+	}
+	return Target{}, fmt.Errorf("layout: unknown target %q: want one of %q", name, names)
+}
+
+// Emitter picks the first emitter that serves a shape; trial admits those that
+// must be asked for.
+func (t Target) Emitter(s ir.Shape, trial bool) (Emitter, error) {
+	for _, e := range t.Emitters {
+		if (trial || !e.Trial) && e.Serves(s) {
+			return e, nil
+		}
+	}
+	return Emitter{}, fmt.Errorf("layout: no code generator of %s serves head dimension %d in blocks of %d tokens",
+		t.Name, s.HeadDim, s.Block)
+}
+
+// PaddedDim is the head dimension rounded up to what the matrix instructions take.
+func PaddedDim(headDim int) int { return (headDim + 15) / 16 * 16 }
