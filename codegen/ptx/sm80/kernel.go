@@ -14,12 +14,8 @@ import (
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
-	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 )
-
-// rowsPerWarp is the m of mma.m16n8k16.
-const rowsPerWarp = 16
 
 // Params is the kernel's parameter list.
 func Params() []kernel.ParamSpec { return kernel.Params() }
@@ -52,9 +48,9 @@ func Threads(k *layout.Kernel) int { return k.Warps * inst.WarpSize }
 
 func check(k *layout.Kernel) error {
 	switch {
-	case k.Rows != k.Warps*rowsPerWarp:
-		return fmt.Errorf("sm80: %d rows need %d warps, not %d", k.Rows, k.Rows/rowsPerWarp, k.Warps)
-	case k.Rows != k.Pack*k.Positions || k.Positions%rowsPerWarp != 0:
+	case k.Rows != k.Warps*kernel.RowsPerWarp:
+		return fmt.Errorf("sm80: %d rows need %d warps, not %d", k.Rows, k.Rows/kernel.RowsPerWarp, k.Warps)
+	case k.Rows != k.Pack*k.Positions || k.Positions%kernel.RowsPerWarp != 0:
 		return fmt.Errorf("sm80: %d rows cannot hold %d heads × %d positions", k.Rows, k.Pack, k.Positions)
 	case k.Positions*k.Split != k.Merge*k.Shape.Block || k.Split > 1 && k.Merge > 1:
 		return fmt.Errorf("sm80: %d positions are not %d blocks of %d in %d parts", k.Positions, k.Merge, k.Shape.Block, k.Split)
@@ -70,83 +66,61 @@ func check(k *layout.Kernel) error {
 
 // emitter carries the state of one kernel while it is written.
 type emitter struct {
-	k       *layout.Kernel
 	b       *ptx.Builder
 	pattern *kernel.Pattern
 	words   ptx.Sym
+	*kernel.Frame
+	*kernel.Softmax
 
 	qTile, kvTile layout.SmemTile
 	chunk         int // tokens of a KV tile that come from one key block
 	gather        int // such chunks in a KV tile
 	parts         int // KV tiles in a key block, where blocks are larger
 
-	mma, pack string // instructions that depend on the dtype
+	mma string // the instruction of the dtype
 
-	thread
-	problem
-	cursor *kernel.Cursor
-	part   ptx.R32 // which part of the key block comes next, with parts > 1
-	row    ptx.R32 // the block's row of the pattern
+	tid, smem ptx.R32
+	cursor    *kernel.Cursor
+	part      ptx.R32 // which part of the key block comes next, with parts > 1
 
 	cur, next tokens // the KV tile being multiplied, and the one being loaded
 	kBuf      ptx.R32
 	vBuf      ptx.R32
-	kvPlans   []copyPlan
+	kvPlans   []kernel.CopyPlan
 	kv        map[string]kvSource
 	keyLanes  lanes
 	valLanes  lanes
 
 	qFrag [][]ptx.R32 // query fragments by k-step, when they stay in registers
 	acc   [][]ptx.F32 // output accumulators by 8 columns
-	max   [2]ptx.F32  // running row maxima, in raw score units
-	sum   [2]ptx.F32  // running row sums of this thread's columns
 	zero  []ptx.F32
-	scale ptx.F32 // softmax scale × log₂ e
 }
 
-// thread are the registers that say who a thread is.
-type thread struct {
-	tid, lane, warp ptx.R32
-	smem            ptx.R32
-}
-
-// problem are the registers that say what the thread block works on.
-type problem struct {
-	lengths  kernel.Lengths
-	tile     kernel.Tile
-	head     kernel.HeadTile
-	warpHead ptx.R32 // this warp's query head
-	warpPos  ptx.R32 // position of this warp's first row
-	lastKey  ptx.R32 // last key block that exists
-}
-
-// tokens says where the chunks of a KV tile come from.
+// tokens are the chunks of a KV tile.
 type tokens struct {
-	valid  ptx.Pred  // the tile has at least one chunk
-	base   []ptx.R32 // first token of each chunk; a missing chunk lies past the end
-	member []ptx.R32 // query blocks that attend each chunk, where that varies
+	valid ptx.Pred // the tile has at least one chunk
+	kernel.Chunks
 }
 
 func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
 	params := kernel.Declare(Params())
 	e := &emitter{
-		k: k, pattern: p, kv: map[string]kvSource{}, words: ptx.Sym(k.Entry + "_pattern"),
+		pattern: p, kv: map[string]kvSource{}, words: ptx.Sym(k.Entry + "_pattern"),
 		qTile:  layout.SmemTile{Rows: k.Rows, Cols: k.DimPadded},
 		kvTile: layout.SmemTile{Rows: k.KVTile, Cols: k.DimPadded},
 		chunk:  min(k.KVTile, k.Shape.Block),
 		gather: max(1, k.KVTile/k.Shape.Block),
 		parts:  max(1, k.Shape.Block/k.KVTile),
 	}
-	e.b = ptx.NewBuilder(&ptx.Entry{Name: k.Entry, Params: params, Threads: Threads(k), Shared: "smem_" + k.Entry})
-	ty := map[ir.DType]string{ir.BF16: "bf16", ir.F16: "f16"}[k.Shape.DType]
-	e.mma = fmt.Sprintf("mma.sync.aligned.m16n8k16.row.col.f32.%s.%s.f32", ty, ty)
-	e.pack = fmt.Sprintf("cvt.rn.%sx2.f32", ty)
+	e.b = ptx.NewBuilder(&ptx.Entry{Name: k.Entry, Params: params, Threads: Threads(k), MinCTAs: 1, Shared: "smem_" + k.Entry})
+	e.Frame = &kernel.Frame{K: k, B: e.b}
+	e.mma = fmt.Sprintf("mma.sync.aligned.m16n8k16.row.col.f32.%s.%[1]s.f32", k.Shape.DType)
 	return e
 }
 
 func (e *emitter) kOff() int     { return e.qTile.Bytes() }
-func (e *emitter) vOff() int     { return e.kOff() + e.k.Stages*e.kvTile.Bytes() }
-func (e *emitter) smemSize() int { return e.vOff() + e.k.Stages*e.kvTile.Bytes() }
+func (e *emitter) vOff() int     { return e.kOff() + e.K.Stages*e.kvTile.Bytes() }
+func (e *emitter) smemSize() int { return e.vOff() + e.K.Stages*e.kvTile.Bytes() }
 
 // SharedBytes is the dynamic shared memory of a layout's kernel.
 func SharedBytes(k *layout.Kernel) int { return newEmitter(k, &kernel.Pattern{}).smemSize() }
@@ -160,16 +134,21 @@ func (e *emitter) emit() {
 	e.advance(&e.next)
 	e.loadKV("k", e.next, e.kBuf)
 	e.b.CpAsyncCommitGroup()
-	if e.k.Stages == 2 {
+	if e.K.Stages == 2 {
 		e.loadKV("v", e.next, e.vBuf)
 		e.b.CpAsyncCommitGroup()
 	}
 	e.b.Comment("the query tile has landed when at most the KV groups are in flight")
-	e.b.CpAsyncWaitGroup(ptx.Imm(e.k.Stages))
+	e.b.CpAsyncWaitGroup(ptx.Imm(e.K.Stages))
 	e.b.BarSync(ptx.Imm(0))
 	e.keepQuery()
 	e.mainLoop()
-	e.epilogue()
+	inverse, empty := e.Finish()
+	e.StoreLSE(e.Softmax, empty)
+	// The queries are in registers or done with: their memory takes the output.
+	rows := e.b.ShlB32(e.Warp, ptx.Imm(4))
+	e.StageOutput(e.qTile, e.smem, rows, e.acc, inverse)
+	e.StoreOutput(e.qTile, e.smem, rows)
 	e.b.Ret()
 }
 
@@ -177,42 +156,30 @@ func (e *emitter) prologue() {
 	b := e.b
 	b.Comment("who this thread is")
 	e.tid = b.MovU32Sreg(ptx.TidX)
-	e.lane = b.AndB32(e.tid, ptx.Imm(31))
-	e.warp = b.ShrU32(e.tid, ptx.Imm(5))
+	e.Lane = b.AndB32(e.tid, ptx.Imm(31))
+	e.Warp = b.ShrU32(e.tid, ptx.Imm(5))
 	e.smem = b.MovU32Sym(ptx.Sym(e.b.Entry().Shared))
 
-	e.lengths = kernel.LoadLengths(b, e.k.Positions)
-	e.tile = kernel.DecodeWork(b, b.MovU32Sreg(ptx.CtaidX), e.k, e.lengths)
-	e.head = kernel.LoadHeadTile(b, e.words, e.tile.HeadTile)
-	e.row = kernel.PatternRow(b, e.k, e.tile)
-
-	b.Comment("this warp's rows: query head, first position")
-	first := b.ShlB32(e.warp, ptx.Imm(4))
-	slot := b.DivU32(first, ptx.Imm(e.k.Positions))
-	e.warpHead = b.AddS32(e.head.FirstHead, slot)
-	e.warpPos = b.AddS32(e.tile.Position, b.SubS32(first, b.MulLoS32(slot, ptx.Imm(e.k.Positions))))
-
-	e.lastKey = b.DivU32(b.SubS32(e.lengths.KLen, ptx.Imm(1)), ptx.Imm(e.k.Shape.Block))
-	e.cursor = kernel.NewCursor(b, e.pattern, e.head, e.row, e.lastKey)
+	e.Lengths = kernel.LoadLengths(b, e.K.Positions)
+	e.Open(e.words, b.MovU32Sreg(ptx.CtaidX))
+	e.PlaceWarp()
+	e.cursor = kernel.NewCursor(b, e.pattern, e.Head, kernel.PatternRow(b, e.K, e.Tile), e.LastKey())
 	e.part = b.Const32(0)
 	e.kBuf = b.AddS32(e.smem, ptx.Imm(e.kOff()))
 	e.vBuf = b.AddS32(e.smem, ptx.Imm(e.vOff()))
 	for _, t := range []*tokens{&e.cur, &e.next} {
 		t.valid = b.SetpEqS32(e.tid, ptx.Imm(-1))
+		t.Tokens = e.chunk
 		for range e.gather {
-			t.base = append(t.base, b.Const32(0))
-			t.member = append(t.member, b.Const32(0))
+			t.Base = append(t.Base, b.Const32(0))
+			t.Member = append(t.Member, b.Const32(0))
 		}
 	}
 
-	b.Comment("softmax in base 2: scores are scaled by scale * log2(e)")
-	e.scale = b.MulF32(kernel.ParamF32(b, "scale"), ptx.FImm(log2e))
+	e.Softmax = e.NewSoftmax()
+	e.Reset()
 	e.zero = []ptx.F32{b.MovF32(ptx.FImm(0)), b.MovF32(ptx.FImm(0)), b.MovF32(ptx.FImm(0)), b.MovF32(ptx.FImm(0))}
-	for r := range 2 {
-		e.max[r] = b.MovF32(ptx.FImm(lowest))
-		e.sum[r] = b.MovF32(ptx.FImm(0))
-	}
-	for range e.k.DimPadded / 8 {
+	for range e.K.DimPadded / 8 {
 		acc := b.F32s(4)
 		for _, a := range acc {
 			b.MovF32To(a, ptx.FImm(0))
@@ -235,9 +202,9 @@ func (e *emitter) advance(t *tokens) {
 		if g == 0 {
 			b.AndPredTo(t.valid, found, ptx.Imm(1))
 		}
-		b.SelpB32To(t.base[g], b.MulLoS32(e.cursor.Block, ptx.Imm(e.k.Shape.Block)), e.lengths.KLen, found)
+		b.SelpB32To(t.Base[g], b.MulLoS32(e.cursor.Block, ptx.Imm(e.K.Shape.Block)), e.Lengths.KLen, found)
 		if e.members() {
-			b.MovB32To(t.member[g], e.cursor.Members)
+			b.MovB32To(t.Member[g], e.cursor.Members)
 		}
 	}
 }
@@ -252,25 +219,24 @@ func (e *emitter) advancePart(t *tokens) {
 	b.Place(same)
 	found := b.SetpGeS32(e.cursor.Block, ptx.Imm(0))
 	b.AndPredTo(t.valid, found, ptx.Imm(1))
-	at := b.MadLoS32(e.cursor.Block, ptx.Imm(e.k.Shape.Block), b.MulLoS32(e.part, ptx.Imm(e.k.KVTile)))
-	b.SelpB32To(t.base[0], at, e.lengths.KLen, found)
+	at := b.MadLoS32(e.cursor.Block, ptx.Imm(e.K.Shape.Block), b.MulLoS32(e.part, ptx.Imm(e.K.KVTile)))
+	b.SelpB32To(t.Base[0], at, e.Lengths.KLen, found)
 	b.AddS32To(e.part, e.part, ptx.Imm(1))
 	b.AndB32To(e.part, e.part, ptx.Imm(e.parts-1))
 	if e.members() {
-		b.MovB32To(t.member[0], e.cursor.Members)
+		b.MovB32To(t.Member[0], e.cursor.Members)
 	}
 }
 
-// members says whether a KV chunk may concern only some of a tile's query blocks.
-func (e *emitter) members() bool { return e.k.Merge > 1 && e.pattern.Members }
+func (e *emitter) members() bool { return kernel.Members(e.K, e.pattern) }
 
 func (e *emitter) moveTokens(to, from tokens) {
 	b := e.b
 	b.AndPredTo(to.valid, from.valid, ptx.Imm(1))
 	for g := range e.gather {
-		b.MovB32To(to.base[g], from.base[g])
+		b.MovB32To(to.Base[g], from.Base[g])
 		if e.members() {
-			b.MovB32To(to.member[g], from.member[g])
+			b.MovB32To(to.Member[g], from.Member[g])
 		}
 	}
 }
@@ -286,7 +252,7 @@ func (e *emitter) mainLoop() {
 	b.Unless(e.next.valid).Bra(done)
 	e.moveTokens(e.cur, e.next)
 	e.advance(&e.next)
-	if e.k.Stages == 2 {
+	if e.K.Stages == 2 {
 		e.turnTwoStages()
 	} else {
 		e.turnOneStage()

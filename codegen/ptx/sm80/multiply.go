@@ -2,6 +2,7 @@ package sm80
 
 import (
 	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/codegen/ptx/kernel"
 	"github.com/s2attention/s2c/ir/layout"
 )
 
@@ -27,8 +28,8 @@ type lanes map[int][]ptx.R32 // slab width → offset by pair of chunks
 // serves all rows that are a multiple of 8 away.
 func (e *emitter) laneOffsets(t layout.SmemTile, m matrixLane) lanes {
 	b := e.b
-	bit := func(n int) ptx.R32 { return b.AndB32(b.ShrU32(e.lane, ptx.Imm(3+n)), ptx.Imm(1)) }
-	row := b.MadLoS32(bit(m.rowBit), ptx.Imm(8), b.AndB32(e.lane, ptx.Imm(7)))
+	bit := func(n int) ptx.R32 { return b.AndB32(b.ShrU32(e.Lane, ptx.Imm(3+n)), ptx.Imm(1)) }
+	row := b.MadLoS32(bit(m.rowBit), ptx.Imm(8), b.AndB32(e.Lane, ptx.Imm(7)))
 	half := bit(m.chunkBit)
 	out := lanes{}
 	for _, s := range t.Slabs() {
@@ -36,7 +37,7 @@ func (e *emitter) laneOffsets(t layout.SmemTile, m matrixLane) lanes {
 			continue
 		}
 		for pair := range s.Width / 16 {
-			out[s.Width] = append(out[s.Width], e.swizzled(s, row, b.AddS32(half, ptx.Imm(2*pair))))
+			out[s.Width] = append(out[s.Width], e.Swizzled(s, row, b.AddS32(half, ptx.Imm(2*pair))))
 		}
 	}
 	return out
@@ -54,7 +55,7 @@ func (e *emitter) at(t layout.SmemTile, l lanes, tile ptx.R32, row, col int) ptx
 func (e *emitter) queryFragment(l lanes, step int) []ptx.R32 {
 	b := e.b
 	s := e.qTile.Slab(step * 16)
-	tile := b.MadLoS32(e.warp, ptx.Imm(rowsPerWarp*s.RowBytes()), e.smem)
+	tile := b.MadLoS32(e.Warp, ptx.Imm(kernel.RowsPerWarp*s.RowBytes()), e.smem)
 	frag := b.R32s(4)
 	b.LdmatrixSyncAlignedM8n8X4SharedB16(frag, e.at(e.qTile, l, tile, 0, step*16))
 	return frag
@@ -62,12 +63,12 @@ func (e *emitter) queryFragment(l lanes, step int) []ptx.R32 {
 
 // keepQuery loads the query fragments once, when registers allow.
 func (e *emitter) keepQuery() {
-	if !e.k.QInRegisters {
+	if !e.K.QInRegisters {
 		return
 	}
 	e.b.Comment("query fragments stay in registers")
 	l := e.laneOffsets(e.qTile, aOperand)
-	for step := range e.k.DimPadded / 16 {
+	for step := range e.K.DimPadded / 16 {
 		e.qFrag = append(e.qFrag, e.queryFragment(l, step))
 	}
 }
@@ -78,16 +79,16 @@ func (e *emitter) queryKey() [][]ptx.F32 {
 	b := e.b
 	b.Comment("S = Q K^T")
 	var queries lanes
-	if !e.k.QInRegisters {
+	if !e.K.QInRegisters {
 		queries = e.laneOffsets(e.qTile, aOperand)
 	}
-	s := make([][]ptx.F32, e.k.KVTile/8)
+	s := make([][]ptx.F32, e.K.KVTile/8)
 	for n := range s {
 		s[n] = b.F32s(4)
 	}
-	for step := range e.k.DimPadded / 16 {
+	for step := range e.K.DimPadded / 16 {
 		var q []ptx.R32
-		if e.k.QInRegisters {
+		if e.K.QInRegisters {
 			q = e.qFrag[step]
 		} else {
 			q = e.queryFragment(queries, step)
@@ -112,7 +113,7 @@ func (e *emitter) queryKey() [][]ptx.F32 {
 func (e *emitter) weightValue(p [][]ptx.R32) {
 	b := e.b
 	b.Comment("O += P V")
-	for step := range e.k.KVTile / 16 {
+	for step := range e.K.KVTile / 16 {
 		for n := 0; n < len(e.acc); n += 2 {
 			v := b.R32s(4)
 			b.LdmatrixSyncAlignedM8n8X4TransSharedB16(v, e.at(e.kvTile, e.valLanes, e.vBuf, step*16, n*8))

@@ -1,0 +1,69 @@
+package kernel
+
+import (
+	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/ir/layout"
+)
+
+// RowsPerWarp is the rows of a query tile that one warp owns, on every target:
+// the m of mma.m16n8k16, a warp's share of wgmma's 64.
+const RowsPerWarp = 16
+
+// FullMask names all lanes of a warp.
+const FullMask = 0xffffffff
+
+// Frame are the registers that say who a thread is and what it works on.
+type Frame struct {
+	K *layout.Kernel
+	B *ptx.Builder
+
+	Lane ptx.R32 // lane of the warp
+	Warp ptx.R32 // warp among those that compute
+
+	Lengths  Lengths
+	Tile     Tile
+	Head     HeadTile
+	WarpHead ptx.R32 // this warp's query head
+	WarpPos  ptx.R32 // position of this warp's first row
+}
+
+// Open decodes a work item and places this warp in its tile.
+func (f *Frame) Open(words ptx.Sym, item ptx.R32) {
+	b := f.B
+	f.Tile = DecodeWork(b, item, f.K, f.Lengths)
+	f.Head = LoadHeadTile(b, words, f.Tile.HeadTile)
+}
+
+// PlaceWarp finds the warp's query head and first position.
+func (f *Frame) PlaceWarp() {
+	b := f.B
+	b.Comment("this warp's rows: query head, first position")
+	first := b.ShlB32(f.Warp, ptx.Imm(4))
+	slot := b.DivU32(first, ptx.Imm(f.K.Positions))
+	f.WarpHead = b.AddS32(f.Head.FirstHead, slot)
+	f.WarpPos = b.AddS32(f.Tile.Position, b.SubS32(first, b.MulLoS32(slot, ptx.Imm(f.K.Positions))))
+}
+
+// LastKey is the last key block that exists.
+func (f *Frame) LastKey() ptx.R32 {
+	b := f.B
+	return b.DivU32(b.SubS32(f.Lengths.KLen, ptx.Imm(1)), ptx.Imm(f.K.Shape.Block))
+}
+
+// Query is the query row of a position and whether it exists.
+func (f *Frame) Query(pos ptx.R32) (row ptx.R32, ok ptx.Pred) {
+	b := f.B
+	row = b.SubS32(pos, f.Lengths.Offset)
+	return row, b.AndPred(b.SetpGeS32(row, ptx.Imm(0)), b.SetpLtS32(pos, f.Lengths.KLen))
+}
+
+// TensorBase is the address of (batch entry, head) of a tensor.
+func (f *Frame) TensorBase(name string, head ptx.R32) ptx.R64 {
+	b := f.B
+	at := b.CvtaToGlobalU64(Param64(b, name))
+	at = b.MadLoS64(b.CvtU64U32(f.Tile.Batch), Stride(b, name+"_batch"), at)
+	return b.MadLoS64(b.CvtU64U32(head), Stride(b, name+"_head"), at)
+}
+
+// Members says whether a KV chunk may concern only some of a tile's query blocks.
+func Members(k *layout.Kernel, p *Pattern) bool { return k.Merge > 1 && p.Members }
