@@ -24,7 +24,7 @@ type Device interface {
 	LoadModule(ptx string) (Module, error)
 	// EncodeTensorMap fills the 128-byte object that TMA copies take.
 	EncodeTensorMap(TensorMap) ([128]byte, error)
-	// NewStream makes a queue of work; the zero Stream is the default one.
+	// NewStream makes a queue of work; a nil Stream is the default one.
 	NewStream() (Stream, error)
 	Close() error
 }
@@ -39,6 +39,7 @@ type Module interface {
 // Function is a kernel ready to launch.
 type Function interface {
 	// Launch queues the kernel; params is the parameter block as declared in PTX.
+	// It copies params before it returns. A nil stream is the default one.
 	Launch(s Stream, grid, block [3]int, params []byte) error
 }
 
@@ -56,6 +57,19 @@ type Event interface {
 	// Since is the milliseconds from an earlier event; it waits for both.
 	Since(earlier Event) (float64, error)
 	Close() error
+}
+
+// Logger is a Module whose compiler left a log, also when it succeeded: register
+// counts, spills and performance warnings in the form of `ptxas -v`.
+type Logger interface {
+	JITLog() string
+}
+
+// Copier is a Stream that copies between host and device in order with its other
+// work. The host memory must stay as it is until the stream has been waited for.
+type Copier interface {
+	UploadAsync(dst Ptr, src []byte) error
+	DownloadAsync(dst []byte, src Ptr) error
 }
 
 // TensorMap describes a tiled tensor for TMA (PTX ISA 9.0 §5.5), 16-bit elements,

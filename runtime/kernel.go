@@ -31,7 +31,9 @@ type Kernel struct {
 
 	Grid   GridRule `json:"grid"`
 	Params []Param  `json:"params"`
-	Table  []byte   `json:"-"` // uploaded once; its address is parameter "table"
+	// Maps describes the tensor maps among Params, one rule each.
+	Maps  []MapRule `json:"maps,omitempty"`
+	Table []byte    `json:"-"` // uploaded once; its address is parameter "table"
 }
 
 // GridRule says how many thread blocks a problem needs:
@@ -50,6 +52,25 @@ type Param struct {
 	Offset int    `json:"offset"`
 	Size   int    `json:"size"`
 }
+
+// MapRule says how the tensor map of one parameter views its tensor. Strides
+// come from the launch; an axis of extent 1 gets a stride that cannot matter.
+type MapRule struct {
+	Param   string   `json:"param"`   // "q_map", "k_map", "v_map" or "o_map"
+	Axes    []Axis   `json:"axes"`    // innermost first; the first is AxisDim
+	Box     []uint32 `json:"box"`     // elements of one copy, parallel to Axes, 1…256
+	Swizzle int      `json:"swizzle"` // bytes: 0, 32, 64 or 128
+}
+
+// Axis is one dimension of a tensor: query, key, value or output.
+type Axis string
+
+const (
+	AxisDim   Axis = "dim"   // head_dim elements, contiguous
+	AxisSeq   Axis = "seq"   // q_len rows of Q and O, k_len of K and V
+	AxisHead  Axis = "head"  // heads of Q and O, KV heads of K and V
+	AxisBatch Axis = "batch" // sequences
+)
 
 // ParamNames is the vocabulary of Param.Name, in the order of the parameter block.
 //
