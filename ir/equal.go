@@ -26,7 +26,7 @@ func Equal(p, q Pattern) bool {
 			return false
 		}
 	}
-	return sameCells(from(p.Cells, rows), from(q.Cells, rows))
+	return sameCells(from(normalCells(p.Cells), rows), from(normalCells(q.Cells), rows))
 }
 
 func sameTable(s, t *Table) bool {
@@ -93,7 +93,7 @@ func (p Pattern) unboundedAt(i int64) bool {
 func (p Pattern) rowCells(i int64) []Cell {
 	var out []Cell
 	if i >= p.tableRows() {
-		for _, c := range p.Cells {
+		for _, c := range normalCells(p.Cells) {
 			if c.Rows.has(i) {
 				out = appendRange(out, c, i, i+1)
 			}

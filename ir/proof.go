@@ -1,6 +1,11 @@
 package ir
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"math/bits"
+	"slices"
+)
 
 // Verdict is the answer to a question about a layer.
 type Verdict struct {
@@ -26,4 +31,270 @@ func (v Verdict) String() string {
 		return fmt.Sprintf("fails for KV head %d at query block %d, key block %d", v.Head, v.I, v.J)
 	}
 	return fmt.Sprintf("fails at query block %d, key block %d", v.I, v.J)
+}
+
+// searchRows is the number of rows searched for a counter-example where the
+// algebra passes its limits.
+const searchRows = 512
+
+// Coverage says whether the union of a layer's heads is the whole context: in
+// a causal model every (i, j) with j ≤ i, else every (i, j), for every length
+// that the layer's patterns are defined for.
+func Coverage(l Layer, s Shape) Verdict { return coverage(l, s, Inf) }
+
+// CoverageAt is Coverage for n tokens alone: i, j < ⌈n/block⌉.
+func CoverageAt(l Layer, s Shape, n int64) Verdict { return coverage(l, s, keyBlocks(n, s.Block)) }
+
+func coverage(l Layer, s Shape, blocks int64) Verdict {
+	heads := distinct(l.Heads)
+	limit, tables := extent(heads, blocks)
+	right := Line{0, Inf}
+	if s.Causal {
+		right = Line{1, 0}
+	}
+	domain := func(lo, hi int64) []Cell {
+		c, ok := Cell{Rows: Rows{lo, hi, 1, 0}, Hi: right, Step: 1, Members: 1}.normal()
+		if !ok {
+			return nil
+		}
+		if limit == Inf {
+			return []Cell{c}
+		}
+		return c.ceiling(nil, Line{0, limit - 1})
+	}
+	for i := range tables {
+		if j, missing, err := missingInRow(heads, i, domain(i, i+1)); err != nil {
+			return Verdict{Head: -1, Err: err}
+		} else if missing {
+			return Verdict{Head: -1, I: i, J: j}
+		}
+	}
+	var cells []Cell
+	for _, h := range heads {
+		cells = append(cells, from(h.Cells, tables)...)
+	}
+	a := newAlgebra()
+	rest := a.minus(domain(tables, limit), a.covering(cells))
+	i, j, missing := least(rest)
+	if a.err == nil {
+		return Verdict{Holds: !missing, Head: -1, I: i, J: j}
+	}
+	for i := tables; i < min(limit, tables+searchRows); i++ {
+		if j, missing, err := missingInRow(heads, i, domain(i, i+1)); err == nil && missing {
+			return Verdict{Head: -1, I: i, J: j}
+		}
+	}
+	return Verdict{Head: -1, Err: a.err}
+}
+
+// covering is the cells without repetition, those that cut a domain into the
+// fewest pieces first.
+func (a *algebra) covering(cells []Cell) []Cell {
+	cells = slices.Clone(cells)
+	slices.SortFunc(cells, func(x, y Cell) int { return cmp.Or(wholeFirst(x, y), byBounds(x, y)) })
+	return slices.Compact(cells)
+}
+
+// missingInRow is the first key block of a one-row domain that no head attends.
+func missingInRow(heads []Pattern, i int64, domain []Cell) (j int64, missing bool, err error) {
+	// Columns up to the tables' last are looked at one by one, the rest in
+	// closed form.
+	var width int64
+	for _, h := range heads {
+		if i < h.tableRows() {
+			if cols, _ := h.Table.row(i); len(cols) > 0 {
+				width = max(width, int64(cols[len(cols)-1])+1)
+			}
+		}
+	}
+	seen := newBitmap(width)
+	var cells []Cell
+	var row []Column
+	for _, h := range heads {
+		row = h.AppendColumns(row[:0], i, width)
+		for _, c := range row {
+			seen.set(c.J)
+		}
+		if i >= h.tableRows() {
+			cells = append(cells, h.rowCells(i)...)
+		}
+	}
+	for _, d := range domain {
+		right := d.Hi.At(i)
+		for j := int64(0); j < width && j <= right; j++ {
+			if !seen.has(j) {
+				return j, true, nil
+			}
+		}
+	}
+	a := newAlgebra()
+	var tail []Cell
+	for _, d := range domain {
+		tail = d.floor(tail, Line{0, width})
+	}
+	_, j, missing = least(a.minus(tail, cells))
+	return j, missing, a.err
+}
+
+// KVEfficient says whether a key block that a KV head has dropped never comes
+// back: attended(i, j) implies attended(i − 1, j) for all i > j, on the union
+// of the query heads that share the KV head, for every length.
+func KVEfficient(l Layer, s Shape) Verdict { return kvEfficient(l, s, Inf) }
+
+// KVEfficientAt is KVEfficient for n tokens alone: i < ⌈n/block⌉.
+func KVEfficientAt(l Layer, s Shape, n int64) Verdict {
+	return kvEfficient(l, s, keyBlocks(n, s.Block))
+}
+
+func kvEfficient(l Layer, s Shape, blocks int64) Verdict {
+	type answer struct {
+		heads []Pattern
+		v     Verdict
+	}
+	var known []answer
+	for kv := range s.KVHeads {
+		heads := distinct(l.Heads[kv*s.Group() : (kv+1)*s.Group()])
+		n := slices.IndexFunc(known, func(a answer) bool { return slices.EqualFunc(a.heads, heads, samePattern) })
+		if n < 0 {
+			n = len(known)
+			known = append(known, answer{heads, groupEfficient(heads, blocks)})
+		}
+		if v := known[n].v; !v.Holds {
+			v.Head = kv
+			return v
+		}
+	}
+	return Verdict{Holds: true, Head: -1}
+}
+
+// groupEfficient is KV efficiency for the heads of one KV head.
+func groupEfficient(heads []Pattern, blocks int64) Verdict {
+	limit, tables := extent(heads, blocks)
+	if i, j, found := returning(heads, 1, min(tables+1, limit)); found {
+		return Verdict{I: i, J: j}
+	}
+	if tables >= limit {
+		return Verdict{Holds: true}
+	}
+	a := newAlgebra()
+	var now, before []Cell
+	for _, h := range heads {
+		before = append(before, from(h.Cells, tables)...)
+	}
+	for _, c := range a.covering(before) {
+		c.Rows = c.Rows.clip(tables+1, limit)
+		now = c.left(now)
+	}
+	before = a.covering(before)
+	for n, c := range before {
+		before[n] = c.nextRow()
+	}
+	var v Verdict
+	v.Holds = true
+	for _, c := range now { // one at a time: they may overlap
+		i, j, found := least(a.minus([]Cell{c}, before))
+		if found && (v.Holds || i < v.I || i == v.I && j < v.J) {
+			v = Verdict{I: i, J: j}
+		}
+	}
+	if a.err == nil {
+		return v
+	}
+	if i, j, found := returning(heads, tables+1, min(limit, tables+searchRows)); found {
+		return Verdict{I: i, J: j}
+	}
+	return Verdict{Err: a.err}
+}
+
+// left appends c in j < i, where it has rows at all.
+func (c Cell) left(dst []Cell) []Cell {
+	if c.Rows.Lo >= c.Rows.Hi {
+		return dst
+	}
+	c, ok := c.normal()
+	if !ok {
+		return dst
+	}
+	return c.ceiling(dst, Line{1, -1})
+}
+
+// nextRow is c moved down by a row: (i, j) becomes (i + 1, j).
+func (c Cell) nextRow() Cell {
+	c.Rows.Lo++
+	if c.Rows.Hi != Inf {
+		c.Rows.Hi++
+	}
+	if c.Rows.Res++; c.Rows.Res == c.Rows.Mod { // the row's index grows by one
+		c.Rows.Res = 0
+		c.Phase.C = mod(c.Phase.C-c.Phase.A, c.Step)
+	}
+	if c.Lo.bounded() {
+		c.Lo.C -= c.Lo.A
+	}
+	if c.Hi.bounded() {
+		c.Hi.C -= c.Hi.A
+	}
+	return c
+}
+
+// returning is the first (i, j), j < i, in rows [lo, hi) that row i of the
+// heads' union holds and row i − 1 does not.
+func returning(heads []Pattern, lo, hi int64) (i, j int64, found bool) {
+	before, now := newBitmap(hi), newBitmap(hi)
+	mark := func(b bitmap, i int64) {
+		clear(b)
+		var row []Column
+		for _, h := range heads {
+			row = h.AppendColumns(row[:0], i, min(i+1, hi))
+			for _, c := range row {
+				b.set(c.J)
+			}
+		}
+	}
+	if lo >= hi {
+		return 0, 0, false
+	}
+	mark(before, lo-1)
+	for i := lo; i < hi; i++ {
+		mark(now, i)
+		for w := range now {
+			extra := now[w] &^ before[w]
+			for extra != 0 {
+				if j := int64(w)*64 + int64(bits.TrailingZeros64(extra)); j < i {
+					return i, j, true
+				}
+				extra &= extra - 1
+			}
+		}
+		before, now = now, before
+	}
+	return 0, 0, false
+}
+
+// extent is the number of rows for which all heads are defined, at most
+// blocks, and the number of leading rows in which some head is a table.
+func extent(heads []Pattern, blocks int64) (limit, tables int64) {
+	limit = max(blocks, 0)
+	for _, h := range heads {
+		limit = min(limit, h.Limit())
+		tables = max(tables, h.tableRows())
+	}
+	return limit, min(tables, limit)
+}
+
+// distinct is the patterns without those that are written alike, their cells
+// in normal form.
+func distinct(heads []Pattern) []Pattern {
+	var out []Pattern
+	for _, h := range heads {
+		h.Cells = normalCells(h.Cells)
+		if !slices.ContainsFunc(out, func(o Pattern) bool { return samePattern(o, h) }) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+func samePattern(p, q Pattern) bool {
+	return slices.Equal(p.Cells, q.Cells) && sameTable(p.Table, q.Table)
 }

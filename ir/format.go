@@ -1,0 +1,188 @@
+package ir
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// String is the module as text: a line for the shape, one for each layer and
+// each group of heads with equal patterns, one for each cell. The text is
+// stable: equal modules give equal bytes.
+func (m *Module) String() string {
+	var b strings.Builder
+	s := m.Shape
+	direction := "bidirectional"
+	if s.Causal {
+		direction = "causal"
+	}
+	fmt.Fprintf(&b, "module %s: heads %d, kv_heads %d, head_dim %d, block %d, %s, %s, scale %g\n",
+		m.Name, s.Heads, s.KVHeads, s.HeadDim, s.Block, s.DType, direction, s.Scale)
+	for _, l := range m.Layers {
+		fmt.Fprintf(&b, "\n%s", l.String())
+	}
+	return b.String()
+}
+
+// String is the layer as text, without the module's first line.
+func (l Layer) String() string {
+	var b strings.Builder
+	word := "layer"
+	if len(l.Numbers) != 1 {
+		word = "layers"
+	}
+	fmt.Fprintf(&b, "%s %s\n", word, numberList(l.Numbers))
+	shown := make([]bool, len(l.Heads))
+	for h, p := range l.Heads {
+		if shown[h] {
+			continue
+		}
+		var same []int
+		for g := h; g < len(l.Heads); g++ {
+			if !shown[g] && samePattern(p, l.Heads[g]) {
+				shown[g] = true
+				same = append(same, g)
+			}
+		}
+		word := "head"
+		if len(same) > 1 {
+			word = "heads"
+		}
+		fmt.Fprintf(&b, "  %s %s\n", word, numberList(same))
+		for line := range strings.Lines(p.String()) {
+			fmt.Fprintf(&b, "    %s", line)
+		}
+	}
+	return b.String()
+}
+
+// String is the pattern as text, one line for each cell, then the table's.
+func (p Pattern) String() string {
+	var b strings.Builder
+	for _, c := range p.Cells {
+		fmt.Fprintf(&b, "%v\n", c)
+	}
+	if t := p.Table; t != nil {
+		more := ""
+		if t.Limited {
+			more = ", no rows beyond"
+		}
+		fmt.Fprintf(&b, "table: rows 0…%d, %d entries%s\n", t.Rows-1, len(t.Col), more)
+		for i := range t.Rows {
+			fmt.Fprintf(&b, "  i = %d: %s\n", i, t.rowString(i))
+		}
+	}
+	if b.Len() == 0 {
+		return "empty\n"
+	}
+	return b.String()
+}
+
+// rowString is a table row as runs of key blocks.
+func (t *Table) rowString(i int64) string {
+	cols, members := t.row(i)
+	if len(cols) == 0 {
+		return "none"
+	}
+	var parts []string
+	for n := 0; n < len(cols); {
+		end := n + 1
+		for end < len(cols) && cols[end] == cols[end-1]+1 && members[end] == members[n] {
+			end++
+		}
+		part := fmt.Sprint(cols[n])
+		if end-1 > n {
+			part = fmt.Sprintf("%d…%d", cols[n], cols[end-1])
+		}
+		if members[n] != 1 {
+			part += fmt.Sprintf(" for %#b", members[n])
+		}
+		parts = append(parts, part)
+		n = end
+	}
+	return strings.Join(parts, ", ")
+}
+
+// String is the cell as one line: its rows, its interval, its progression.
+func (c Cell) String() string {
+	var b strings.Builder
+	last := "…"
+	if c.Rows.Hi != Inf {
+		last = fmt.Sprintf("…%d", c.Rows.Hi-1)
+	}
+	if c.Rows.Lo == c.Rows.Hi-1 {
+		last = ""
+	}
+	rows := fmt.Sprintf("i = %d%s", c.Rows.Lo, last)
+	if c.Rows.Mod != 1 {
+		rows += fmt.Sprintf(", i ≡ %d mod %d", c.Rows.Res, c.Rows.Mod)
+	}
+	fmt.Fprintf(&b, "%-24s j = %v…", rows+":", c.Lo)
+	if c.Hi.bounded() {
+		fmt.Fprintf(&b, "%v", c.Hi)
+	}
+	if c.Step != 1 {
+		fmt.Fprintf(&b, ", j ≡ %s mod %d", c.phaseString(), c.Step)
+	}
+	if c.Members != 1 {
+		fmt.Fprintf(&b, ", for %#b", c.Members)
+	}
+	return b.String()
+}
+
+// phaseString writes the phase over i where its rows are not guarded by a
+// class, else over the row's index t.
+func (c Cell) phaseString() string {
+	switch {
+	case c.Phase.A == 0:
+		return fmt.Sprint(c.Phase.C)
+	case c.Rows.Mod == 1:
+		return c.Phase.String()
+	}
+	return fmt.Sprintf("%d + %d·⌊i/%d⌋", c.Phase.C, c.Phase.A, c.Rows.Mod)
+}
+
+// String is the line in terms of i: "i - 15", "2i + 1", "3".
+func (l Line) String() string {
+	switch {
+	case l.C == Inf:
+		return "∞"
+	case l.C == -Inf:
+		return "-∞"
+	case l.A == 0:
+		return fmt.Sprint(l.C)
+	}
+	a := "i"
+	if l.A != 1 {
+		a = fmt.Sprintf("%di", l.A)
+	}
+	switch {
+	case l.C > 0:
+		return fmt.Sprintf("%s+%d", a, l.C)
+	case l.C < 0:
+		return fmt.Sprintf("%s-%d", a, -l.C)
+	}
+	return a
+}
+
+// numberList writes ascending numbers as "0…3, 8, 10, 12": runs of three or
+// more are shortened, everything else is listed.
+func numberList(ns []int) string {
+	ns = slices.Clone(ns)
+	slices.Sort(ns)
+	var parts []string
+	for i := 0; i < len(ns); {
+		end := i + 1
+		for end < len(ns) && ns[end] == ns[end-1]+1 {
+			end++
+		}
+		if end-i < 3 {
+			end = i + 1
+			parts = append(parts, fmt.Sprint(ns[i]))
+		} else {
+			parts = append(parts, fmt.Sprintf("%d…%d", ns[i], ns[end-1]))
+		}
+		i = end
+	}
+	return strings.Join(parts, ", ")
+}
