@@ -168,7 +168,7 @@ func (e *emitter) prologue() {
 	e.kBuf = b.AddS32(e.smem, ptx.Imm(e.kOff()))
 	e.vBuf = b.AddS32(e.smem, ptx.Imm(e.vOff()))
 	for _, t := range []*tokens{&e.cur, &e.next} {
-		t.valid = b.SetpEqS32(e.tid, ptx.Imm(-1))
+		t.valid = b.MovPred(ptx.Imm(0))
 		t.Tokens = e.chunk
 		for range e.gather {
 			t.Base = append(t.Base, b.Const32(0))

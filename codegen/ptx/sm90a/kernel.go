@@ -1,0 +1,167 @@
+// Package sm90a emits the forward attention kernel for Hopper: warp-specialised,
+// persistent, with TMA loads into a ring of mbarriers and wgmma on register-held
+// weights.
+//
+// Warpgroup 0 is the producer: one warp computes the tile's key blocks with a
+// kernel.Cursor and issues the copies. Every other warpgroup owns 64 query rows;
+// it issues Q Kᵀ of the next tile before P V of this one, so that the softmax of
+// a tile runs while the tensor cores work (FlashAttention-3, arXiv 2407.08608).
+package sm90a
+
+import (
+	"fmt"
+
+	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/codegen/ptx/kernel"
+	"github.com/s2attention/s2c/ir/layout"
+)
+
+const (
+	groupThreads = 128 // threads of a warpgroup
+	groupWarps   = 4
+	groupRows    = 64 // the m of wgmma
+	slabCols     = 64 // columns of a slab: 128 bytes, the widest swizzle
+	slabRowBytes = 128
+	barrierBytes = 8
+	infoWords    = 32 // words a stage says about its KV tile
+)
+
+// Params is the kernel's parameter list.
+func Params() []kernel.ParamSpec {
+	return kernel.Params(kernel.Maps("q_map", "k_map", "v_map")...)
+}
+
+// Emit makes the PTX module of a layout. The pattern's tables, if any, come
+// back beside it.
+func Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
+	if err := check(k); err != nil {
+		return nil, nil, err
+	}
+	pattern, err := kernel.EncodePattern(k)
+	if err != nil {
+		return nil, nil, err
+	}
+	e := newEmitter(k, pattern)
+	e.emit()
+	if err := e.b.Finish(); err != nil {
+		return nil, nil, fmt.Errorf("sm90a: %w", err)
+	}
+	m := &ptx.Module{
+		Target:  k.Target,
+		Globals: []ptx.Global{{Name: string(e.words), Align: 16, Words: pattern.Words}},
+		Entries: []*ptx.Entry{e.b.Entry()},
+	}
+	return m, pattern, ptx.VerifyModule(m)
+}
+
+// Groups is the number of consumer warpgroups.
+func Groups(k *layout.Kernel) int { return k.Rows / groupRows }
+
+// Threads is the size of a thread block.
+func Threads(k *layout.Kernel) int { return (Groups(k) + 1) * groupThreads }
+
+func check(k *layout.Kernel) error {
+	switch {
+	case k.Target != "sm_90a":
+		return fmt.Errorf("sm90a: target %s", k.Target)
+	case k.Rows%groupRows != 0 || Groups(k) < 1 || Groups(k) > 3:
+		return fmt.Errorf("sm90a: %d rows are not one to three warpgroups of %d", k.Rows, groupRows)
+	case k.Rows != k.Pack*k.Positions || k.Positions%kernel.RowsPerWarp != 0:
+		return fmt.Errorf("sm90a: %d rows cannot hold %d heads x %d positions", k.Rows, k.Pack, k.Positions)
+	case k.Positions*k.Split != k.Merge*k.Shape.Block || k.Split > 1 && k.Merge > 1:
+		return fmt.Errorf("sm90a: %d positions are not %d blocks of %d in %d parts", k.Positions, k.Merge, k.Shape.Block, k.Split)
+	case k.KVTile%k.Shape.Block != 0 && k.Shape.Block%k.KVTile != 0 || k.KVTile%16 != 0 || k.KVTile > 256:
+		return fmt.Errorf("sm90a: a KV tile of %d does not fit blocks of %d", k.KVTile, k.Shape.Block)
+	case k.KVTile/k.Shape.Block > 8:
+		return fmt.Errorf("sm90a: a KV tile gathers %d blocks, more than 8", k.KVTile/k.Shape.Block)
+	case k.Stages < 1:
+		return fmt.Errorf("sm90a: %d stages", k.Stages)
+	}
+	return nil
+}
+
+// emitter carries the state of one kernel while it is written.
+type emitter struct {
+	b       *ptx.Builder
+	pattern *kernel.Pattern
+	words   ptx.Sym
+	*kernel.Frame
+
+	memory
+	chunk  int // tokens of a KV tile that come from one key block
+	gather int // such chunks in a KV tile
+	parts  int // KV tiles in a key block, where blocks are larger
+
+	smem  ptx.R32
+	items ptx.R32 // work items in all
+	first ptx.R32 // this thread block's first
+}
+
+func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
+	e := &emitter{
+		pattern: p, words: ptx.Sym(k.Entry + "_pattern"), memory: plan(k),
+		chunk:  min(k.KVTile, k.Shape.Block),
+		gather: max(1, k.KVTile/k.Shape.Block),
+		parts:  max(1, k.Shape.Block/k.KVTile),
+	}
+	e.b = ptx.NewBuilder(&ptx.Entry{
+		Name: k.Entry, Params: kernel.Declare(Params()), Threads: Threads(k), MinCTAs: 1, Shared: "smem_" + k.Entry,
+	})
+	e.Frame = &kernel.Frame{K: k, B: e.b}
+	return e
+}
+
+func (e *emitter) members() bool { return kernel.Members(e.K, e.pattern) }
+
+// split is the registers a thread keeps after setmaxnreg, by consumer
+// warpgroups: 384 threads enter with 168, 512 with 128, and the sums match. One
+// consumer warpgroup enters with all that a thread can use: nothing to move.
+var split = map[int]struct{ producer, consumer ptx.Imm }{2: {24, 240}, 3: {32, 160}}
+
+func (e *emitter) emit() {
+	b := e.b
+	tid := b.MovU32Sreg(ptx.TidX)
+	e.smem = b.MovU32Sym(ptx.Sym(b.Entry().Shared))
+	e.Lane = b.AndB32(tid, ptx.Imm(31))
+	warp := b.ShrU32(tid, ptx.Imm(5))
+	e.initBarriers(tid)
+
+	e.Lengths = kernel.LoadLengths(b, e.K.Positions)
+	e.items = b.MulLoS32(b.MulLoS32(e.Lengths.Tiles, ptx.Imm(len(e.K.HeadTiles))), kernel.Param32(b, "batch"))
+	e.first = b.MovU32Sreg(ptx.CtaidX)
+
+	regs, move := split[e.groups]
+	consume, done := b.NewLabel("consumer"), b.NewLabel("done")
+	b.If(b.SetpGeU32(warp, ptx.Imm(groupWarps))).Bra(consume)
+	if move {
+		b.SetmaxnregDecSyncAlignedU32(regs.producer)
+	}
+	b.If(b.SetpNeU32(warp, ptx.Imm(0))).Bra(done)
+	e.produce()
+	b.Bra(done)
+
+	b.Place(consume)
+	if move {
+		b.SetmaxnregIncSyncAlignedU32(regs.consumer)
+	}
+	e.Warp = b.SubS32(warp, ptx.Imm(groupWarps))
+	e.consume()
+	b.Place(done)
+	b.Ret()
+}
+
+// eachItem runs body for this thread block's share of the work items.
+func (e *emitter) eachItem(body func()) {
+	b := e.b
+	item := b.MovB32(e.first)
+	stride := b.MovU32Sreg(ptx.NctaidX)
+	loop, done := b.NewLabel("item"), b.NewLabel("items_done")
+	b.NoUnroll()
+	b.Place(loop)
+	b.If(b.SetpGeU32(item, e.items)).Bra(done)
+	e.Open(e.words, item)
+	body()
+	b.AddS32To(item, item, stride)
+	b.Bra(loop)
+	b.Place(done)
+}
