@@ -2,9 +2,9 @@ package layout
 
 import "github.com/s2attention/s2c/ir"
 
-// CellMasks says for each cell of a head tile's pattern which masks its steps
-// may need at any length: what is not in it, the code generator may leave out.
-// Entries of a table may need every mask.
+// CellMasks says for each cell of a head tile's pattern which masks its key
+// blocks may bring to their steps at any length. A mask that no cell has, in a
+// pattern without a table, the code generator may leave out.
 func (k *Kernel) CellMasks(p ir.Pattern) []Mask {
 	masks := make([]Mask, len(p.Cells))
 	for n, c := range p.Cells {

@@ -16,7 +16,9 @@ const (
 	copyOps      = 4.0    // issue slots a 16-byte asynchronous copy: address, bound, copy
 	stepClocks   = 300.0  // barriers, reductions and addresses of one step
 	loadLatency  = 600.0  // from a copy's issue to its data
+	memberClocks = 50.0   // finding out which warps attend, with merged query blocks
 	tileClocks   = 2000.0 // prologue and epilogue of a query tile, waits included
+	cellClocks   = 250.0  // opening a cell: its record comes from global memory
 	copyBytes    = 16
 	tileSamples  = 2048 // query tiles that one geometry is counted on, all patterns together
 	leastSamples = 8    // and at least this many for each pattern and length
@@ -33,6 +35,7 @@ type Work struct {
 	Steps    float64 // turns of the main loop a query tile
 	Products float64 // of Steps × Merge: turns that multiply something
 	Useful   float64 // attended (query, key) pairs a query tile and head, masks of the diagonal ignored
+	Cells    float64 // cells of a pattern
 }
 
 // CountWork samples the query tiles of patterns cut as k says (Merge, Split,
@@ -59,11 +62,11 @@ func CountWork(k *Kernel, patterns []Weighted, maxBlocks int64) Work {
 			w.Steps += weight * float64(c.counts.Steps)
 			w.Products += weight * float64(c.counts.Products)
 			w.Useful += weight * float64(c.counts.Attended) * part * float64(k.Shape.Block)
+			w.Cells += float64(p.Heads) * float64(len(p.Pattern.Cells))
 			total += float64(p.Heads)
 		}
 	}
-	w.Steps, w.Products, w.Useful = w.Steps/total, w.Products/total, w.Useful/total
-	return w
+	return Work{w.Steps / total, w.Products / total, w.Useful / total, w.Cells / total}
 }
 
 // Resident is how many thread blocks a multiprocessor holds at once, 0 if none fits.
@@ -114,6 +117,9 @@ func (t Target) Cost(s ir.Shape, c Candidate, w Work) float64 {
 	schedulers := warps / 4 // of the block's own warps, on one scheduler
 	bottleneck := max(matrix*used, exp*used, lanes*used, shared*used, load) / schedulers
 	chain := (matrix+exp+lanes)/schedulers + stepClocks
+	if c.Merge > 1 {
+		chain += memberClocks
+	}
 	if c.Stages == 1 {
 		chain += loadLatency + load
 	} else {
@@ -126,7 +132,7 @@ func (t Target) Cost(s ir.Shape, c Candidate, w Work) float64 {
 	if together > 1 {
 		step = bottleneck + (chain-bottleneck)/together
 	}
-	ends := (tileClocks + 2*rows*d*elemBytes/t.L2Rate) / resident
+	ends := (tileClocks + w.Cells*cellClocks + 2*rows*d*elemBytes/t.L2Rate) / resident
 
 	time := w.Steps*step*schedulers + ends
 	ideal := w.Useful * float64(c.Pack) * 2 * float64(s.HeadDim) / t.MatrixFMA

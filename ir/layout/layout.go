@@ -13,8 +13,8 @@ type HeadTile struct {
 	// for each query block. Cells and table entries name in Members which of the
 	// merged query blocks attend.
 	Pattern ir.Pattern
-	// Masks, parallel to Pattern.Cells, says which masks the steps of a cell may
-	// need at any length. Steps from the table may need all of them.
+	// Masks, parallel to Pattern.Cells, says which masks a cell's key blocks may
+	// bring to their steps at any length. Those of the table may need all.
 	Masks []Mask
 }
 

@@ -10,8 +10,8 @@ type Region struct {
 }
 
 // SharedMap lists the regions in order of address: the query tile, which becomes
-// the output's staging buffer after the last step, then key and value tile of
-// each stage.
+// the output's staging buffer after the last step, then the key tile of each
+// stage, then the value tiles.
 func (k *Kernel) SharedMap() []Region {
 	at := 0
 	var list []Region
@@ -21,9 +21,10 @@ func (k *Kernel) SharedMap() []Region {
 		at += tile.Bytes()
 	}
 	add("q", k.Rows)
-	for stage := range k.Stages {
-		add(fmt.Sprintf("k%d", stage), k.KVTile)
-		add(fmt.Sprintf("v%d", stage), k.KVTile)
+	for _, name := range []string{"k", "v"} {
+		for stage := range k.Stages {
+			add(fmt.Sprint(name, stage), k.KVTile)
+		}
 	}
 	return list
 }

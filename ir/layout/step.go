@@ -46,8 +46,7 @@ func (m Mask) String() string {
 // Step is one turn of a query tile's main loop: the keys that it loads and
 // multiplies at once.
 type Step struct {
-	Cell    int      // index in Pattern.Cells, or -1 for the table
-	Blocks  []int64  // key blocks gathered, at most Kernel.Gather, ascending
+	Blocks  []int64  // key blocks gathered, at most Kernel.Gather, in loop order
 	Members []uint32 // of each of Blocks: the merged query blocks that attend it
 	Part    int      // which KVTile tokens of the one block, when KVTile < Block
 	Mask    Mask
@@ -69,85 +68,66 @@ func (k *Kernel) Tiles(kLen int64) int64 { return ceilDiv(kLen, int64(k.Position
 func (k *Kernel) FirstTile(kLen, qLen int64) int64 { return (kLen - qLen) / int64(k.Positions) }
 
 // Steps lists the main loop of one query tile of a head tile at a context of
-// kLen tokens, in order: cell by cell, ascending key blocks in each. A gather
-// never spans two cells; the blocks missing from its last step are not loaded.
-// Steps whose every key comes after the tile's last query are skipped.
+// kLen tokens, in order: cell by cell, or the table's row, ascending key blocks
+// in each. A gather may begin in one cell and end in the next; the blocks
+// missing from the last one are not loaded.
 func (k *Kernel) Steps(headTile int, tile, kLen int64) []Step {
 	p := &k.HeadTiles[headTile].Pattern
-	keyBlocks := ceilDiv(kLen, int64(k.Shape.Block))
 	var steps []Step
-	for _, r := range runs(nil, p, k.Row(tile), keyBlocks) {
-		for t := int64(0); t < r.count; t += int64(k.Gather()) {
-			g := k.gather(&r, t)
-			for part := range k.Parts() {
-				if k.future(&g, part, tile) {
-					break
-				}
-				s := Step{Cell: r.cell, Part: part, Mask: k.mask(&g, part, tile, kLen)}
-				for u := range g.blocks {
-					block, members := r.at(t + u)
-					s.Blocks = append(s.Blocks, block)
-					s.Members = append(s.Members, members)
-				}
-				steps = append(steps, s)
+	var open Step
+	var g gathered
+	flush := func() {
+		for part := range k.Parts() {
+			open.Part, open.Mask = part, k.mask(&g, part, tile, kLen)
+			steps = append(steps, open)
+		}
+		open, g = Step{}, gathered{}
+	}
+	for _, r := range runs(nil, p, k.Row(tile), ceilDiv(kLen, int64(k.Shape.Block))) {
+		for t := range r.count {
+			block, members := r.at(t)
+			open.Blocks = append(open.Blocks, block)
+			open.Members = append(open.Members, members)
+			if g.add(k, block, members); g.blocks == int64(k.Gather()) {
+				flush()
 			}
 		}
+	}
+	if g.blocks > 0 {
+		flush()
 	}
 	return steps
 }
 
 // gathered is what a step needs to know of its key blocks.
 type gathered struct {
-	first, last int64  // key positions of the first and of the last block's end
-	blocks      int64  // how many, at most Gather
-	any, every  uint32 // union and intersection of their members
-	members     int64  // sum of their members
+	last    int64  // last key block
+	blocks  int64  // how many, at most Gather
+	any     uint32 // union of their members
+	partial bool   // some query block does not attend one of them
 }
 
-// gather collects the key blocks of a run from the t-th on.
-func (k *Kernel) gather(r *run, t int64) gathered {
-	block := int64(k.Shape.Block)
-	g := gathered{every: ^uint32(0)}
-	for u := t; u < min(t+int64(k.Gather()), r.count); u++ {
-		at, members := r.at(u)
-		if g.blocks == 0 {
-			g.first = at * block
-		}
-		g.last = (at+1)*block - 1
-		g.blocks++
-		g.any |= members
-		g.every &= members
-		g.members += int64(bits.OnesCount32(members))
-	}
-	return g
+func (g *gathered) add(k *Kernel, block int64, members uint32) {
+	g.last = max(g.last, block)
+	g.blocks++
+	g.any |= members
+	g.partial = g.partial || members != k.allMembers()
 }
 
-// keys is the first and the last key position of one part of a step.
-func (k *Kernel) keys(g *gathered, part int) (first, last int64) {
-	if tokens := int64(k.KVTile); tokens < int64(k.Shape.Block) {
-		first = g.first + int64(part)*tokens
-		return first, first + tokens - 1
-	}
-	return g.first, g.last
-}
-
-// future says that every key of a step comes after the tile's last query.
-func (k *Kernel) future(g *gathered, part int, tile int64) bool {
-	first, _ := k.keys(g, part)
-	return k.Shape.Causal && first > k.lastQuery(tile)
-}
-
-// mask classifies a step of a tile.
+// mask classifies one part of a step of a tile.
 func (k *Kernel) mask(g *gathered, part int, tile, kLen int64) Mask {
 	var m Mask
-	_, last := k.keys(g, part)
+	last := (g.last+1)*int64(k.Shape.Block) - 1
+	if k.Parts() > 1 {
+		last = g.last*int64(k.Shape.Block) + int64(part+1)*int64(k.KVTile) - 1
+	}
 	if k.Shape.Causal && last > k.firstQuery(tile) {
 		m |= Diagonal
 	}
 	if last >= kLen {
 		m |= Tail
 	}
-	if g.blocks < int64(k.Gather()) || g.every != k.allMembers() {
+	if g.partial || g.blocks < int64(k.Gather()) {
 		m |= Partial
 	}
 	return m
@@ -169,7 +149,7 @@ type Counts struct {
 	Tail     int64
 	Partial  int64
 	// Skipped counts the pieces of min(KVTile, Block) tokens that the dense
-	// pattern would load and no step does.
+	// pattern's blocks have and no step loads.
 	Skipped int64
 	// Products counts (head, merged query block, step) triples that have
 	// something to multiply; a warp of any other is free to skip the step.
@@ -212,6 +192,7 @@ func (k *Kernel) Total(kLen int64) Counts {
 type counter struct {
 	counts Counts
 	runs   []run
+	open   gathered // the step being gathered
 }
 
 // tile adds one query tile.
@@ -222,43 +203,68 @@ func (c *counter) tile(k *Kernel, p *ir.Pattern, tile, kLen int64) {
 	for i := range c.runs {
 		c.run(k, &c.runs[i], tile, kLen)
 	}
+	if c.open.blocks > 0 {
+		c.flush(k, tile, kLen)
+	}
 }
 
-// run adds one run: in one go the blocks of a cell that lie before the tile's
-// first query and the last key, where all steps are alike, and the rest singly.
+// run adds one run. The blocks of a cell that lie before the tile's first query
+// and the last key make steps that are all alike: they are counted in one go,
+// the rest singly.
 func (c *counter) run(k *Kernel, r *run, tile, kLen int64) {
-	n, gather, parts := &c.counts, int64(k.Gather()), int64(k.Parts())
-	pack := int64(k.Pack)
+	gather := int64(k.Gather())
 	t := int64(0)
-	if r.cell >= 0 {
-		clear := k.clearBlocks(tile, kLen)
-		if r.first < clear {
-			t = min((clear-1-r.first)/r.step+1, r.count) / gather * gather
-		}
-		steps, members := t/gather*parts, int64(bits.OnesCount32(r.members))
-		n.Steps += steps
-		n.Skipped -= t * parts
-		n.Products += steps * members * pack
-		n.Attended += t * members * pack
-		if r.members == k.allMembers() {
-			n.Full += steps
-		} else {
-			n.Partial += steps
-		}
-	}
-	for ; t < r.count; t += gather {
-		g := k.gather(r, t)
-		n.Attended += g.members * pack
-		for part := range k.Parts() {
-			if k.future(&g, part, tile) {
-				break
+	for ; t < r.count; t++ {
+		if c.open.blocks == 0 && r.cell >= 0 {
+			if n := r.below(t, k.clearBlocks(tile, kLen)) / gather; n > 0 {
+				c.alike(k, n, r.members)
+				if t += n * gather; t == r.count {
+					return
+				}
 			}
-			n.Steps++
-			n.Skipped -= g.blocks
-			n.Products += int64(bits.OnesCount32(g.any)) * pack
-			n.class(k.mask(&g, part, tile, kLen))
+		}
+		block, members := r.at(t)
+		c.open.add(k, block, members)
+		c.counts.Attended += int64(bits.OnesCount32(members)) * int64(k.Pack)
+		if c.open.blocks == gather {
+			c.flush(k, tile, kLen)
 		}
 	}
+}
+
+// below is how many blocks of a cell's run from the t-th on lie below a limit.
+func (r *run) below(t, limit int64) int64 {
+	first := r.first + t*r.step
+	if first >= limit {
+		return 0
+	}
+	return min((limit-1-first)/r.step+1, r.count-t)
+}
+
+// alike adds n whole gathers of one cell that need no mask but for their members.
+func (c *counter) alike(k *Kernel, n int64, members uint32) {
+	blocks, parts := n*int64(k.Gather()), int64(k.Parts())
+	each := int64(bits.OnesCount32(members)) * int64(k.Pack)
+	c.counts.Steps += n * parts
+	c.counts.Skipped -= blocks * parts
+	c.counts.Products += n * parts * each
+	c.counts.Attended += blocks * each
+	if members == k.allMembers() {
+		c.counts.Full += n * parts
+	} else {
+		c.counts.Partial += n * parts
+	}
+}
+
+// flush closes the step being gathered.
+func (c *counter) flush(k *Kernel, tile, kLen int64) {
+	for part := range k.Parts() {
+		c.counts.Steps++
+		c.counts.Skipped -= c.open.blocks
+		c.counts.Products += int64(bits.OnesCount32(c.open.any)) * int64(k.Pack)
+		c.counts.class(k.mask(&c.open, part, tile, kLen))
+	}
+	c.open = gathered{}
 }
 
 // class adds a step to the classes that it belongs to.
@@ -287,13 +293,14 @@ func (k *Kernel) clearBlocks(tile, kLen int64) int64 {
 	return limit / int64(k.Shape.Block)
 }
 
-// densePieces is the number of pieces that a tile of the dense pattern loads.
+// densePieces is the number of pieces that a tile of the dense pattern loads:
+// those of every key block up to its last query's, or up to the last.
 func (k *Kernel) densePieces(tile, kLen int64) int64 {
-	keys := kLen
+	blocks := ceilDiv(kLen, int64(k.Shape.Block))
 	if k.Shape.Causal {
-		keys = min(keys, k.lastQuery(tile)+1)
+		blocks = min(blocks, ceilDiv(k.lastQuery(tile)+1, int64(k.Shape.Block)))
 	}
-	return ceilDiv(keys, int64(min(k.KVTile, k.Shape.Block)))
+	return blocks * int64(k.Parts())
 }
 
 func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }

@@ -37,17 +37,17 @@ func (k *Kernel) String() string {
 	return b.String()
 }
 
-// headText lists the head tiles; a run of equal patterns is printed once.
+// headText lists the head tiles; equal patterns are printed once.
 func (k *Kernel) headText(b *strings.Builder) {
-	var last string
+	first := map[string]int{}
 	for n, h := range k.HeadTiles {
 		fmt.Fprintf(b, "  head tile %d: KV head %d, query heads %s", n, h.KVHead, ints(h.Heads))
 		lines := strings.Join(PatternLines(h.Pattern, h.Masks), "\n      ")
-		if lines == last {
-			fmt.Fprintln(b, ", the same")
+		if m, ok := first[lines]; ok && h.Pattern.Table == nil {
+			fmt.Fprintf(b, ", as head tile %d\n", m)
 			continue
 		}
-		last = lines
+		first[lines] = n
 		fmt.Fprintf(b, "\n      %s\n", lines)
 	}
 }
@@ -130,6 +130,9 @@ func cellText(c ir.Cell) string {
 		variable = fmt.Sprintf("(i − %d)/%d", c.Rows.Res, c.Rows.Mod)
 	}
 	text := fmt.Sprintf("%s: key blocks %s to %s", rows, line(c.Lo, "i"), line(c.Hi, "i"))
+	if c.Lo == c.Hi {
+		text = fmt.Sprintf("%s: key block %s", rows, line(c.Lo, "i"))
+	}
 	if c.Step > 1 {
 		text += fmt.Sprintf(", ≡ %s (mod %d)", line(c.Phase, variable), c.Step)
 	}

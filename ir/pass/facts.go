@@ -1,0 +1,72 @@
+package pass
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/s2attention/s2c/ir"
+)
+
+const (
+	Normal     Fact = "patterns are verified, their cells in loop order"
+	Matched    Fact = "heads of one class have equal patterns"
+	Chosen     Fact = "the tile is within the target's limits"
+	Tiled      Fact = "head tiles partition the heads"
+	Classified Fact = "each cell knows its masks"
+	Ordered    Fact = "groups partition the head tiles"
+	Named      Fact = "the entry is a PTX identifier"
+)
+
+// checks holds the test of each fact.
+var checks = map[Fact]func(*State) error{
+	Normal: func(s *State) error {
+		for h, p := range s.Layer.Heads {
+			if !ordered(p) {
+				return fmt.Errorf("head %d: cells out of order", h)
+			}
+		}
+		return nil
+	},
+	Matched: func(s *State) error {
+		for h, class := range s.Classes {
+			if first := slices.Index(s.Classes, class); !ir.Equal(s.Layer.Heads[h], s.Layer.Heads[first]) {
+				return fmt.Errorf("heads %d and %d are of one class and differ", first, h)
+			}
+		}
+		return nil
+	},
+	Chosen: func(s *State) error { return s.Kernel.VerifyTile() },
+	Tiled: func(s *State) error {
+		for n, h := range s.Kernel.HeadTiles {
+			for _, head := range h.Heads {
+				if !ir.Equal(s.Layer.Heads[head], s.Layer.Heads[h.Heads[0]]) {
+					return fmt.Errorf("head tile %d packs heads %d and %d, which differ", n, h.Heads[0], head)
+				}
+			}
+			if !ordered(h.Pattern) {
+				return fmt.Errorf("head tile %d: cells out of order", n)
+			}
+		}
+		return s.Kernel.VerifyHeads()
+	},
+	Classified: func(s *State) error {
+		for n, h := range s.Kernel.HeadTiles {
+			if !slices.Equal(h.Masks, s.Kernel.CellMasks(h.Pattern)) {
+				return fmt.Errorf("head tile %d: masks do not belong to the cells", n)
+			}
+		}
+		return nil
+	},
+	Ordered: func(s *State) error { return s.Kernel.VerifyOrder() },
+	Named:   func(s *State) error { return s.Kernel.VerifyEntry() },
+}
+
+// verify checks facts, and that the input is still what it was.
+func (s *State) verify(facts []Fact) error {
+	for _, f := range facts {
+		if err := checks[f](s); err != nil {
+			return fmt.Errorf("%q does not hold: %w", f, err)
+		}
+	}
+	return nil
+}
