@@ -28,6 +28,7 @@ type (
 	// Where is an arbitrary predicate, defined for i, j < Limit blocks.
 	Where struct {
 		Limit int64
+		Key   string // equal keys mean equal predicates
 		Holds func(i, j int64) bool
 	}
 	// Empty holds nothing.

@@ -1,0 +1,266 @@
+package dsl
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/alecthomas/participle/v2"
+	"github.com/alecthomas/participle/v2/lexer"
+
+	"github.com/s2attention/s2c/internal/diag"
+)
+
+// Bounds on what a file may hold, so that every input is read in bounded time
+// and memory.
+const (
+	MaxFileSize  = 1 << 20 // bytes of one file
+	maxFiles     = 64      // files of one program
+	maxDepth     = 64      // brackets within brackets
+	maxIfs       = 256     // conditionals in one declaration
+	maxPrefixes  = 16      // prefix operators in a row
+	maxOperators = 2000    // operators in a row without brackets
+)
+
+// parse reads one file's text. It reports every syntax error that it can tell
+// apart: participle stops at the first error, so the tokens are cut at
+// top-level declarations and each piece is parsed alone.
+func parse(src *diag.Source, bag *diag.Bag) *unit {
+	u := &unit{src: src}
+	if !checkText(src, bag) {
+		return u
+	}
+	tokens := scan(src, bag)
+	b := &builder{src: src, bag: bag, unit: u}
+	for _, piece := range pieces(withoutComments(tokens)) {
+		parsePiece(b, piece)
+	}
+	return u
+}
+
+func checkText(src *diag.Source, bag *diag.Bag) bool {
+	if len(src.Text) > MaxFileSize {
+		bag.Add(diag.New(diag.FileTooLarge, diag.Whole(src), "the file has more than %d bytes", MaxFileSize).
+			WithHint("move patterns that are used together into files of their own and import them"))
+		return false
+	}
+	bad := strings.IndexByte(src.Text, 0)
+	if !utf8.ValidString(src.Text) {
+		for i, r := range src.Text {
+			if r == utf8.RuneError {
+				if _, n := utf8.DecodeRuneInString(src.Text[i:]); n == 1 && (bad < 0 || i < bad) {
+					bad = i
+					break
+				}
+			}
+		}
+	}
+	if bad >= 0 {
+		bag.Add(diag.New(diag.NotText, diag.Span{Src: src, Start: bad, End: bad + 1},
+			"the file is not UTF-8 text: byte 0x%02x", src.Text[bad]).
+			WithHint("a .s2 file is plain text; is this another kind of file?"))
+		return false
+	}
+	return true
+}
+
+// pieces cuts at keywords that begin a declaration: the first of a line and
+// outside of brackets, or in the first column wherever it stands.
+func pieces(tokens []lexer.Token) [][]lexer.Token {
+	var out [][]lexer.Token
+	start, depth := 0, 0
+	for i, t := range tokens {
+		switch t.Value {
+		case "(", "[", "{":
+			depth++
+		case ")", "]", "}":
+			depth = max(0, depth-1)
+		}
+		if i == start || t.Type != tokKeyword || !declarations[t.Value] {
+			continue
+		}
+		prev := tokens[i-1]
+		continues := t.Value == "layer" && (prev.Value == "on" || prev.Value == "every")
+		if prev.Pos.Line == t.Pos.Line || continues || depth > 0 && t.Pos.Column > 1 {
+			continue
+		}
+		out = append(out, tokens[start:i])
+		start, depth = i, 0
+	}
+	if start < len(tokens) {
+		out = append(out, tokens[start:])
+	}
+	return out
+}
+
+// parsePiece parses one or more declarations and adds them to the unit.
+func parsePiece(b *builder, tokens []lexer.Token) {
+	if !b.bounded(tokens) {
+		return
+	}
+	lex, err := lexer.Upgrade(&tokenLexer{tokens: tokens})
+	if err != nil {
+		b.syntaxError(err, tokens)
+		return
+	}
+	f, err := fileParser.ParseFromLexer(lex)
+	if err != nil {
+		b.syntaxError(err, tokens)
+		return
+	}
+	for _, d := range f.Decls {
+		b.decl(d)
+	}
+}
+
+// parseRange reads the value of a define.
+func parseRange(src *diag.Source, bag *diag.Bag) (rangeExpr, bool) {
+	before := bag.Errors()
+	if !checkText(src, bag) {
+		return rangeExpr{}, false
+	}
+	tokens := withoutComments(scan(src, bag))
+	b := &builder{src: src, bag: bag, unit: &unit{}}
+	if bag.Errors() > before || !b.bounded(tokens) {
+		return rangeExpr{}, false
+	}
+	lex, err := lexer.Upgrade(&tokenLexer{tokens: tokens})
+	if err == nil {
+		var r *rangeOf
+		if r, err = rangeParser.ParseFromLexer(lex); err == nil {
+			out := b.rangeOf(r)
+			return out, bag.Errors() == before
+		}
+	}
+	b.syntaxError(err, tokens)
+	return rangeExpr{}, false
+}
+
+// bounded refuses what the parser, which recurses, could not take, and says
+// which bracket has no partner.
+func (b *builder) bounded(tokens []lexer.Token) bool {
+	pair := map[string]string{")": "(", "]": "[", "}": "{"}
+	var open []lexer.Token
+	ifs, prefixes := 0, 0
+	for _, t := range tokens {
+		if t.Type == tokString {
+			continue
+		}
+		switch t.Value {
+		case "(", "[", "{":
+			if open = append(open, t); len(open) > maxDepth {
+				b.bag.Add(diag.New(diag.TooDeep, b.token(t), "more than %d brackets within brackets", maxDepth).
+					WithHint("give parts of it names with `pattern` or `param`"))
+				return false
+			}
+		case ")", "]", "}":
+			if len(open) == 0 {
+				b.bag.Add(diag.New(diag.Brackets, b.token(t), "%s closes nothing", t.Value))
+				return false
+			}
+			last := open[len(open)-1]
+			if last.Value != pair[t.Value] {
+				b.bag.Add(diag.New(diag.Brackets, b.token(t), "%s does not close %s", t.Value, last.Value).
+					WithRelated(b.token(last), "opened here"))
+				return false
+			}
+			open = open[:len(open)-1]
+		case "if":
+			if ifs++; ifs > maxIfs {
+				b.bag.Add(diag.New(diag.TooDeep, b.token(t), "more than %d conditionals in one declaration", maxIfs).
+					WithHint("put the values into a list and index it"))
+				return false
+			}
+		}
+		if t.Value == "-" || t.Value == "+" || t.Value == "not" {
+			if prefixes++; prefixes > maxPrefixes {
+				b.bag.Add(diag.New(diag.TooDeep, b.token(t), "more than %d prefix operators in a row", maxPrefixes))
+				return false
+			}
+		} else {
+			prefixes = 0
+		}
+	}
+	if len(open) > 0 {
+		last := open[len(open)-1]
+		b.bag.Add(diag.New(diag.Brackets, b.token(last), "%s is never closed", last.Value))
+		return false
+	}
+	return true
+}
+
+// syntaxError turns a participle error into a diagnostic.
+func (b *builder) syntaxError(err error, tokens []lexer.Token) {
+	at := tokens[max(0, len(tokens)-1):]
+	span := diag.Whole(b.src)
+	if len(at) > 0 {
+		span = b.token(at[0])
+		span.Start = span.End
+	}
+	message := "syntax error"
+	hint := ""
+	var unexpected *participle.UnexpectedTokenError
+	var other participle.Error
+	switch {
+	case errors.As(err, &unexpected):
+		if t := unexpected.Unexpected; t.EOF() {
+			message = "the declaration ends too early"
+		} else {
+			span = b.token(t)
+			message = "unexpected " + describe(t)
+			hint = syntaxHint(t, tokens)
+		}
+		if want := expected(err); want != "" {
+			message += ", expected " + want
+		}
+	case errors.As(err, &other):
+		message = other.Message()
+		if pos := other.Position(); pos.Line > 0 {
+			span = diag.Span{Src: b.src, Start: pos.Offset, End: pos.Offset + 1}
+		}
+	}
+	d := diag.New(diag.Syntax, span, "%s", message)
+	d.Hint = hint
+	b.bag.Add(d)
+}
+
+// expected reads what the parser wanted out of its message: `unexpected token
+// "x" (expected "y")`.
+func expected(err error) string {
+	_, want, found := strings.Cut(err.Error(), "(expected ")
+	if !found {
+		return ""
+	}
+	want = strings.TrimSuffix(want, ")")
+	if len(want) > 80 {
+		return ""
+	}
+	return want
+}
+
+func describe(t lexer.Token) string {
+	if t.Type == tokKeyword {
+		return fmt.Sprintf("keyword `%s`", t.Value)
+	}
+	return fmt.Sprintf("`%s`", clip(t.Value))
+}
+
+// syntaxHint knows the usual mistakes.
+func syntaxHint(t lexer.Token, tokens []lexer.Token) string {
+	i := 0
+	for i < len(tokens) && tokens[i].Pos.Offset != t.Pos.Offset {
+		i++
+	}
+	switch {
+	case i == 0:
+		return "a declaration begins with import, model, param, pattern, layer or require"
+	case t.Value == "=":
+		return "equality is spelt =="
+	case t.Type == tokKeyword && declarations[t.Value]:
+		return "put each declaration on a line of its own"
+	case t.Type == tokKeyword:
+		return fmt.Sprintf("`%s` is a keyword and cannot be a name", t.Value)
+	}
+	return ""
+}

@@ -1,0 +1,347 @@
+package dsl
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/s2attention/s2c/internal/diag"
+)
+
+// picked is a resolved selector: numbers lo, lo+step, … up to hi.
+type picked []progression
+
+type progression struct{ lo, hi, step int64 }
+
+func (p picked) has(n int64) bool {
+	for _, r := range p {
+		if n >= r.lo && n <= r.hi && (n-r.lo)%r.step == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// pick resolves a selector over count things. Numbers beyond count are an
+// error, unless count was set by a define: then the file cannot know it.
+func (c *checker) pick(s *selectExpr, count int64, what string, code diag.Code) (picked, bool) {
+	if s == nil {
+		return picked{{0, count - 1, 1}}, true
+	}
+	var out picked
+	all := true
+	for i := range s.items {
+		p, ok := c.pickItem(&s.items[i], count, what, code)
+		all = all && ok
+		if ok {
+			out = append(out, p)
+		}
+	}
+	return out, all
+}
+
+func (c *checker) pickItem(item *selectItem, count int64, what string, code diag.Code) (progression, bool) {
+	last := count - 1
+	switch item.word {
+	case "*":
+		return progression{0, last, 1}, true
+	case "even":
+		return progression{0, last, 2}, true
+	case "odd":
+		return progression{1, last, 2}, true
+	case "every":
+		step, from, ok := c.everyFrom(item)
+		return progression{from, last, step}, ok
+	}
+	lo, hi, ok := c.rangeIn(&item.r, &env{}, last)
+	if !ok {
+		return progression{}, false
+	}
+	field := what + "s"
+	if what == "KV head" {
+		field = "kv_heads"
+	} else if what == "query head" {
+		field = "heads"
+	}
+	if lo >= 0 && (c.fixed[field] || hi <= last && lo <= last) {
+		return progression{lo, min(hi, last), 1}, true
+	}
+	bad := hi
+	if lo < 0 || item.r.hi == nil {
+		bad = lo
+	}
+	c.bag.Add(diag.New(code, item.span, "there is no %s %d", what, bad).
+		WithHint("there are %d; they are numbered 0 to %d", count, last))
+	return progression{}, false
+}
+
+func (c *checker) everyFrom(item *selectItem) (step, from int64, ok bool) {
+	step, ok = c.evalInt(item.every, &env{})
+	if !ok {
+		return 0, 0, false
+	}
+	if step < 1 || step > maxArg {
+		c.errorf(diag.OutOfRange, item.every.at(), "`every` takes a number from 1 on, not %d", step)
+		return 0, 0, false
+	}
+	if item.from != nil {
+		if from, ok = c.evalInt(item.from, &env{}); !ok {
+			return 0, 0, false
+		}
+		if from < 0 || from > maxArg {
+			c.errorf(diag.OutOfRange, item.from.at(), "`from` takes a number from 0 on, not %d", from)
+			return 0, 0, false
+		}
+	}
+	return step, from, true
+}
+
+// layersNamed is how many layers a model has that does not say: enough that
+// every rule applies to one.
+func (c *checker) layersNamed() (int64, bool) {
+	n := int64(1)
+	for _, l := range c.layers {
+		for i := range l.layers.items {
+			item := &l.layers.items[i]
+			switch item.word {
+			case "*":
+			case "even", "odd":
+				n = max(n, 2)
+			case "every":
+				step, from, ok := c.everyFrom(item)
+				if !ok {
+					return 0, false
+				}
+				n = max(n, step+from)
+			default:
+				lo, hi, ok := c.rangeIn(&item.r, &env{}, -1)
+				if !ok {
+					return 0, false
+				}
+				n = max(n, lo+1, hi+1)
+			}
+		}
+	}
+	if n > maxLayers {
+		c.bag.Add(diag.New(diag.BadField, c.model.span, "the rules name %d layers", n).
+			WithHint("a model has at most %d layers", maxLayers))
+		return 0, false
+	}
+	return n, true
+}
+
+// ruleSet is a layer declaration with its selectors resolved.
+type ruleSet struct {
+	def    *layerDef
+	layers picked
+	heads  []picked // by rule, over query or KV heads as the rule says
+}
+
+func (c *checker) ruleSets(m *Model) ([]ruleSet, bool) {
+	all := true
+	var out []ruleSet
+	for _, l := range c.layers {
+		rs := ruleSet{def: l}
+		var ok bool
+		rs.layers, ok = c.pick(l.layers, int64(m.Layers), "layer", diag.NoSuchLayer)
+		all = all && ok
+		for _, r := range l.rules {
+			count, what := int64(m.TotalHeads), "query head"
+			if r.kind == "kv_head" {
+				count, what = int64(m.TotalKVHeads), "KV head"
+			}
+			p, ok := c.pick(r.heads, count, what, diag.NoSuchHead)
+			all = all && ok
+			rs.heads = append(rs.heads, p)
+		}
+		out = append(out, rs)
+	}
+	return out, all
+}
+
+// classify decides which rule holds for each head of each layer (the first one
+// that names both) and groups layers that end up with the same patterns.
+func (p *Program) classify() {
+	c, m := p.c, &p.Model
+	sets, ok := c.ruleSets(m)
+	if !ok {
+		return
+	}
+	group := map[string]int{} // layer declarations that apply → index
+	var members [][]int
+	var applying [][]*ruleSet
+	for n := range m.Layers {
+		var key strings.Builder
+		var list []*ruleSet
+		for i := range sets {
+			if sets[i].layers.has(int64(n)) {
+				fmt.Fprintf(&key, "%d,", i)
+				list = append(list, &sets[i])
+			}
+		}
+		g, ok := group[key.String()]
+		if !ok {
+			g = len(members)
+			group[key.String()] = g
+			members = append(members, nil)
+			applying = append(applying, list)
+		}
+		members[g] = append(members[g], n)
+	}
+	p.layerOf = make([]int, m.Layers)
+	byPattern := map[[sha256.Size]byte]int{}
+	for g, layers := range members {
+		rules := p.rulesOfHeads(applying[g], layers)
+		if rules == nil {
+			continue
+		}
+		p.addClass(layers, rules, byPattern)
+	}
+	p.unusedRules()
+}
+
+// rulesOfHeads is the rule of each head of the slice, or nil after an error.
+func (p *Program) rulesOfHeads(sets []*ruleSet, layers []int) []*ruleDef {
+	c, m := p.c, &p.Model
+	if len(sets) == 0 {
+		d := diag.New(diag.LayerWithoutRule, c.fieldSpan("layers"), "no rule names %s", numbers("layer", layers))
+		if len(layers) == m.Layers {
+			d.Message = "no rule names any layer"
+		}
+		c.bag.Add(d.WithHint("add a rule for them, such as: layer * -> dense"))
+		return nil
+	}
+	rules := make([]*ruleDef, m.TotalHeads)
+	var missing []int
+	per := m.TotalHeads / m.TotalKVHeads
+	for h := range m.TotalHeads {
+		if !c.step(sets[0].def.rules[0].body) {
+			return nil
+		}
+		rules[h] = firstRule(sets, int64(h), int64(h/per))
+		if rules[h] == nil {
+			missing = append(missing, h)
+			continue
+		}
+		rules[h].used = true
+	}
+	if len(missing) > 0 {
+		c.bag.Add(diag.New(diag.HeadWithoutRule, sets[len(sets)-1].def.span, "no rule gives a pattern to %s of %s",
+			numbers("head", missing), numbers("layer", layers)).
+			WithHint("end the list with a rule for the rest: `, dense` or another pattern"))
+		return nil
+	}
+	return rules[m.FirstHead : m.FirstHead+m.Heads]
+}
+
+func firstRule(sets []*ruleSet, head, kv int64) *ruleDef {
+	for _, s := range sets {
+		for i, r := range s.def.rules {
+			n := head
+			if r.kind == "kv_head" {
+				n = kv
+			}
+			if s.heads[i].has(n) {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
+// addClass resolves the patterns of a group of layers, which reports what is
+// wrong in them, and merges it with a group that has the same ones.
+func (p *Program) addClass(layers []int, rules []*ruleDef, byPattern map[[sha256.Size]byte]int) {
+	cl := class{layers: layers, rules: rules, dense: true}
+	hash := sha256.New()
+	ok := true
+	for h, r := range rules {
+		s, fine := p.c.resolve(r.body, p.headEnv(h), &p.Model)
+		if !fine {
+			ok = false
+			if p.c.steps >= maxSteps {
+				return
+			}
+			continue
+		}
+		cl.dense = cl.dense && isDense(s, p.Model.Causal)
+		cl.limit = leastLimit(cl.limit, limitOf(s))
+		fingerprint(hash, s)
+		io.WriteString(hash, "\n")
+	}
+	if !ok {
+		return
+	}
+	key := [sha256.Size]byte(hash.Sum(nil))
+	i, found := byPattern[key]
+	if !found {
+		i = len(p.classes)
+		byPattern[key] = i
+		p.classes = append(p.classes, cl)
+	} else {
+		p.classes[i].layers = mergeAscending(p.classes[i].layers, layers)
+	}
+	for _, n := range layers {
+		p.layerOf[n] = i
+	}
+}
+
+func mergeAscending(a, b []int) []int {
+	out := make([]int, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if a[0] < b[0] {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
+
+func leastLimit(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// unusedRules warns of rules that other rules hide.
+func (p *Program) unusedRules() {
+	for _, l := range p.c.layers {
+		for _, r := range l.rules {
+			if !r.used && !p.c.bag.Failed() && !p.c.fixed["heads"] && !p.c.fixed["kv_heads"] && !p.c.fixed["layers"] {
+				p.c.bag.Add(diag.Warn(diag.UnusedRule, r.span, "this rule never applies").
+					WithHint("earlier rules take all its heads and layers; the first rule that fits wins"))
+			}
+		}
+	}
+}
+
+// numbers writes layers 0, 2 and 5..7.
+func numbers(what string, list []int) string {
+	var parts []string
+	for i := 0; i < len(list); {
+		j := i
+		for j+1 < len(list) && list[j+1] == list[j]+1 {
+			j++
+		}
+		if len(parts) == 6 {
+			parts = append(parts, fmt.Sprintf("%d more", len(list)-i))
+			break
+		}
+		if j > i {
+			parts = append(parts, fmt.Sprintf("%d..%d", list[i], list[j]))
+		} else {
+			parts = append(parts, fmt.Sprint(list[i]))
+		}
+		i = j + 1
+	}
+	if len(list) > 1 {
+		what += "s"
+	}
+	if n := len(parts); n > 1 {
+		return what + " " + strings.Join(parts[:n-1], ", ") + " and " + parts[n-1]
+	}
+	return what + " " + parts[0]
+}
