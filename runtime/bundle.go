@@ -193,5 +193,14 @@ func (b *Bundle) Check() error {
 			served[serves{k.Target, n}] = true
 		}
 	}
+	described := map[int]bool{}
+	for _, f := range m.Facts {
+		for _, n := range f.Layers {
+			if n < 0 || n >= m.Layers || described[n] {
+				return Errorf(ErrBundle, "facts of layer %d, which is past the model's %d layers or described twice", n, m.Layers)
+			}
+			described[n] = true
+		}
+	}
 	return nil
 }
