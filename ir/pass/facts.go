@@ -1,6 +1,7 @@
 package pass
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -21,8 +22,8 @@ const (
 var checks = map[Fact]func(*State) error{
 	Normal: func(s *State) error {
 		for h, p := range s.Layer.Heads {
-			if !ordered(p) {
-				return fmt.Errorf("head %d: cells out of order", h)
+			if err := verifyPattern(p); err != nil {
+				return fmt.Errorf("head %d: %w", h, err)
 			}
 		}
 		return nil
@@ -43,8 +44,8 @@ var checks = map[Fact]func(*State) error{
 					return fmt.Errorf("head tile %d packs heads %d and %d, which differ", n, h.Heads[0], head)
 				}
 			}
-			if !ordered(h.Pattern) {
-				return fmt.Errorf("head tile %d: cells out of order", n)
+			if err := verifyPattern(h.Pattern); err != nil {
+				return fmt.Errorf("head tile %d: %w", n, err)
 			}
 		}
 		return s.Kernel.VerifyHeads()
@@ -61,7 +62,15 @@ var checks = map[Fact]func(*State) error{
 	Named:   func(s *State) error { return s.Kernel.VerifyEntry() },
 }
 
-// verify checks facts, and that the input is still what it was.
+// verifyPattern checks a pattern's own laws and the order of its cells.
+func verifyPattern(p ir.Pattern) error {
+	if !ordered(p) {
+		return errors.New("cells out of order")
+	}
+	return ir.Verify(p)
+}
+
+// verify checks facts.
 func (s *State) verify(facts []Fact) error {
 	for _, f := range facts {
 		if err := checks[f](s); err != nil {
