@@ -121,14 +121,13 @@ func (a *algebra) meetSteps(in []Cell, out *[]Cell, x, y Cell) []Cell {
 		for k := range rest {
 			*out = appendClass(*out, x, m, x.Rows.Res+x.Rows.Mod*((t0+1+k)%period))
 		}
+		// Within a class x may have become simpler: a single row, one column.
 		res := x.Rows.Res + x.Rows.Mod*t0
-		var okx, oky bool
-		if x, okx = class(x, m, res); !okx {
-			return in
+		x, okx := class(x, m, res)
+		if y, oky := class(y, m, res); okx && oky {
+			in = a.meetSteps(in, out, x, y)
 		}
-		if y, oky = class(y, m, res); !oky {
-			return in
-		}
+		return in
 	}
 	step, fits := lcm(x.Step, y.Step)
 	if !fits {
