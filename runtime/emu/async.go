@@ -1,0 +1,226 @@
+package emu
+
+import "fmt"
+
+// cp.async (PTX ISA 9.0 §9.7.9.25.3): a copy reads its source when it is issued
+// and writes shared memory when a wait covers its group or, under Shuffle, at any
+// time before. Its bytes may not be touched until the wait.
+
+// laneCopy is the copy of one instruction: 16 bytes a lane.
+type laneCopy struct {
+	in    *instr
+	mask  uint32
+	moved bool // the bytes are in shared memory, the wait is still to come
+	dst   [32]int32
+	data  [32][16]byte
+}
+
+// copyQueue holds a warp's unfinished copies in program order. Groups are a
+// matter of each thread, but threads of a warp that issue copies while diverged
+// commit and wait diverged too, so every lane has its own counts.
+type copyQueue struct {
+	list  []*laneCopy
+	free  []*laneCopy
+	group [32]int32 // commits of each lane so far
+	owner []copyGroup
+}
+
+// copyGroup says in which group of its lane a copy is, -1 before the commit.
+type copyGroup [32]int32
+
+func (q *copyQueue) reset() {
+	q.free = append(q.free, q.list...)
+	q.list, q.owner = q.list[:0], q.owner[:0]
+	q.group = [32]int32{}
+}
+
+func (q *copyQueue) add(in *instr, mask uint32) *laneCopy {
+	var c *laneCopy
+	if n := len(q.free); n > 0 {
+		c, q.free = q.free[n-1], q.free[:n-1]
+	} else {
+		c = new(laneCopy)
+	}
+	c.in, c.mask, c.moved = in, mask, false
+	q.list = append(q.list, c)
+	var g copyGroup
+	for l := range g {
+		g[l] = -1
+	}
+	q.owner = append(q.owner, g)
+	return c
+}
+
+func buildCpAsync(d *decoder, in *instr) error {
+	if in.imm[0] != 16 {
+		return fmt.Errorf("a copy of %d bytes, only 16 are executed with .cg", in.imm[0])
+	}
+	in.imm = []uint64{16, uint64(d.arg("d").off), uint64(d.arg("s").off)}
+	in.exec = execCpAsync
+	return nil
+}
+
+// execCpAsync has the destination in a, the source in b and its valid bytes in c.
+func execCpAsync(w *warp, in *instr, mask uint32) status {
+	c := w.copies.add(in, mask)
+	for m := mask; m != 0; m &= m - 1 {
+		l := trailing(m)
+		off, ok := w.locate(in, l, w.r[in.a][l]+uint32(in.imm[1]), 16)
+		if !ok {
+			return stFault
+		}
+		if !w.issueCopy(in, l, off) {
+			return stFault
+		}
+		valid := w.r[in.c][l]
+		switch {
+		case valid > 16:
+			return w.fail(in, l, CheckInstruction, 0, "source size %d exceeds the 16 bytes of the copy", valid)
+		case valid == 0:
+			c.data[l] = [16]byte{}
+		default:
+			if !w.copySource(in, l, w.d[in.b][l]+in.imm[2], int(valid), &c.data[l]) {
+				return stFault
+			}
+		}
+		c.dst[l] = int32(off)
+		w.b.stats.asyncRead += int64(valid)
+		w.b.stats.asyncWritten += 16
+	}
+	return stNext
+}
+
+// copySource reads the valid bytes of a source, which is aligned to the whole copy.
+func (w *warp) copySource(in *instr, l int, addr uint64, valid int, dst *[16]byte) bool {
+	if addr%16 != 0 {
+		w.fail(in, l, CheckAlign, addr, "global address %#x is no multiple of 16", addr)
+		return false
+	}
+	if valid == 16 {
+		src := w.loadGlobal(in, l, addr, 16)
+		if src == nil {
+			return false
+		}
+		*dst = [16]byte(src)
+		return true
+	}
+	*dst = [16]byte{}
+	for i := range valid {
+		src := w.loadGlobal(in, l, addr+uint64(i), 1)
+		if src == nil {
+			return false
+		}
+		dst[i] = src[0]
+	}
+	return true
+}
+
+// issueCopy checks that nobody else uses the destination and reserves it.
+func (w *warp) issueCopy(in *instr, l, off int) bool {
+	s := &w.b.shared
+	if !s.shadow {
+		return true
+	}
+	if c := w.writeLine(off/lineBytes, lineFull, l, false); c.check != 0 {
+		w.report(in, l, off, c, "asynchronous write")
+		return false
+	}
+	s.lines[off/lineBytes].pend = lineFull
+	return true
+}
+
+// move writes a copy's bytes to shared memory.
+func (c *laneCopy) move(s *sharedMemory) {
+	if c.moved {
+		return
+	}
+	c.moved = true
+	for m := c.mask; m != 0; m &= m - 1 {
+		l := trailing(m)
+		*(*[16]byte)(s.data[c.dst[l]:]) = c.data[l]
+	}
+}
+
+// early finishes some of a warp's copies before anybody waits for them.
+func (b *block) early(w *warp) {
+	for _, c := range w.copies.list {
+		if !c.moved && b.rng.IntN(8) == 0 {
+			c.move(&b.shared)
+		}
+	}
+	b.earlyHopper(w)
+}
+
+func execCpAsyncCommit(w *warp, in *instr, mask uint32) status {
+	q := &w.copies
+	for i := len(q.list) - 1; i >= 0; i-- {
+		c := q.list[i]
+		left := c.mask & mask
+		if left == 0 {
+			continue
+		}
+		if q.owner[i][trailing(left)] >= 0 && left == mask {
+			break // older copies of these lanes are committed already
+		}
+		for m := left; m != 0; m &= m - 1 {
+			if l := trailing(m); q.owner[i][l] < 0 {
+				q.owner[i][l] = q.group[l]
+			}
+		}
+	}
+	for m := mask; m != 0; m &= m - 1 {
+		q.group[trailing(m)]++
+	}
+	return stNext
+}
+
+func execCpAsyncWait(w *warp, in *instr, mask uint32) status {
+	return w.retire(mask, int32(min(in.imm[0], 1<<20)), false)
+}
+
+func execCpAsyncWaitAll(w *warp, in *instr, mask uint32) status {
+	return w.retire(mask, 0, true)
+}
+
+// retire finishes the copies of the lanes of mask, but for those in each lane's
+// last pending groups; all takes uncommitted copies too.
+func (w *warp) retire(mask uint32, pending int32, all bool) status {
+	q := &w.copies
+	kept := 0
+	for i, c := range q.list {
+		var done uint32
+		for m := c.mask & mask; m != 0; m &= m - 1 {
+			l := trailing(m)
+			if g := q.owner[i][l]; all || g >= 0 && g < q.group[l]-pending {
+				done |= 1 << l
+			}
+		}
+		if done != 0 {
+			w.land(c, done)
+		}
+		if c.mask &^= done; c.mask == 0 {
+			q.free = append(q.free, c)
+			continue
+		}
+		q.list[kept], q.owner[kept] = c, q.owner[i]
+		kept++
+	}
+	q.list, q.owner = q.list[:kept], q.owner[:kept]
+	return stNext
+}
+
+// land makes finished copies ordinary writes of their threads.
+func (w *warp) land(c *laneCopy, done uint32) {
+	s := &w.b.shared
+	for m := done; m != 0; m &= m - 1 {
+		l := trailing(m)
+		if !c.moved {
+			*(*[16]byte)(s.data[c.dst[l]:]) = c.data[l]
+		}
+		if s.shadow {
+			i := int(c.dst[l]) / lineBytes
+			s.lines[i].pend = 0
+			w.recordWrite(i, lineFull, l)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package emu
+
+import (
+	"fmt"
+
+	"github.com/s2attention/s2c/codegen/ptx/inst"
+)
+
+// builder picks the executor of an instruction and prepares its operands.
+type builder func(d *decoder, in *instr) error
+
+// builders says how each kind of instruction is executed.
+var builders = [...]builder{
+	inst.Mov:       perType(map[inst.Type]execFn{inst.B32: execMov32, inst.F32: execMov32, inst.B64: execMov64, inst.TPred: execMovPred}),
+	inst.MovSReg:   buildMovSpecial,
+	inst.MovSym:    buildMovSymbol,
+	inst.MovPack:   simple(execMovPack),
+	inst.MovUnpack: simple(execMovUnpack),
+	inst.Add: perType(map[inst.Type]execFn{inst.S32: execAdd32, inst.U32: execAdd32, inst.S64: execAdd64, inst.U64: execAdd64,
+		inst.F32: execAddF32}),
+	inst.Sub: perType(map[inst.Type]execFn{inst.S32: execSub32, inst.U32: execSub32, inst.S64: execSub64, inst.U64: execSub64,
+		inst.F32: execSubF32}),
+	inst.MulLo: perType(map[inst.Type]execFn{inst.S32: execMul32, inst.U32: execMul32, inst.S64: execMul64, inst.U64: execMul64,
+		inst.F32: execMulF32}),
+	inst.MulHi:   perType(map[inst.Type]execFn{inst.U32: execMulHiU32, inst.S32: execMulHiS32}),
+	inst.MulWide: perType(map[inst.Type]execFn{inst.U32: execMulWideU32, inst.S32: execMulWideS32}),
+	inst.MadLo: perType(map[inst.Type]execFn{inst.S32: execMad32, inst.U32: execMad32, inst.S64: execMad64,
+		inst.U64: execMad64}),
+	inst.MadWide: perType(map[inst.Type]execFn{inst.U32: execMadWideU32, inst.S32: execMadWideS32}),
+	inst.Div: perType(map[inst.Type]execFn{inst.S32: divide32(divS32), inst.U32: divide32(divU32),
+		inst.S64: divide64(divS64), inst.U64: divide64(divU64)}),
+	inst.Rem: perType(map[inst.Type]execFn{inst.S32: divide32(remS32), inst.U32: divide32(remU32),
+		inst.S64: divide64(remS64), inst.U64: divide64(remU64)}),
+	inst.Min: perType(map[inst.Type]execFn{inst.S32: execMinS32, inst.U32: execMinU32, inst.S64: execMinS64, inst.U64: execMinU64,
+		inst.F32: execMinF32}),
+	inst.Max: perType(map[inst.Type]execFn{inst.S32: execMaxS32, inst.U32: execMaxU32, inst.S64: execMaxS64, inst.U64: execMaxU64,
+		inst.F32: execMaxF32}),
+	inst.Neg:     perType(map[inst.Type]execFn{inst.S32: execNeg32, inst.F32: execNegF32}),
+	inst.Abs:     perType(map[inst.Type]execFn{inst.S32: execAbs32}),
+	inst.And:     perType(map[inst.Type]execFn{inst.B32: execAnd32, inst.B64: execAnd64, inst.TPred: execAndPred}),
+	inst.Or:      perType(map[inst.Type]execFn{inst.B32: execOr32, inst.B64: execOr64, inst.TPred: execOrPred}),
+	inst.Xor:     perType(map[inst.Type]execFn{inst.B32: execXor32, inst.B64: execXor64, inst.TPred: execXorPred}),
+	inst.Not:     perType(map[inst.Type]execFn{inst.B32: execNot32, inst.B64: execNot64, inst.TPred: execNotPred}),
+	inst.Shl:     perType(map[inst.Type]execFn{inst.B32: execShl32, inst.B64: execShl64}),
+	inst.Shr:     perType(map[inst.Type]execFn{inst.U32: execShrU32, inst.B32: execShrU32, inst.S32: execShrS32, inst.U64: execShrU64, inst.B64: execShrU64, inst.S64: execShrS64}),
+	inst.Prmt:    simple(execPrmt),
+	inst.Popc:    perType(map[inst.Type]execFn{inst.B32: execPopc32}),
+	inst.Clz:     perType(map[inst.Type]execFn{inst.B32: execClz32}),
+	inst.Setp:    buildSetp,
+	inst.Selp:    perType(map[inst.Type]execFn{inst.B32: execSelp32, inst.F32: execSelp32, inst.B64: execSelp64}),
+	inst.Fma:     perType(map[inst.Type]execFn{inst.F32: execFmaF32}),
+	inst.Ex2:     simple(execEx2),
+	inst.Lg2:     simple(execLg2),
+	inst.Rcp:     simple(execRcp),
+	inst.Cvt:     buildCvt,
+	inst.CvtPack: perType(map[inst.Type]execFn{inst.BF16x2: execPackBF16, inst.F16x2: execPackF16}),
+	inst.CvtaTo:  simple(execMov64),
+	inst.Cvta:    simple(execCvtaParam),
+
+	inst.Ld:             buildLd,
+	inst.St:             buildSt,
+	inst.AtomAdd:        simple(execAtomAdd),
+	inst.LdMatrix:       buildLdMatrix,
+	inst.StMatrix:       buildStMatrix,
+	inst.Mma:            buildMma,
+	inst.CpAsync:        buildCpAsync,
+	inst.CpAsyncCommit:  simple(execCpAsyncCommit),
+	inst.CpAsyncWait:    simple(execCpAsyncWait),
+	inst.CpAsyncWaitAll: simple(execCpAsyncWaitAll),
+	inst.BarSync:        simple(execBarSync),
+	inst.BarArrive:      simple(execBarArrive),
+	inst.BarWarpSync:    simple(execBarWarpSync),
+	inst.Shfl:           buildShfl,
+	inst.VoteAny:        simple(execVoteAny),
+	inst.VoteAll:        simple(execVoteAll),
+	inst.VoteBallot:     simple(execVoteBallot),
+	inst.Bra:            simple(execBra),
+	inst.Ret:            simple(execExit),
+	inst.Exit:           simple(execExit),
+	inst.Trap:           simple(execTrap),
+}
+
+// simple is the builder of an instruction with one executor.
+func simple(f execFn) builder {
+	return func(_ *decoder, in *instr) error {
+		in.exec = f
+		return nil
+	}
+}
+
+// perType picks the executor by the operation's type.
+func perType(m map[inst.Type]execFn) builder {
+	return func(_ *decoder, in *instr) error {
+		if in.exec = m[in.form.Type]; in.exec == nil {
+			return fmt.Errorf("this type is not executed")
+		}
+		return nil
+	}
+}

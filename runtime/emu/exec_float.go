@@ -1,0 +1,248 @@
+package emu
+
+import (
+	"math"
+
+	"github.com/s2attention/s2c/codegen/ptx/inst"
+)
+
+const canonicalNaN = 0x7fffffff
+
+func fromBits(b uint32) float32 { return math.Float32frombits(b) }
+
+// toBits is the bit pattern of a result; every NaN becomes the canonical one.
+func toBits(f float32) uint32 {
+	if f != f {
+		return canonicalNaN
+	}
+	return math.Float32bits(f)
+}
+
+// flush makes a subnormal a zero of its sign: .ftz.
+func flush(b uint32) uint32 {
+	if b&0x7f800000 == 0 {
+		return b & 0x80000000
+	}
+	return b
+}
+
+// flushed returns a register to read, subnormals flushed if the instruction says so.
+func (w *warp) flushed(in *instr, r int32, buf *reg32) *reg32 {
+	a := &w.r[r]
+	if !in.form.Ftz {
+		return a
+	}
+	for i := range a {
+		if v := a[i]; v&0x7f800000 == 0 && v&0x7fffffff != 0 {
+			*buf = *a
+			for j := range buf {
+				buf[j] = flush(buf[j])
+			}
+			return buf
+		}
+	}
+	return a
+}
+
+// putF32 flushes a result if the instruction says so and stores it.
+func (w *warp) putF32(in *instr, d *reg32, mask uint32) status {
+	if in.form.Ftz {
+		for i := range d {
+			if v := d[i]; v&0x7f800000 == 0 {
+				d[i] = v & 0x80000000
+			}
+		}
+	}
+	return w.put32(in, mask)
+}
+
+func execAddF32(w *warp, in *instr, mask uint32) status {
+	var fa, fb reg32
+	d, a, b := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb)
+	for i := range d {
+		d[i] = toBits(fromBits(a[i]) + fromBits(b[i]))
+	}
+	return w.putF32(in, d, mask)
+}
+
+func execSubF32(w *warp, in *instr, mask uint32) status {
+	var fa, fb reg32
+	d, a, b := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb)
+	for i := range d {
+		d[i] = toBits(fromBits(a[i]) - fromBits(b[i]))
+	}
+	return w.putF32(in, d, mask)
+}
+
+func execMulF32(w *warp, in *instr, mask uint32) status {
+	var fa, fb reg32
+	d, a, b := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb)
+	for i := range d {
+		d[i] = toBits(fromBits(a[i]) * fromBits(b[i]))
+	}
+	return w.putF32(in, d, mask)
+}
+
+// fma32 is a·b + c rounded once. The product is exact in float64; the sum there may
+// round onto a float32 tie, or near the subnormals, so those are rounded to odd first
+// (Boldo and Melquiond, Emulation of FMA and correctly rounded sums, 2008).
+func fma32(a, b, c float32) float32 {
+	p, z := float64(a)*float64(b), float64(c)
+	s := p + z
+	bits := math.Float64bits(s)
+	if bits&0x1fffffff != 0x10000000 && bits>>52&0x7ff > 1023-125 {
+		return float32(s)
+	}
+	if s-s != 0 { // infinite or NaN
+		return float32(s)
+	}
+	t := s - p
+	rest := (p - (s - t)) + (z - t)
+	if rest != 0 && bits&1 == 0 {
+		if (rest > 0) == (s > 0) {
+			bits++
+		} else {
+			bits--
+		}
+		s = math.Float64frombits(bits)
+	}
+	return float32(s)
+}
+
+func execFmaF32(w *warp, in *instr, mask uint32) status {
+	var fa, fb, fc reg32
+	d, a, b, c := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb), w.flushed(in, in.c, &fc)
+	for i := range d {
+		p, z := float64(fromBits(a[i]))*float64(fromBits(b[i])), float64(fromBits(c[i]))
+		s := p + z
+		if bits := math.Float64bits(s); bits&0x1fffffff != 0x10000000 && bits>>52&0x7ff-(1023-125) < 250 {
+			d[i] = math.Float32bits(float32(s))
+			continue
+		}
+		d[i] = toBits(fma32(fromBits(a[i]), fromBits(b[i]), fromBits(c[i])))
+	}
+	return w.putF32(in, d, mask)
+}
+
+// negF32 keeps a NaN a NaN; its bits are not specified.
+func execNegF32(w *warp, in *instr, mask uint32) status {
+	var fa reg32
+	d, a := w.out32(in, mask), w.flushed(in, in.a, &fa)
+	for i := range d {
+		d[i] = a[i] ^ 1<<31
+	}
+	return w.putF32(in, d, mask)
+}
+
+// ordinal maps floats that are no NaN to integers of the same order, −0 below +0.
+func ordinal(b uint32) int32 {
+	return int32(b) ^ int32(uint32(int32(b)>>31)>>1)
+}
+
+func isNaN(b uint32) bool { return b&0x7fffffff > 0x7f800000 }
+
+// minmax handles the operands of which one is a NaN: the other is the result.
+func minmax(a, b uint32, takeA bool) uint32 {
+	switch {
+	case isNaN(a) && isNaN(b):
+		return canonicalNaN
+	case isNaN(a):
+		return b
+	case isNaN(b):
+		return a
+	case takeA:
+		return a
+	}
+	return b
+}
+
+func execMinF32(w *warp, in *instr, mask uint32) status {
+	var fa, fb reg32
+	d, a, b := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb)
+	for i := range d {
+		x, y := a[i], b[i]
+		d[i] = minmax(x, y, ordinal(x) < ordinal(y))
+	}
+	return w.putF32(in, d, mask)
+}
+
+func execMaxF32(w *warp, in *instr, mask uint32) status {
+	var fa, fb reg32
+	d, a, b := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb)
+	for i := range d {
+		x, y := a[i], b[i]
+		d[i] = minmax(x, y, ordinal(x) > ordinal(y))
+	}
+	return w.putF32(in, d, mask)
+}
+
+func execRcp(w *warp, in *instr, mask uint32) status {
+	var fa reg32
+	d, a := w.out32(in, mask), w.flushed(in, in.a, &fa)
+	for i := range d {
+		d[i] = toBits(float32(1 / float64(fromBits(a[i]))))
+	}
+	return w.putF32(in, d, mask)
+}
+
+func execLg2(w *warp, in *instr, mask uint32) status {
+	var fa reg32
+	d, a := w.out32(in, mask), w.flushed(in, in.a, &fa)
+	for i := range d {
+		d[i] = toBits(float32(math.Log2(float64(fromBits(a[i])))))
+	}
+	return w.putF32(in, d, mask)
+}
+
+// exp2Steps are 2^(k/32).
+var exp2Steps = func() (t [32]float64) {
+	for k := range t {
+		t[k] = math.Exp2(float64(k) / 32)
+	}
+	return t
+}()
+
+// exp2 is 2^x to about 1e-12, rounded to float32.
+func exp2(x float32) float32 {
+	if !(x > -150 && x < 129) {
+		return float32(math.Exp2(float64(x)))
+	}
+	// x = n + k/32 + r with |r| ≤ 1/64; the series of 2^r ends at r⁵.
+	k := math.Floor(float64(x)*32 + 0.5)
+	r := (float64(x) - k*(1.0/32)) * math.Ln2
+	p := 1 + r*(1+r*(1.0/2+r*(1.0/6+r*(1.0/24+r*(1.0/120)))))
+	i := int(k)
+	scale := math.Float64frombits(uint64(1023+i>>5) << 52)
+	return float32(p * exp2Steps[i&31] * scale)
+}
+
+func execEx2(w *warp, in *instr, mask uint32) status {
+	var fa reg32
+	d, a := w.out32(in, mask), w.flushed(in, in.a, &fa)
+	for i := range d {
+		d[i] = toBits(exp2(fromBits(a[i])))
+	}
+	return w.putF32(in, d, mask)
+}
+
+// floatComparisons are ordered: false when an operand is a NaN (PTX ISA 9.0 §9.7.6.1).
+// "ne" too is the ordered form, false for NaN.
+var floatComparisons = map[inst.Cmp]execFn{
+	inst.EQ: compareF32(func(a, b float32) bool { return a == b }),
+	inst.NE: compareF32(func(a, b float32) bool { return a < b || a > b }),
+	inst.LT: compareF32(func(a, b float32) bool { return a < b }),
+	inst.LE: compareF32(func(a, b float32) bool { return a <= b }),
+	inst.GT: compareF32(func(a, b float32) bool { return a > b }),
+	inst.GE: compareF32(func(a, b float32) bool { return a >= b }),
+}
+
+func compareF32(test func(a, b float32) bool) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		a, b := &w.r[in.a], &w.r[in.b]
+		var v uint32
+		for i := range a {
+			v |= bit(test(fromBits(a[i]), fromBits(b[i]))) << i
+		}
+		return w.putPred(in, mask, v)
+	}
+}

@@ -1,0 +1,643 @@
+package emu
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+
+	"github.com/s2attention/s2c/codegen/ptx/inst"
+)
+
+// Executors compute all 32 lanes and keep those of the mask: a loop without
+// branches over whole arrays is faster than a walk over the set bits. out32 gives
+// the array to compute into, put32 moves the lanes of a partial mask.
+
+func (w *warp) out32(in *instr, mask uint32) *reg32 {
+	if mask == fullMask {
+		return &w.r[in.d]
+	}
+	return &w.tmp
+}
+
+func (w *warp) put32(in *instr, mask uint32) status {
+	if mask != fullMask {
+		d := &w.r[in.d]
+		for m := mask; m != 0; m &= m - 1 {
+			l := trailing(m)
+			d[l] = w.tmp[l]
+		}
+	}
+	return stNext
+}
+
+func (w *warp) out64(in *instr, mask uint32) *reg64 {
+	if mask == fullMask {
+		return &w.d[in.d]
+	}
+	return &w.tmp6
+}
+
+func (w *warp) put64(in *instr, mask uint32) status {
+	if mask != fullMask {
+		d := &w.d[in.d]
+		for m := mask; m != 0; m &= m - 1 {
+			l := trailing(m)
+			d[l] = w.tmp6[l]
+		}
+	}
+	return stNext
+}
+
+// putPred sets the lanes of mask in a predicate.
+func (w *warp) putPred(in *instr, mask, v uint32) status {
+	p := &w.pr[in.d]
+	*p = *p&^mask | v&mask
+	return stNext
+}
+
+func execMov32(w *warp, in *instr, mask uint32) status {
+	d, a := w.out32(in, mask), &w.r[in.a]
+	*d = *a
+	return w.put32(in, mask)
+}
+
+func execMov64(w *warp, in *instr, mask uint32) status {
+	d, a := w.out64(in, mask), &w.d[in.a]
+	*d = *a
+	return w.put64(in, mask)
+}
+
+func execMovPred(w *warp, in *instr, mask uint32) status { return w.putPred(in, mask, w.pr[in.a]) }
+
+func buildMovSpecial(_ *decoder, in *instr) error {
+	in.exec = execMov32
+	if in.form.Operands[0].Class == inst.ClassB64 {
+		in.exec = execMov64
+	}
+	return nil
+}
+
+func buildMovSymbol(d *decoder, in *instr) error {
+	v := d.arg("a").imm
+	if in.form.Operands[0].Class == inst.ClassB64 {
+		in.a, in.exec = d.const64(v), execMov64
+		return nil
+	}
+	if v > math.MaxUint32 {
+		return fmt.Errorf("address %#x does not fit 32 bits", v)
+	}
+	in.a, in.exec = d.const32(uint32(v)), execMov32
+	return nil
+}
+
+func execMovPack(w *warp, in *instr, mask uint32) status {
+	d, lo, hi := w.out64(in, mask), &w.r[in.va[0]], &w.r[in.va[1]]
+	for i := range d {
+		d[i] = uint64(lo[i]) | uint64(hi[i])<<32
+	}
+	return w.put64(in, mask)
+}
+
+func execMovUnpack(w *warp, in *instr, mask uint32) status {
+	lo, hi, a := &w.r[in.vd[0]], &w.r[in.vd[1]], w.d[in.a]
+	for m := mask; m != 0; m &= m - 1 {
+		l := trailing(m)
+		lo[l], hi[l] = uint32(a[l]), uint32(a[l]>>32)
+	}
+	return stNext
+}
+
+// execCvtaParam turns an address in param space into a generic one.
+func execCvtaParam(w *warp, in *instr, mask uint32) status {
+	d, a := w.out64(in, mask), &w.d[in.a]
+	for i := range d {
+		d[i] = a[i] + paramWindow
+	}
+	return w.put64(in, mask)
+}
+
+func execAdd32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = a[i] + b[i]
+	}
+	return w.put32(in, mask)
+}
+
+func execAdd64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
+	for i := range d {
+		d[i] = a[i] + b[i]
+	}
+	return w.put64(in, mask)
+}
+
+func execSub32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = a[i] - b[i]
+	}
+	return w.put32(in, mask)
+}
+
+func execSub64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
+	for i := range d {
+		d[i] = a[i] - b[i]
+	}
+	return w.put64(in, mask)
+}
+
+func execMul32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = a[i] * b[i]
+	}
+	return w.put32(in, mask)
+}
+
+func execMul64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
+	for i := range d {
+		d[i] = a[i] * b[i]
+	}
+	return w.put64(in, mask)
+}
+
+func execMulHiU32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = uint32(uint64(a[i]) * uint64(b[i]) >> 32)
+	}
+	return w.put32(in, mask)
+}
+
+func execMulHiS32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = uint32(int64(int32(a[i])) * int64(int32(b[i])) >> 32)
+	}
+	return w.put32(in, mask)
+}
+
+func execMulWideU32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = uint64(a[i]) * uint64(b[i])
+	}
+	return w.put64(in, mask)
+}
+
+func execMulWideS32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = uint64(int64(int32(a[i])) * int64(int32(b[i])))
+	}
+	return w.put64(in, mask)
+}
+
+func execMad32(w *warp, in *instr, mask uint32) status {
+	d, a, b, c := w.out32(in, mask), &w.r[in.a], &w.r[in.b], &w.r[in.c]
+	for i := range d {
+		d[i] = a[i]*b[i] + c[i]
+	}
+	return w.put32(in, mask)
+}
+
+func execMad64(w *warp, in *instr, mask uint32) status {
+	d, a, b, c := w.out64(in, mask), &w.d[in.a], &w.d[in.b], &w.d[in.c]
+	for i := range d {
+		d[i] = a[i]*b[i] + c[i]
+	}
+	return w.put64(in, mask)
+}
+
+func execMadWideU32(w *warp, in *instr, mask uint32) status {
+	d, a, b, c := w.out64(in, mask), &w.r[in.a], &w.r[in.b], &w.d[in.c]
+	for i := range d {
+		d[i] = uint64(a[i])*uint64(b[i]) + c[i]
+	}
+	return w.put64(in, mask)
+}
+
+func execMadWideS32(w *warp, in *instr, mask uint32) status {
+	d, a, b, c := w.out64(in, mask), &w.r[in.a], &w.r[in.b], &w.d[in.c]
+	for i := range d {
+		d[i] = uint64(int64(int32(a[i]))*int64(int32(b[i]))) + c[i]
+	}
+	return w.put64(in, mask)
+}
+
+func divU32(a, b uint32) uint32 { return a / b }
+func remU32(a, b uint32) uint32 { return a % b }
+func divS32(a, b uint32) uint32 { return uint32(int32(a) / int32(b)) }
+func remS32(a, b uint32) uint32 { return uint32(int32(a) % int32(b)) }
+func divU64(a, b uint64) uint64 { return a / b }
+func remU64(a, b uint64) uint64 { return a % b }
+func divS64(a, b uint64) uint64 { return uint64(int64(a) / int64(b)) }
+func remS64(a, b uint64) uint64 { return uint64(int64(a) % int64(b)) }
+
+// divide32 reports a zero divisor; unchecked it gives all ones, as machines do
+// where the ISA leaves the value open.
+func divide32(op func(a, b uint32) uint32) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		d, a, b := &w.r[in.d], &w.r[in.a], &w.r[in.b]
+		for m := mask; m != 0; m &= m - 1 {
+			l := trailing(m)
+			switch {
+			case b[l] != 0:
+				d[l] = op(a[l], b[l])
+			case w.checks(CheckDivide):
+				return w.fail(in, l, CheckDivide, 0, "%d divided by zero", a[l])
+			default:
+				d[l] = math.MaxUint32
+			}
+		}
+		return stNext
+	}
+}
+
+func divide64(op func(a, b uint64) uint64) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		d, a, b := &w.d[in.d], &w.d[in.a], &w.d[in.b]
+		for m := mask; m != 0; m &= m - 1 {
+			l := trailing(m)
+			switch {
+			case b[l] != 0:
+				d[l] = op(a[l], b[l])
+			case w.checks(CheckDivide):
+				return w.fail(in, l, CheckDivide, 0, "%d divided by zero", a[l])
+			default:
+				d[l] = math.MaxUint64
+			}
+		}
+		return stNext
+	}
+}
+
+func execMinS32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = uint32(min(int32(a[i]), int32(b[i])))
+	}
+	return w.put32(in, mask)
+}
+
+func execMinU32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = min(a[i], b[i])
+	}
+	return w.put32(in, mask)
+}
+
+func execMaxS32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = uint32(max(int32(a[i]), int32(b[i])))
+	}
+	return w.put32(in, mask)
+}
+
+func execMaxU32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = max(a[i], b[i])
+	}
+	return w.put32(in, mask)
+}
+
+func execMinS64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
+	for i := range d {
+		d[i] = uint64(min(int64(a[i]), int64(b[i])))
+	}
+	return w.put64(in, mask)
+}
+
+func execMinU64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
+	for i := range d {
+		d[i] = min(a[i], b[i])
+	}
+	return w.put64(in, mask)
+}
+
+func execMaxS64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
+	for i := range d {
+		d[i] = uint64(max(int64(a[i]), int64(b[i])))
+	}
+	return w.put64(in, mask)
+}
+
+func execMaxU64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
+	for i := range d {
+		d[i] = max(a[i], b[i])
+	}
+	return w.put64(in, mask)
+}
+
+func execNeg32(w *warp, in *instr, mask uint32) status {
+	d, a := w.out32(in, mask), &w.r[in.a]
+	for i := range d {
+		d[i] = -a[i]
+	}
+	return w.put32(in, mask)
+}
+
+func execAbs32(w *warp, in *instr, mask uint32) status {
+	d, a := w.out32(in, mask), &w.r[in.a]
+	for i := range d {
+		s := uint32(int32(a[i]) >> 31)
+		d[i] = (a[i] ^ s) - s
+	}
+	return w.put32(in, mask)
+}
+
+func execAnd32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = a[i] & b[i]
+	}
+	return w.put32(in, mask)
+}
+
+func execOr32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = a[i] | b[i]
+	}
+	return w.put32(in, mask)
+}
+
+func execXor32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = a[i] ^ b[i]
+	}
+	return w.put32(in, mask)
+}
+
+func execNot32(w *warp, in *instr, mask uint32) status {
+	d, a := w.out32(in, mask), &w.r[in.a]
+	for i := range d {
+		d[i] = ^a[i]
+	}
+	return w.put32(in, mask)
+}
+
+func execAnd64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
+	for i := range d {
+		d[i] = a[i] & b[i]
+	}
+	return w.put64(in, mask)
+}
+
+func execOr64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
+	for i := range d {
+		d[i] = a[i] | b[i]
+	}
+	return w.put64(in, mask)
+}
+
+func execXor64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
+	for i := range d {
+		d[i] = a[i] ^ b[i]
+	}
+	return w.put64(in, mask)
+}
+
+func execNot64(w *warp, in *instr, mask uint32) status {
+	d, a := w.out64(in, mask), &w.d[in.a]
+	for i := range d {
+		d[i] = ^a[i]
+	}
+	return w.put64(in, mask)
+}
+
+func execAndPred(w *warp, in *instr, mask uint32) status {
+	return w.putPred(in, mask, w.pr[in.a]&w.pr[in.b])
+}
+
+func execOrPred(w *warp, in *instr, mask uint32) status {
+	return w.putPred(in, mask, w.pr[in.a]|w.pr[in.b])
+}
+
+func execXorPred(w *warp, in *instr, mask uint32) status {
+	return w.putPred(in, mask, w.pr[in.a]^w.pr[in.b])
+}
+
+func execNotPred(w *warp, in *instr, mask uint32) status { return w.putPred(in, mask, ^w.pr[in.a]) }
+
+// Shift amounts beyond the width count as the width (PTX ISA 9.0 §9.7.8.8),
+// which is what Go's shifts do.
+
+func execShl32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = a[i] << b[i]
+	}
+	return w.put32(in, mask)
+}
+
+func execShl64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = a[i] << b[i]
+	}
+	return w.put64(in, mask)
+}
+
+func execShrU32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = a[i] >> b[i]
+	}
+	return w.put32(in, mask)
+}
+
+func execShrS32(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = uint32(int32(a[i]) >> b[i])
+	}
+	return w.put32(in, mask)
+}
+
+func execShrU64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = a[i] >> b[i]
+	}
+	return w.put64(in, mask)
+}
+
+func execShrS64(w *warp, in *instr, mask uint32) status {
+	d, a, b := w.out64(in, mask), &w.d[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = uint64(int64(a[i]) >> b[i])
+	}
+	return w.put64(in, mask)
+}
+
+// execPrmt picks four bytes of b:a by the nibbles of c; bit 3 of a nibble
+// spreads the byte's sign (PTX ISA 9.0 §9.7.9.7).
+func execPrmt(w *warp, in *instr, mask uint32) status {
+	d, a, b, c := w.out32(in, mask), &w.r[in.a], &w.r[in.b], &w.r[in.c]
+	for i := range d {
+		both := uint64(a[i]) | uint64(b[i])<<32
+		var v uint32
+		for k := range 4 {
+			sel := c[i] >> (4 * k) & 0xf
+			x := uint32(both>>(8*(sel&7))) & 0xff
+			if sel&8 != 0 {
+				x = uint32(int32(int8(x))>>7) & 0xff
+			}
+			v |= x << (8 * k)
+		}
+		d[i] = v
+	}
+	return w.put32(in, mask)
+}
+
+func execPopc32(w *warp, in *instr, mask uint32) status {
+	d, a := w.out32(in, mask), &w.r[in.a]
+	for i := range d {
+		d[i] = uint32(bits.OnesCount32(a[i]))
+	}
+	return w.put32(in, mask)
+}
+
+func execClz32(w *warp, in *instr, mask uint32) status {
+	d, a := w.out32(in, mask), &w.r[in.a]
+	for i := range d {
+		d[i] = uint32(bits.LeadingZeros32(a[i]))
+	}
+	return w.put32(in, mask)
+}
+
+func execSelp32(w *warp, in *instr, mask uint32) status {
+	d, a, b, p := w.out32(in, mask), &w.r[in.a], &w.r[in.b], w.pr[in.c]
+	for i := range d {
+		s := -(p >> i & 1)
+		d[i] = a[i]&s | b[i]&^s
+	}
+	return w.put32(in, mask)
+}
+
+func execSelp64(w *warp, in *instr, mask uint32) status {
+	d, a, b, p := w.out64(in, mask), &w.d[in.a], &w.d[in.b], w.pr[in.c]
+	for i := range d {
+		s := -uint64(p >> i & 1)
+		d[i] = a[i]&s | b[i]&^s
+	}
+	return w.put64(in, mask)
+}
+
+// bit is 1 for true.
+func bit(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// comparison is a pair of loops, one testing "less", one "equal"; the other four
+// comparisons swap the operands or invert the result.
+type comparison struct {
+	less, equal func(w *warp, a, b int32) uint32
+}
+
+var comparisons = map[inst.Type]comparison{
+	inst.S32: {lessS32, equal32},
+	inst.U32: {lessU32, equal32},
+	inst.S64: {lessS64, equal64},
+	inst.U64: {lessU64, equal64},
+}
+
+func lessS32(w *warp, ra, rb int32) (v uint32) {
+	a, b := &w.r[ra], &w.r[rb]
+	for i := range a {
+		v |= bit(int32(a[i]) < int32(b[i])) << i
+	}
+	return v
+}
+
+func lessU32(w *warp, ra, rb int32) (v uint32) {
+	a, b := &w.r[ra], &w.r[rb]
+	for i := range a {
+		v |= bit(a[i] < b[i]) << i
+	}
+	return v
+}
+
+func equal32(w *warp, ra, rb int32) (v uint32) {
+	a, b := &w.r[ra], &w.r[rb]
+	for i := range a {
+		v |= bit(a[i] == b[i]) << i
+	}
+	return v
+}
+
+func lessS64(w *warp, ra, rb int32) (v uint32) {
+	a, b := &w.d[ra], &w.d[rb]
+	for i := range a {
+		v |= bit(int64(a[i]) < int64(b[i])) << i
+	}
+	return v
+}
+
+func lessU64(w *warp, ra, rb int32) (v uint32) {
+	a, b := &w.d[ra], &w.d[rb]
+	for i := range a {
+		v |= bit(a[i] < b[i]) << i
+	}
+	return v
+}
+
+func equal64(w *warp, ra, rb int32) (v uint32) {
+	a, b := &w.d[ra], &w.d[rb]
+	for i := range a {
+		v |= bit(a[i] == b[i]) << i
+	}
+	return v
+}
+
+func buildSetp(_ *decoder, in *instr) error {
+	if in.form.Type == inst.F32 {
+		in.exec = floatComparisons[in.form.Cmp]
+		return nil
+	}
+	c, ok := comparisons[in.form.Type]
+	if !ok {
+		return fmt.Errorf("this type is not executed")
+	}
+	test, swap, flip := c.less, false, uint32(0)
+	switch in.form.Cmp {
+	case inst.EQ:
+		test = c.equal
+	case inst.NE:
+		test, flip = c.equal, fullMask
+	case inst.LT:
+	case inst.GE:
+		flip = fullMask
+	case inst.GT:
+		swap = true
+	case inst.LE:
+		swap, flip = true, fullMask
+	default:
+		return fmt.Errorf("this comparison is not executed")
+	}
+	if swap {
+		in.a, in.b = in.b, in.a
+	}
+	in.exec = func(w *warp, in *instr, mask uint32) status {
+		return w.putPred(in, mask, test(w, in.a, in.b)^flip)
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+package emu
+
+func multiplyTile(a *tileA, b *tileB, c *tileC) { multiplyTileGo(a, b, c) }

@@ -1,0 +1,151 @@
+package emu
+
+import "github.com/s2attention/s2c/codegen/ptx/inst"
+
+// reconverge sets each branch's join: the immediate post-dominator of its
+// block, where diverged lanes wait for each other. Exits are handled one after
+// the other, the last one first, so that an early exit does not keep the lanes
+// that stay from meeting again.
+func (p *program) reconverge() {
+	g := newFlow(p.code)
+	done := make([]bool, len(g.start))
+	ipdom := make([]int, len(g.start))
+	for b := range ipdom {
+		ipdom[b] = -1
+	}
+	for b := len(g.start) - 1; b >= 0; b-- {
+		if !done[b] && g.ends[b] {
+			g.postDominators(b, done, ipdom)
+		}
+	}
+	for b := range g.start {
+		last := &p.code[g.last(b)]
+		if last.form.Kind == inst.Bra && ipdom[b] >= 0 {
+			last.join = int32(g.start[ipdom[b]])
+		}
+	}
+}
+
+// flow is the control-flow graph over basic blocks.
+type flow struct {
+	start []int // first instruction of each block
+	size  int
+	succ  [][]int
+	pred  [][]int
+	ends  []bool
+}
+
+func newFlow(code []instr) *flow {
+	leader := make([]bool, len(code)+1)
+	leader[0] = true
+	for i := range code {
+		switch kind := code[i].form.Kind; {
+		case kind == inst.Bra:
+			leader[code[i].target] = true
+			leader[i+1] = true
+		case code[i].form.Effects&inst.Ends != 0:
+			leader[i+1] = true
+		}
+	}
+	g := &flow{size: len(code)}
+	block := make([]int, len(code))
+	for i := range code {
+		if leader[i] {
+			g.start = append(g.start, i)
+		}
+		block[i] = len(g.start) - 1
+	}
+	n := len(g.start)
+	g.succ, g.pred, g.ends = make([][]int, n), make([][]int, n), make([]bool, n)
+	link := func(from, to int) {
+		g.succ[from] = append(g.succ[from], to)
+		g.pred[to] = append(g.pred[to], from)
+	}
+	for b := range n {
+		last := &code[g.last(b)]
+		ends := last.form.Effects&inst.Ends != 0
+		if last.form.Kind == inst.Bra {
+			link(b, block[last.target])
+			ends = last.guard < 0
+		}
+		if ends && last.guard < 0 {
+			g.ends[b] = last.form.Kind != inst.Bra
+		} else if b+1 < n {
+			link(b, b+1)
+		}
+	}
+	return g
+}
+
+func (g *flow) last(b int) int {
+	if b+1 < len(g.start) {
+		return g.start[b+1] - 1
+	}
+	return g.size - 1
+}
+
+// postDominators computes the immediate post-dominators of the blocks that reach
+// exit and are not done yet (Cooper, Harvey, Kennedy: A Simple, Fast Dominance Algorithm).
+func (g *flow) postDominators(exit int, done []bool, ipdom []int) {
+	order := g.reversePostOrder(exit, done)
+	rank := make(map[int]int, len(order))
+	for i, b := range order {
+		rank[b] = i
+	}
+	ipdom[exit] = exit
+	for changed := true; changed; {
+		changed = false
+		for _, b := range order[1:] {
+			best := -1
+			for _, s := range g.succ[b] {
+				if _, here := rank[s]; !here || ipdom[s] < 0 {
+					continue
+				}
+				if best < 0 {
+					best = s
+					continue
+				}
+				for x := s; x != best; {
+					if rank[x] > rank[best] {
+						x = ipdom[x]
+					} else {
+						best = ipdom[best]
+					}
+				}
+			}
+			if ipdom[b] != best {
+				ipdom[b], changed = best, true
+			}
+		}
+	}
+	ipdom[exit] = -1
+	for _, b := range order {
+		done[b] = true
+	}
+}
+
+// reversePostOrder walks predecessors from exit.
+func (g *flow) reversePostOrder(exit int, done []bool) []int {
+	type frame struct{ block, next int }
+	seen := map[int]bool{exit: true}
+	stack := []frame{{exit, 0}}
+	var post []int
+	for len(stack) > 0 {
+		top := &stack[len(stack)-1]
+		if top.next < len(g.pred[top.block]) {
+			b := g.pred[top.block][top.next]
+			top.next++
+			if !seen[b] && !done[b] {
+				seen[b] = true
+				stack = append(stack, frame{b, 0})
+			}
+			continue
+		}
+		post = append(post, top.block)
+		stack = stack[:len(stack)-1]
+	}
+	for i, j := 0, len(post)-1; i < j; i, j = i+1, j-1 {
+		post[i], post[j] = post[j], post[i]
+	}
+	return post
+}

@@ -1,0 +1,319 @@
+package emu
+
+import "fmt"
+
+// sharedBase is where a block's shared memory starts in the shared window; the
+// bytes below belong to the system, as on a GPU.
+const sharedBase = 1024
+
+const (
+	lineBytes = 16
+	lineFull  = 1<<lineBytes - 1
+)
+
+// sharedMemory is the shared memory of a block and what is known of its bytes.
+// The shadow works in lines of 16 bytes, the unit of ldmatrix and cp.async. A
+// line whose accesses all covered the whole of it has a stamp for its last write
+// and one per warp for the last read; any other line has a log.
+type sharedMemory struct {
+	data   []byte
+	lines  []line
+	reads  [][]stamp // per warp and line
+	logs   []lineLog
+	free   []int32
+	shadow bool
+}
+
+type line struct {
+	write stamp
+	log   int32  // index into logs, plus 1; 0 without a log
+	init  uint16 // bytes that hold a value
+	pend  uint16 // bytes that an unfinished asynchronous copy will write
+}
+
+// lineLog lists the accesses to the bytes of one line that a later access may race with.
+type lineLog struct{ entries []access }
+
+type access struct {
+	stamp stamp
+	bytes uint16
+	write bool
+}
+
+func (s *sharedMemory) resize(bytes int64, warps int, checks Check) {
+	s.shadow = checks&AllChecks != 0
+	s.data = make([]byte, bytes)
+	if !s.shadow {
+		return
+	}
+	n := (bytes + lineBytes - 1) / lineBytes
+	s.lines = make([]line, n)
+	s.reads = make([][]stamp, warps)
+	for i := range s.reads {
+		s.reads[i] = make([]stamp, n)
+	}
+}
+
+// reset forgets everything; the bytes get a value that is no sensible number.
+func (s *sharedMemory) reset() {
+	for i := range s.data {
+		s.data[i] = 0xff
+	}
+	clear(s.lines)
+	for i := range s.reads {
+		clear(s.reads[i])
+	}
+	s.logs, s.free = s.logs[:0], s.free[:0]
+}
+
+// conflict is what is wrong with an access.
+type conflict struct {
+	check Check
+	byte  int // in the line
+	with  access
+}
+
+var clean = conflict{}
+
+// span returns the bytes of a line that [off, off+n) touches, off within the line.
+func span(off, n int) uint16 {
+	return uint16((1<<n - 1) << off)
+}
+
+// locate checks the bounds and the alignment of an access to shared memory.
+func (w *warp) locate(in *instr, lane int, addr uint32, n int) (int, bool) {
+	off := int64(addr) - sharedBase
+	if off < 0 || off+int64(n) > int64(len(w.b.shared.data)) {
+		w.fail(in, lane&31, CheckBounds, uint64(addr), "%d bytes of shared memory at %#x, the block has %#x to %#x",
+			n, addr, sharedBase, sharedBase+len(w.b.shared.data))
+		return 0, false
+	}
+	if int(addr)&(n-1) != 0 {
+		w.fail(in, lane&31, CheckAlign, uint64(addr), "shared address %#x is no multiple of %d", addr, n)
+		return 0, false
+	}
+	return int(off), true
+}
+
+// loadShared checks a read of n bytes, a power of two up to 16, by one lane or by
+// the whole warp (laneWarp), and returns where they are.
+func (w *warp) loadShared(in *instr, lane int, addr uint32, n int) (int, bool) {
+	off, ok := w.locate(in, lane, addr, n)
+	if !ok || !w.b.shared.shadow {
+		return off, ok
+	}
+	if c := w.readLine(off/lineBytes, span(off%lineBytes, n), lane); c.check != 0 {
+		w.report(in, lane, off, c, "read")
+		return 0, false
+	}
+	return off, true
+}
+
+// storeShared checks a write of n bytes and returns where they go.
+func (w *warp) storeShared(in *instr, lane int, addr uint32, n int) (int, bool) {
+	off, ok := w.locate(in, lane, addr, n)
+	if !ok || !w.b.shared.shadow {
+		return off, ok
+	}
+	if c := w.writeLine(off/lineBytes, span(off%lineBytes, n), lane, true); c.check != 0 {
+		w.report(in, lane, off, c, "write")
+		return 0, false
+	}
+	return off, true
+}
+
+// readLine checks and records a read.
+func (w *warp) readLine(i int, bytes uint16, lane int) conflict {
+	s := &w.b.shared
+	ln := &s.lines[i]
+	if ln.pend&bytes != 0 && w.checks(CheckAsync) {
+		return conflict{check: CheckAsync, byte: trailing(uint32(ln.pend & bytes))}
+	}
+	if ln.init&bytes != bytes && w.checks(CheckUninit) {
+		return conflict{check: CheckUninit, byte: trailing(uint32(bytes &^ ln.init))}
+	}
+	if !w.checks(CheckRace) {
+		return clean
+	}
+	now := makeStamp(w.time, w.id, lane)
+	if ln.log == 0 {
+		if ln.write != 0 && !w.ordered(ln.write, lane) {
+			return conflict{CheckRace, trailing(uint32(bytes)), access{ln.write, lineFull, true}}
+		}
+		last := &w.b.shared.reads[w.id][i]
+		if bytes == lineFull && (*last == 0 || w.ordered(*last, lane)) {
+			*last = now
+			return clean
+		}
+		s.detail(i)
+	}
+	return w.logRead(&s.logs[ln.log-1], now, bytes, lane)
+}
+
+func (w *warp) logRead(log *lineLog, now stamp, bytes uint16, lane int) conflict {
+	kept := log.entries[:0]
+	merged := false
+	for _, a := range log.entries {
+		if a.bytes&bytes != 0 {
+			switch known := w.ordered(a.stamp, lane); {
+			case a.write && !known:
+				return conflict{CheckRace, trailing(uint32(a.bytes & bytes)), a}
+			case !a.write && known:
+				a.bytes &^= bytes // whoever is ordered after this read is ordered after that one
+			}
+		}
+		if !a.write && a.stamp == now {
+			a.bytes |= bytes
+			merged = true
+		}
+		if a.bytes != 0 {
+			kept = append(kept, a)
+		}
+	}
+	if !merged {
+		kept = append(kept, access{now, bytes, false})
+	}
+	log.entries = kept
+	return clean
+}
+
+// writeLine checks a write, and records it when commit is set: an asynchronous
+// write is checked when it is issued and recorded when it is done.
+func (w *warp) writeLine(i int, bytes uint16, lane int, commit bool) conflict {
+	s := &w.b.shared
+	ln := &s.lines[i]
+	if ln.pend&bytes != 0 && w.checks(CheckAsync) {
+		return conflict{check: CheckAsync, byte: trailing(uint32(ln.pend & bytes))}
+	}
+	if w.checks(CheckRace) {
+		if c := w.race(i, bytes, lane); c.check != 0 {
+			return c
+		}
+	}
+	if commit {
+		w.recordWrite(i, bytes, lane)
+	}
+	return clean
+}
+
+// race looks for an access to the bytes that did not happen before a write now.
+func (w *warp) race(i int, bytes uint16, lane int) conflict {
+	s := &w.b.shared
+	ln := &s.lines[i]
+	if ln.log != 0 {
+		for _, a := range s.logs[ln.log-1].entries {
+			if a.bytes&bytes != 0 && !w.ordered(a.stamp, lane) {
+				return conflict{CheckRace, trailing(uint32(a.bytes & bytes)), a}
+			}
+		}
+		return clean
+	}
+	if ln.write != 0 && !w.ordered(ln.write, lane) {
+		return conflict{CheckRace, trailing(uint32(bytes)), access{ln.write, lineFull, true}}
+	}
+	for _, reads := range s.reads {
+		if r := reads[i]; r != 0 && !w.ordered(r, lane) {
+			return conflict{CheckRace, trailing(uint32(bytes)), access{r, lineFull, false}}
+		}
+	}
+	return clean
+}
+
+// recordWrite notes a write that race has found in order.
+func (w *warp) recordWrite(i int, bytes uint16, lane int) {
+	s := &w.b.shared
+	ln := &s.lines[i]
+	ln.init |= bytes
+	now := makeStamp(w.time, w.id, lane)
+	if bytes == lineFull {
+		s.plain(i)
+		ln.write = now
+		return
+	}
+	if ln.log == 0 {
+		s.detail(i)
+	}
+	log := &s.logs[ln.log-1]
+	kept := log.entries[:0]
+	merged := false
+	for _, a := range log.entries {
+		a.bytes &^= bytes
+		if a.write && a.stamp == now {
+			a.bytes |= bytes
+			merged = true
+		}
+		if a.bytes != 0 {
+			kept = append(kept, a)
+		}
+	}
+	if !merged {
+		kept = append(kept, access{now, bytes, true})
+	}
+	log.entries = kept
+}
+
+// detail gives a line a log with what its stamps say.
+func (s *sharedMemory) detail(i int) {
+	ln := &s.lines[i]
+	if n := len(s.free); n > 0 {
+		ln.log = s.free[n-1]
+		s.free = s.free[:n-1]
+	} else {
+		if len(s.logs) < cap(s.logs) {
+			s.logs = s.logs[:len(s.logs)+1] // keeps the capacity of the entries
+		} else {
+			s.logs = append(s.logs, lineLog{})
+		}
+		ln.log = int32(len(s.logs))
+	}
+	log := &s.logs[ln.log-1]
+	log.entries = log.entries[:0]
+	if ln.write != 0 {
+		log.entries = append(log.entries, access{ln.write, lineFull, true})
+	}
+	for _, reads := range s.reads {
+		if reads[i] != 0 {
+			log.entries = append(log.entries, access{reads[i], lineFull, false})
+			reads[i] = 0
+		}
+	}
+	ln.write = 0
+}
+
+// plain drops a line's log.
+func (s *sharedMemory) plain(i int) {
+	if ln := &s.lines[i]; ln.log != 0 {
+		s.free = append(s.free, ln.log)
+		ln.log = 0
+	}
+}
+
+// report turns a conflict into a fault.
+func (w *warp) report(in *instr, lane, off int, c conflict, verb string) {
+	addr := uint64(off&^(lineBytes-1) + c.byte + sharedBase)
+	msg := ""
+	switch c.check {
+	case CheckAsync:
+		msg = fmt.Sprintf("%s of shared memory that an unfinished asynchronous copy writes", verb)
+	case CheckUninit:
+		msg = "read of shared memory that nobody wrote"
+	case CheckProxy:
+		msg = fmt.Sprintf("%s of shared memory that %s, without a fence.proxy.async between", verb, w.who(c.with))
+	default:
+		msg = fmt.Sprintf("%s of shared memory that %s, with no barrier between", verb, w.who(c.with))
+	}
+	w.fail(in, lane&31, c.check, addr, "%s", msg)
+}
+
+// who says which thread made an earlier access.
+func (w *warp) who(a access) string {
+	verb := "reads"
+	if a.write {
+		verb = "writes"
+	}
+	other := w.b.warps[a.stamp.warp()]
+	if a.stamp.lane() == laneWarp {
+		return fmt.Sprintf("warp %d %s too", other.id, verb)
+	}
+	return fmt.Sprintf("thread %v %s too", other.thread(a.stamp.lane()), verb)
+}
