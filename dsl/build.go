@@ -14,6 +14,15 @@ type builder struct {
 	src  *diag.Source
 	bag  *diag.Bag
 	unit *unit
+	// quiet drops syntax errors: the piece has characters that were reported.
+	quiet bool
+}
+
+// report adds a syntax error.
+func (b *builder) report(d diag.Diagnostic) {
+	if !b.quiet {
+		b.bag.Add(d)
+	}
 }
 
 func (b *builder) token(t lexer.Token) diag.Span {

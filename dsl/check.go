@@ -28,6 +28,18 @@ type checker struct {
 	missing    map[string]bool
 	total      map[string]bool // conditions proved to have a value everywhere
 	loaded     bool
+	unread     bool // an import could not be read
+}
+
+// lost reports whether a declaration with syntax errors, or a file that could
+// not be read, may have declared a name.
+func (c *checker) lost(name string) bool {
+	for _, u := range c.units {
+		if u.lost[name] || u.broken && u.lost == nil && u != c.units[0] {
+			return true
+		}
+	}
+	return c.unread
 }
 
 func (c *checker) errorf(code diag.Code, span diag.Span, format string, args ...any) {
@@ -60,6 +72,9 @@ func (c *checker) collect() {
 	}
 	main := c.units[0]
 	if c.model == nil {
+		if main.broken {
+			return
+		}
 		c.bag.Add(diag.New(diag.NoModel, diag.Whole(main.src), "the file declares no model").
 			WithHint("add, for example: model m { heads 32 kv_heads 8 head_dim 128 block 64 dtype bf16 causal }"))
 		return
@@ -278,8 +293,10 @@ func (c *checker) checkRecursion() {
 			return
 		}
 		busy[p] = true
-		eachCall(p.body, func(q *patternDef, at diag.Span) {
+		eachCall(p.body, func(ref **patternDef, at diag.Span) {
+			q := *ref
 			if busy[q] {
+				*ref = nil // cut, so that evaluation ends
 				c.bag.Add(diag.New(diag.Recursion, at, "pattern `%s` calls itself", q.name).WithRelated(q.span, "declared here"))
 				return
 			}
@@ -296,7 +313,7 @@ func (c *checker) checkRecursion() {
 }
 
 // eachCall visits the patterns that an expression calls.
-func eachCall(e expr, f func(p *patternDef, at diag.Span)) {
+func eachCall(e expr, f func(ref **patternDef, at diag.Span)) {
 	each := func(list ...expr) {
 		for _, x := range list {
 			if x != nil {
@@ -307,11 +324,11 @@ func eachCall(e expr, f func(p *patternDef, at diag.Span)) {
 	switch e := e.(type) {
 	case *nameExpr:
 		if e.pattern != nil {
-			f(e.pattern, e.span)
+			f(&e.pattern, e.span)
 		}
 	case *callExpr:
 		if e.pattern != nil {
-			f(e.pattern, e.fnSpan)
+			f(&e.pattern, e.fnSpan)
 		}
 	case *unaryExpr:
 		each(e.x)

@@ -45,12 +45,12 @@ var punctuation = []string{
 }
 
 // scan cuts a source into tokens, comments included, white space not. What is
-// no token is reported and left out.
-func scan(src *diag.Source, bag *diag.Bag) []lexer.Token {
+// no token is reported and left out; bad lists where.
+func scan(src *diag.Source, bag *diag.Bag) (tokens []lexer.Token, bad []int) {
 	s := scanner{src: src, text: src.Text, bag: bag, line: 1, column: 1}
 	for s.next() {
 	}
-	return s.tokens
+	return s.tokens, s.errors
 }
 
 type scanner struct {
@@ -60,6 +60,7 @@ type scanner struct {
 	offset       int
 	line, column int
 	tokens       []lexer.Token
+	errors       []int // offsets
 }
 
 // next takes one token and reports whether there may be more.
@@ -188,6 +189,7 @@ func (s *scanner) report(code diag.Code, n int, message, hint string) {
 	d := diag.New(code, diag.Span{Src: s.src, Start: s.offset, End: s.offset + n}, "%s", message)
 	d.Hint = hint
 	s.bag.Add(d)
+	s.errors = append(s.errors, s.offset)
 }
 
 func (s *scanner) take(kind lexer.TokenType, n int) {
@@ -245,11 +247,11 @@ func (definition) Lex(name string, r io.Reader) (lexer.Lexer, error) {
 		return nil, err
 	}
 	var bag diag.Bag
-	tokens := withoutComments(scan(diag.NewSource(name, string(text)), &bag))
+	tokens, _ := scan(diag.NewSource(name, string(text)), &bag)
 	if err := bag.List().Err(); err != nil {
 		return nil, err
 	}
-	return &tokenLexer{tokens: tokens}, nil
+	return &tokenLexer{tokens: withoutComments(tokens)}, nil
 }
 
 // tokenLexer hands out tokens that were scanned before.

@@ -36,6 +36,7 @@ func Load(path string, opt Options) (*Program, diag.List) {
 		return nil, bag.List()
 	}
 	c := newChecker(bag, l.units)
+	c.unread = l.failed
 	c.collect()
 	c.define(opt.Defines)
 	c.checkAll()
@@ -69,32 +70,20 @@ func (p *Program) evaluate() {
 			p.Params = append(p.Params, Param{d.name, v.String(), d.overridden})
 		}
 	}
-	before := c.bag.Errors()
 	m, ok := c.shape()
 	if !ok {
 		return
 	}
 	c.fieldValue("group", c.model.span)
 	p.Model = m
-	if len(c.layers) == 0 {
-		if before == 0 {
-			c.bag.Add(diag.New(diag.LayerWithoutRule, c.model.span, "the file has no layer rules").
-				WithHint("add one, such as: layer * -> dense"))
-		}
-		return
+	if len(c.layers) > 0 {
+		p.classify()
+	} else if !c.units[0].broken {
+		c.bag.Add(diag.New(diag.LayerWithoutRule, c.model.span, "the file has no layer rules").
+			WithHint("add one, such as: layer * -> dense"))
 	}
-	if before > 0 {
-		c.checkRules(&m)
-		return
-	}
-	p.classify()
-	if !c.bag.Failed() {
-		p.requiresOf()
-	}
+	p.requiresOf()
 }
-
-// checkRules looks at the rules of a program that has errors already.
-func (c *checker) checkRules(m *Model) { c.ruleSets(m) }
 
 // readLimited reads a regular file or pipe, and never more than is allowed.
 func readLimited(path string) ([]byte, error) {
@@ -122,6 +111,8 @@ type loader struct {
 	bag   *diag.Bag
 	state map[string]loadState
 	units []*unit
+	// failed says that an import is missing, and with it perhaps names.
+	failed bool
 }
 
 func (l *loader) file(path string, from diag.Span) {
@@ -146,6 +137,7 @@ func (l *loader) file(path string, from diag.Span) {
 			from = diag.Whole(diag.NewSource(path, ""))
 		}
 		l.bag.Add(diag.New(diag.CannotRead, from, "cannot read %s: %s", filepath.ToSlash(path), reason(err)))
+		l.failed = true
 		return
 	}
 	src := diag.NewSource(filepath.ToSlash(path), string(text))
@@ -194,6 +186,9 @@ func (c *checker) define(defines map[string]string) {
 		}
 		for _, f := range modelFields {
 			known = append(known, f.name)
+		}
+		if c.lost(name) || c.model == nil && fieldByName(name) != nil {
+			continue
 		}
 		d := diag.New(diag.UnknownDefine, diag.Whole(src), "the program has no parameter or model field `%s`", clip(name))
 		c.bag.Add(withSuggestion(d, name, known))

@@ -29,14 +29,47 @@ const (
 func parse(src *diag.Source, bag *diag.Bag) *unit {
 	u := &unit{src: src}
 	if !checkText(src, bag) {
+		u.broken = true
 		return u
 	}
-	tokens := scan(src, bag)
+	tokens, bad := scan(src, bag)
 	b := &builder{src: src, bag: bag, unit: u}
-	for _, piece := range pieces(withoutComments(tokens)) {
-		parsePiece(b, piece)
+	list := pieces(withoutComments(tokens))
+	for i, piece := range list {
+		end := len(src.Text)
+		if i+1 < len(list) {
+			end = list[i+1][0].Pos.Offset
+		}
+		for len(bad) > 0 && bad[0] < end {
+			b.quiet = true // what follows from a bad character is no news
+			bad = bad[1:]
+		}
+		if !parsePiece(b, piece) || b.quiet {
+			u.broken = true
+			b.salvage(piece)
+		}
+		b.quiet = false
 	}
+	u.broken = u.broken || len(bad) > 0
 	return u
+}
+
+// salvage notes the names that a piece with errors would have declared, so
+// that their uses are not reported as well.
+func (b *builder) salvage(piece []lexer.Token) {
+	if piece[0].Value != "param" && piece[0].Value != "pattern" {
+		return
+	}
+	for i := 1; i < len(piece); i++ {
+		first := i == 1
+		assigned := piece[0].Value == "param" && i+1 < len(piece) && piece[i+1].Value == "="
+		if piece[i].Type == tokIdent && (first || assigned) {
+			if b.unit.lost == nil {
+				b.unit.lost = map[string]bool{}
+			}
+			b.unit.lost[piece[i].Value] = true
+		}
+	}
 }
 
 func checkText(src *diag.Source, bag *diag.Bag) bool {
@@ -94,24 +127,27 @@ func pieces(tokens []lexer.Token) [][]lexer.Token {
 	return out
 }
 
-// parsePiece parses one or more declarations and adds them to the unit.
-func parsePiece(b *builder, tokens []lexer.Token) {
+// parsePiece parses one or more declarations, adds them to the unit and
+// reports whether there was no syntax error.
+func parsePiece(b *builder, tokens []lexer.Token) bool {
+	before := b.bag.Errors()
 	if !b.bounded(tokens) {
-		return
+		return false
 	}
 	lex, err := lexer.Upgrade(&tokenLexer{tokens: tokens})
 	if err != nil {
 		b.syntaxError(err, tokens)
-		return
+		return false
 	}
 	f, err := fileParser.ParseFromLexer(lex)
 	if err != nil {
 		b.syntaxError(err, tokens)
-		return
+		return false
 	}
 	for _, d := range f.Decls {
 		b.decl(d)
 	}
+	return b.bag.Errors() == before
 }
 
 // parseRange reads the value of a define.
@@ -120,7 +156,8 @@ func parseRange(src *diag.Source, bag *diag.Bag) (rangeExpr, bool) {
 	if !checkText(src, bag) {
 		return rangeExpr{}, false
 	}
-	tokens := withoutComments(scan(src, bag))
+	tokens, _ := scan(src, bag)
+	tokens = withoutComments(tokens)
 	b := &builder{src: src, bag: bag, unit: &unit{}}
 	if bag.Errors() > before || !b.bounded(tokens) {
 		return rangeExpr{}, false
@@ -150,32 +187,32 @@ func (b *builder) bounded(tokens []lexer.Token) bool {
 		switch t.Value {
 		case "(", "[", "{":
 			if open = append(open, t); len(open) > maxDepth {
-				b.bag.Add(diag.New(diag.TooDeep, b.token(t), "more than %d brackets within brackets", maxDepth).
+				b.report(diag.New(diag.TooDeep, b.token(t), "more than %d brackets within brackets", maxDepth).
 					WithHint("give parts of it names with `pattern` or `param`"))
 				return false
 			}
 		case ")", "]", "}":
 			if len(open) == 0 {
-				b.bag.Add(diag.New(diag.Brackets, b.token(t), "%s closes nothing", t.Value))
+				b.report(diag.New(diag.Brackets, b.token(t), "%s closes nothing", t.Value))
 				return false
 			}
 			last := open[len(open)-1]
 			if last.Value != pair[t.Value] {
-				b.bag.Add(diag.New(diag.Brackets, b.token(t), "%s does not close %s", t.Value, last.Value).
+				b.report(diag.New(diag.Brackets, b.token(t), "%s does not close %s", t.Value, last.Value).
 					WithRelated(b.token(last), "opened here"))
 				return false
 			}
 			open = open[:len(open)-1]
 		case "if":
 			if ifs++; ifs > maxIfs {
-				b.bag.Add(diag.New(diag.TooDeep, b.token(t), "more than %d conditionals in one declaration", maxIfs).
+				b.report(diag.New(diag.TooDeep, b.token(t), "more than %d conditionals in one declaration", maxIfs).
 					WithHint("put the values into a list and index it"))
 				return false
 			}
 		}
 		if t.Value == "-" || t.Value == "+" || t.Value == "not" {
 			if prefixes++; prefixes > maxPrefixes {
-				b.bag.Add(diag.New(diag.TooDeep, b.token(t), "more than %d prefix operators in a row", maxPrefixes))
+				b.report(diag.New(diag.TooDeep, b.token(t), "more than %d prefix operators in a row", maxPrefixes))
 				return false
 			}
 		} else {
@@ -184,7 +221,7 @@ func (b *builder) bounded(tokens []lexer.Token) bool {
 	}
 	if len(open) > 0 {
 		last := open[len(open)-1]
-		b.bag.Add(diag.New(diag.Brackets, b.token(last), "%s is never closed", last.Value))
+		b.report(diag.New(diag.Brackets, b.token(last), "%s is never closed", last.Value))
 		return false
 	}
 	return true
@@ -222,7 +259,7 @@ func (b *builder) syntaxError(err error, tokens []lexer.Token) {
 	}
 	d := diag.New(diag.Syntax, span, "%s", message)
 	d.Hint = hint
-	b.bag.Add(d)
+	b.report(d)
 }
 
 // expected reads what the parser wanted out of its message: `unexpected token

@@ -170,6 +170,9 @@ func (p *Program) clause(cl *clauseDef, layers []int) (Require, bool) {
 
 // withinLimits refuses a length that a `where` is not defined for.
 func (p *Program) withinLimits(cl *clauseDef, q Require) bool {
+	if p.c.bag.Failed() {
+		return true // the layers may have no patterns
+	}
 	for _, n := range q.Layers {
 		if limit := p.Limit(n) * int64(p.Model.Block); limit > 0 && q.Seq > limit {
 			p.c.bag.Add(diag.New(diag.BadRequire, cl.seq.at(), "layer %d is defined up to %d tokens only", n, limit).

@@ -166,7 +166,7 @@ func (p *Program) classify() {
 	c, m := p.c, &p.Model
 	sets, ok := c.ruleSets(m)
 	if !ok {
-		return
+		c.units[0].broken = true // what has no rule then is no news
 	}
 	group := map[string]int{} // layer declarations that apply → index
 	var members [][]int
@@ -204,7 +204,11 @@ func (p *Program) classify() {
 // rulesOfHeads is the rule of each head of the slice, or nil after an error.
 func (p *Program) rulesOfHeads(sets []*ruleSet, layers []int) []*ruleDef {
 	c, m := p.c, &p.Model
+	incomplete := c.units[0].broken // rules may be missing from the tree
 	if len(sets) == 0 {
+		if incomplete {
+			return nil
+		}
 		d := diag.New(diag.LayerWithoutRule, c.fieldSpan("layers"), "no rule names %s", numbers("layer", layers))
 		if len(layers) == m.Layers {
 			d.Message = "no rule names any layer"
@@ -225,6 +229,9 @@ func (p *Program) rulesOfHeads(sets []*ruleSet, layers []int) []*ruleDef {
 			continue
 		}
 		rules[h].used = true
+	}
+	if len(missing) > 0 && incomplete {
+		return nil
 	}
 	if len(missing) > 0 {
 		c.bag.Add(diag.New(diag.HeadWithoutRule, sets[len(sets)-1].def.span, "no rule gives a pattern to %s of %s",

@@ -206,8 +206,11 @@ func (s *scope) name(e *nameExpr) kind {
 		return c.paramKind(e.id)
 	}
 	if p := c.patterns[e.id]; p != nil {
-		e.pattern = p
+		before := c.bag.Errors()
 		c.bindPattern(p, nil, e.span)
+		if c.bag.Errors() == before {
+			e.pattern = p
+		}
 		return kindSet
 	}
 	if b := builtins[e.id]; b != nil {
@@ -215,6 +218,9 @@ func (s *scope) name(e *nameExpr) kind {
 			return kindSet
 		}
 		c.bag.Add(diag.New(diag.WrongArguments, e.span, "`%s` needs arguments", e.id).WithHint("%s", b.usage))
+		return kindBad
+	}
+	if c.lost(e.id) {
 		return kindBad
 	}
 	c.bag.Add(withSuggestion(diag.New(diag.UndefinedName, e.span, "`%s` is not defined", clip(e.id)), e.id, s.known()))
@@ -234,11 +240,16 @@ func (s *scope) known() []string {
 	return append(names, "dense", "empty", "group")
 }
 
+// call resolves what is called. A call with errors in it is left unresolved,
+// so that it has no value.
 func (s *scope) call(e *callExpr) kind {
 	c := s.c
+	before := c.bag.Errors()
 	if b := builtins[e.fn]; b != nil {
-		e.builtin = b
 		s.callBuiltin(e, b)
+		if c.bag.Errors() == before {
+			e.builtin = b
+		}
 		if b.result == kindReal && !s.real {
 			c.bag.Add(diag.New(diag.TypeMismatch, e.span, "`%s` gives a real number", e.fn).
 				WithHint("real numbers belong to the model's scale and to the bounds of require"))
@@ -248,6 +259,9 @@ func (s *scope) call(e *callExpr) kind {
 	}
 	p := c.patterns[e.fn]
 	if p == nil {
+		if c.lost(e.fn) {
+			return kindBad
+		}
 		d := diag.New(diag.UnknownPattern, e.fnSpan, "there is no pattern or function `%s`", clip(e.fn))
 		known := slices.AppendSeq(slices.Collect(maps.Keys(c.patterns)), maps.Keys(builtins))
 		c.bag.Add(withSuggestion(d, e.fn, known))
@@ -256,11 +270,13 @@ func (s *scope) call(e *callExpr) kind {
 		}
 		return kindBad
 	}
-	e.pattern = p
 	e.bound = c.bindPattern(p, e.args, e.fnSpan)
 	for i := range e.args {
 		c.single(&e.args[i].value)
 		s.want(e.args[i].value.lo, kindInt)
+	}
+	if c.bag.Errors() == before {
+		e.pattern = p
 	}
 	return kindSet
 }

@@ -189,4 +189,6 @@ type unit struct {
 	patterns []*patternDef
 	layers   []*layerDef
 	requires []*requireDef
+	broken   bool            // some of it could not be parsed
+	lost     map[string]bool // names that the broken parts declare
 }

@@ -1,0 +1,8 @@
+package dsl
+
+import "github.com/s2attention/s2c/internal/diag"
+
+// RuleSpan is the place of the rule that gives a head of a layer its pattern.
+func (p *Program) RuleSpan(layer, head int) diag.Span {
+	return p.class(layer).rules[head].span
+}
