@@ -24,7 +24,7 @@ func (a *algebra) fail(what string, limit int64) {
 func (a *algebra) spend(n int) bool {
 	a.work -= n
 	if a.work < 0 {
-		a.fail("set operations on cells", maxWork)
+		a.fail("operations on cells", maxWork)
 	}
 	return a.err == nil
 }

@@ -14,11 +14,19 @@ type Builder struct {
 
 // NewBuilder returns a Builder for causal or bidirectional patterns.
 func NewBuilder(causal bool) *Builder {
-	return &Builder{a: algebra{work: maxWork}, causal: causal}
+	return &Builder{a: algebra{work: maxBuild}, causal: causal}
 }
 
 // Err is the first limit passed, nil if none was.
 func (b *Builder) Err() error { return b.a.err }
+
+// Recover returns Err and forgets it, so that another pattern can be built. A
+// spent budget stays spent.
+func (b *Builder) Recover() error {
+	err := b.a.err
+	b.a.err = nil
+	return err
+}
 
 // bound checks a constant in blocks against MaxBound; ±Inf pass.
 func (b *Builder) bound(x int64) int64 {

@@ -32,24 +32,22 @@ func (l Layer) String() string {
 		word = "layers"
 	}
 	fmt.Fprintf(&b, "%s %s\n", word, numberList(l.Numbers))
-	shown := make([]bool, len(l.Heads))
+	var ids patternIDs
+	var heads [][]int // by pattern
 	for h, p := range l.Heads {
-		if shown[h] {
-			continue
+		id, known := ids.of(p)
+		if !known {
+			heads = append(heads, nil)
 		}
-		var same []int
-		for g := h; g < len(l.Heads); g++ {
-			if !shown[g] && samePattern(p, l.Heads[g]) {
-				shown[g] = true
-				same = append(same, g)
-			}
-		}
+		heads[id] = append(heads[id], h)
+	}
+	for _, same := range heads {
 		word := "head"
 		if len(same) > 1 {
 			word = "heads"
 		}
 		fmt.Fprintf(&b, "  %s %s\n", word, numberList(same))
-		for line := range strings.Lines(p.String()) {
+		for line := range strings.Lines(l.Heads[same[0]].String()) {
 			fmt.Fprintf(&b, "    %s", line)
 		}
 	}

@@ -20,8 +20,10 @@ const (
 	// MaxMerge is the largest number of query blocks that Merge unites: bits of Cell.Members.
 	MaxMerge = 32
 
-	// maxWork is the number of cell operations one question may cost.
-	maxWork = 1 << 22
+	// maxWork is the number of cell operations one question may cost, and
+	// maxBuild what building all patterns of a module may.
+	maxWork  = 1 << 22
+	maxBuild = 1 << 24
 	// maxSlope bounds Line.A: heads have 0 or 1, merged patterns up to MaxMerge.
 	maxSlope = MaxMerge
 )

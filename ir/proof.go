@@ -2,6 +2,7 @@ package ir
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -147,19 +148,21 @@ func KVEfficientAt(l Layer, s Shape, n int64) Verdict {
 }
 
 func kvEfficient(l Layer, s Shape, blocks int64) Verdict {
-	type answer struct {
-		heads []Pattern
-		v     Verdict
-	}
-	var known []answer
+	var ids patternIDs
+	known := make(map[string]Verdict)
 	for kv := range s.KVHeads {
 		heads := distinct(l.Heads[kv*s.Group() : (kv+1)*s.Group()])
-		n := slices.IndexFunc(known, func(a answer) bool { return slices.EqualFunc(a.heads, heads, samePattern) })
-		if n < 0 {
-			n = len(known)
-			known = append(known, answer{heads, groupEfficient(heads, blocks)})
+		var key []byte
+		for _, h := range heads {
+			id, _ := ids.of(h)
+			key = binary.AppendUvarint(key, uint64(id))
 		}
-		if v := known[n].v; !v.Holds {
+		v, seen := known[string(key)]
+		if !seen {
+			v = groupEfficient(heads, blocks)
+			known[string(key)] = v
+		}
+		if !v.Holds {
 			v.Head = kv
 			return v
 		}
@@ -286,15 +289,61 @@ func extent(heads []Pattern, blocks int64) (limit, tables int64) {
 // in normal form.
 func distinct(heads []Pattern) []Pattern {
 	var out []Pattern
+	var ids patternIDs
 	for _, h := range heads {
 		h.Cells = normalCells(h.Cells)
-		if !slices.ContainsFunc(out, func(o Pattern) bool { return samePattern(o, h) }) {
+		if _, known := ids.of(h); !known {
 			out = append(out, h)
 		}
 	}
 	return out
 }
 
-func samePattern(p, q Pattern) bool {
+// Same says that two patterns are written alike: the same cells in the same
+// order, the same table. Equal sets may still be written differently; see
+// [Equal].
+func Same(p, q Pattern) bool {
 	return slices.Equal(p.Cells, q.Cells) && sameTable(p.Table, q.Table)
+}
+
+// patternIDs numbers patterns from 0; those written alike get the same number.
+type patternIDs struct {
+	by   map[patternKey][]numbered
+	next int
+}
+
+// patternKey tells most patterns apart.
+type patternKey struct {
+	cells       int
+	first, last Cell
+	rows        int64
+	entries     int
+}
+
+type numbered struct {
+	Pattern
+	id int
+}
+
+// of is the number of p, and whether it was known before.
+func (ids *patternIDs) of(p Pattern) (id int, known bool) {
+	k := patternKey{cells: len(p.Cells), rows: p.tableRows()}
+	if k.cells > 0 {
+		k.first, k.last = p.Cells[0], p.Cells[k.cells-1]
+	}
+	if p.Table != nil {
+		k.entries = len(p.Table.Col)
+	}
+	for _, n := range ids.by[k] {
+		if Same(n.Pattern, p) {
+			return n.id, true
+		}
+	}
+	if ids.by == nil {
+		ids.by = make(map[patternKey][]numbered)
+	}
+	id = ids.next
+	ids.next++
+	ids.by[k] = append(ids.by[k], numbered{p, id})
+	return id, false
 }

@@ -20,13 +20,11 @@ func EmptyRowAt(l Layer, s Shape, n int64) (Empty, bool, error) {
 }
 
 func emptyRow(l Layer, blocks int64) (Empty, bool, error) {
-	var done []Pattern
+	var ids patternIDs
 	for head, p := range l.Heads {
-		d := distinct(append(done, p))
-		if len(d) == len(done) {
+		if _, known := ids.of(p); known {
 			continue
 		}
-		done = d
 		row, found, err := p.emptyRow(blocks)
 		if err != nil {
 			return Empty{Head: head}, false, err
