@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/internal/diag"
+)
+
+// checkCmd reports everything that is wrong with a file.
+type checkCmd struct {
+	Files  []string          `arg:"" name:"file" help:"The .s2 files."`
+	Define map[string]string `short:"D" placeholder:"NAME=VALUE" mapsep:"none" help:"Set a parameter or a model field, as in -D stride=16. Repeatable."`
+	JSON   bool              `help:"Print the diagnostics as JSON."`
+}
+
+// Run checks every file, the good ones too, before it fails.
+func (c *checkCmd) Run(s *streams) error {
+	var all diag.List
+	for _, path := range c.Files {
+		unit, list := compiler.Load(path, dsl.Options{Defines: c.Define})
+		all = append(all, list...)
+		if unit != nil && !c.JSON {
+			p := unit.Program
+			fmt.Fprintf(s.out, "%s %s: %s, %s, %s\n", s.style(styleGood, "ok"), path, p.Model.Name, p.Model,
+				plural(len(p.Requires), "require clause holds", "require clauses hold"))
+		}
+	}
+	if c.JSON {
+		if err := s.json(struct {
+			OK          bool      `json:"ok"`
+			Diagnostics diag.List `json:"diagnostics"`
+		}{!all.HasErrors(), all}); err != nil {
+			return err
+		}
+	} else if err := diag.Render(s.err, all, s.errColor); err != nil {
+		return err
+	}
+	if all.HasErrors() {
+		return errFailed
+	}
+	return nil
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// load reads a file for a command that goes on with it: warnings are shown,
+// errors end the command.
+func (c *source) load(s *streams) (*compiler.Unit, error) {
+	return shown(s)(compiler.Load(c.File, dsl.Options{Defines: c.Define}))
+}
+
+// shown takes a loader's answer, shows its warnings and turns its errors into
+// one error.
+func shown(s *streams) func(*compiler.Unit, diag.List) (*compiler.Unit, error) {
+	return func(unit *compiler.Unit, list diag.List) (*compiler.Unit, error) {
+		errors, warnings := list.Split()
+		if unit == nil || len(errors) > 0 {
+			return nil, list
+		}
+		return unit, diag.Render(s.err, warnings, s.errColor)
+	}
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/runtime"
+)
+
+// compileCmd compiles a file.
+type compileCmd struct {
+	source
+	layerFlag
+	Arch   []string `default:"${arch}" placeholder:"A,…" help:"Targets: ${arches} (${default})."`
+	Emit   string   `enum:"bundle,ptx,ir,layout" default:"bundle" help:"bundle: every layer and target in one file; ptx, ir, layout: text of one layer."`
+	Output string   `short:"o" required:"" placeholder:"PATH" help:"Where to write; - is standard output. With ptx or layout and several targets, the target is put before the name's ending."`
+	Dump   []string `placeholder:"after:PASS" help:"Print the state after a layout pass to standard error: ${passes}, or all. Repeatable."`
+}
+
+// passNames lists the layout passes.
+func passNames() []string {
+	var names []string
+	for _, p := range pass.Pipeline {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// Run compiles.
+func (c *compileCmd) Run(s *streams) error {
+	slices.Sort(c.Arch)
+	c.Arch = slices.Compact(c.Arch)
+	for _, arch := range c.Arch {
+		if err := compiler.CheckArch(arch); err != nil {
+			return usageError{err}
+		}
+	}
+	if c.Output == "-" && len(c.Arch) > 1 && (c.Emit == "ptx" || c.Emit == "layout") {
+		return usagef("standard output takes the text of one target, not of %s", strings.Join(c.Arch, ", "))
+	}
+	dump, err := c.dumps(s)
+	if err != nil {
+		return err
+	}
+	opt := compiler.Options{Pass: pass.Options{Dump: dump}}
+	unit, err := c.load(s)
+	if err != nil {
+		return err
+	}
+	if c.Emit == "bundle" {
+		return c.bundle(s, unit, opt)
+	}
+	layer, _, err := c.pick(unit)
+	if err != nil {
+		return err
+	}
+	if c.Emit == "ir" {
+		if c.Layer == nil {
+			return c.text(s, c.Output, unit.Module.String())
+		}
+		return c.text(s, c.Output, layer.String())
+	}
+	for _, arch := range c.Arch {
+		text, err := c.emit(unit, layer, arch, opt)
+		if err != nil {
+			return err
+		}
+		path := c.Output
+		if len(c.Arch) > 1 {
+			ending := filepath.Ext(path)
+			path = strings.TrimSuffix(path, ending) + "." + arch + ending
+		}
+		if err := c.text(s, path, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emit makes the text of one layer on one target.
+func (c *compileCmd) emit(unit *compiler.Unit, layer *ir.Layer, arch string, opt compiler.Options) (string, error) {
+	compiled, err := unit.Compile(layer, arch, opt)
+	if err != nil {
+		return "", err
+	}
+	if c.Emit == "layout" {
+		return compiled.Layout.String(), nil
+	}
+	return compiled.Kernel.PTX, nil
+}
+
+func (c *compileCmd) text(s *streams, path, text string) error {
+	return s.write(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+}
+
+// bundle writes every layer and target.
+func (c *compileCmd) bundle(s *streams, unit *compiler.Unit, opt compiler.Options) error {
+	if c.Layer != nil {
+		return usagef("a bundle holds every layer; --layer goes with --emit ptx, ir or layout")
+	}
+	text, err := os.ReadFile(c.File)
+	if err != nil {
+		return err
+	}
+	b, err := unit.Bundle(c.Arch, string(text), opt)
+	if err != nil {
+		return err
+	}
+	if c.Output == "-" {
+		return runtime.WriteBundle(s.out, b)
+	}
+	if err := runtime.WriteBundleFile(c.Output, b); err != nil {
+		return err
+	}
+	info, err := os.Stat(c.Output)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.err, "%s: %s, %s for %s, %s bytes\n", c.Output, unit.Module.Name,
+		plural(len(b.Kernels), "kernel", "kernels"), strings.Join(c.Arch, ", "), grouped(info.Size()))
+	return nil
+}
+
+// dumps turns the flag into writers; every pass is named by "all".
+func (c *compileCmd) dumps(s *streams) (map[string]io.Writer, error) {
+	if len(c.Dump) == 0 {
+		return nil, nil
+	}
+	out := map[string]io.Writer{}
+	var unknown []error
+	for _, d := range c.Dump {
+		name := strings.TrimPrefix(d, "after:")
+		switch {
+		case name == "all":
+			for _, p := range passNames() {
+				out["after:"+p] = s.err
+			}
+		case slices.Contains(passNames(), name):
+			out["after:"+name] = s.err
+		default:
+			unknown = append(unknown, fmt.Errorf("there is no pass %q; there are %s", name, strings.Join(passNames(), ", ")))
+		}
+	}
+	if len(unknown) > 0 {
+		return nil, usageError{errors.Join(unknown...)}
+	}
+	return out, nil
+}

@@ -1,0 +1,358 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/ir/pass"
+)
+
+// explainCmd says what a pattern costs and what is proved of it.
+type explainCmd struct {
+	source
+	layerFlag
+	Seq  int64    `default:"8192" placeholder:"N" help:"Context length in tokens that counts are given for (${default})."`
+	Arch []string `default:"${arch}" placeholder:"A,…" help:"Targets whose layout is explained (${default})."`
+	All  bool     `help:"List every layout candidate, not the best ones alone."`
+	JSON bool     `help:"Print JSON."`
+}
+
+// explanation is what is known of a layer. The JSON names up to Tables are fixed:
+// other programs read them.
+type explanation struct {
+	Pairs            *big.Int        `json:"pairs"`
+	Density          float64         `json:"density"`
+	Coverage         bool            `json:"coverage"`
+	KVEfficient      bool            `json:"kv_efficient"`
+	CoverageAtSeq    bool            `json:"coverage_at_seq"`
+	KVEfficientAtSeq bool            `json:"kv_efficient_at_seq"`
+	KVKept           float64         `json:"kv_kept"`
+	Tables           bool            `json:"tables"`
+	DensePairs       *big.Int        `json:"dense_pairs"`
+	FLOPs            float64         `json:"flops"`
+	DenseFLOPs       float64         `json:"dense_flops"`
+	IdealSpeedup     number          `json:"ideal_speedup"`
+	CoverageFails    *counterexample `json:"coverage_counterexample,omitempty"`
+	KVEfficientFails *counterexample `json:"kv_efficient_counterexample,omitempty"`
+	MaxSeq           int64           `json:"max_seq,omitempty"` // greatest length in tokens, where there is one
+	Dense            bool            `json:"dense"`
+	Model            string          `json:"model"`
+	Layer            int             `json:"layer"`
+	Layers           []int           `json:"layers"` // all layers with this pattern
+	Seq              int64           `json:"seq"`
+	Layouts          []layoutFacts   `json:"layouts"`
+}
+
+// counterexample is the first place where a property fails, or why it could not
+// be decided.
+type counterexample struct {
+	KVHead     *int   `json:"kv_head,omitempty"`
+	QueryBlock int64  `json:"query_block"`
+	KeyBlock   int64  `json:"key_block"`
+	Undecided  string `json:"undecided,omitempty"`
+}
+
+// layoutFacts is the layout on one target.
+type layoutFacts struct {
+	Target      string             `json:"target"`
+	Family      string             `json:"family"`
+	Reason      string             `json:"reason"`
+	Pack        int                `json:"pack"`
+	Merge       int                `json:"merge"`
+	Split       int                `json:"split"`
+	Rows        int                `json:"rows"`
+	KVTile      int                `json:"kv_tile"`
+	Stages      int                `json:"stages"`
+	Warps       int                `json:"warps"`
+	SharedBytes int                `json:"shared_bytes"`
+	Counts      layout.Counts      `json:"counts"` // at seq, all heads of one sequence
+	Candidates  []layout.Candidate `json:"candidates"`
+
+	kernel *layout.Kernel
+}
+
+// Run prints the explanation.
+func (c *explainCmd) Run(s *streams) error {
+	unit, err := c.load(s)
+	if err != nil {
+		return err
+	}
+	layer, number, err := c.pick(unit)
+	if err != nil {
+		return err
+	}
+	if err := checkSeq(unit, layer, c.Seq); err != nil {
+		return err
+	}
+	e, err := explain(unit, layer, number, c.Seq)
+	if err != nil {
+		return err
+	}
+	for _, arch := range c.Arch {
+		facts, err := explainLayout(unit, layer, arch, c.Seq)
+		if err != nil {
+			return err
+		}
+		e.Layouts = append(e.Layouts, *facts)
+	}
+	if c.JSON {
+		for n := range e.Layouts {
+			dropInfinite(e.Layouts[n].Candidates)
+		}
+		return s.json(e)
+	}
+	return c.text(s, unit, e)
+}
+
+// dropInfinite makes costs that JSON cannot hold 0: the verdict says why.
+func dropInfinite(list []layout.Candidate) {
+	for n := range list {
+		if math.IsInf(list[n].Cost, 0) || math.IsNaN(list[n].Cost) {
+			list[n].Cost = 0
+		}
+	}
+}
+
+// explain asks the closed form.
+func explain(unit *compiler.Unit, layer *ir.Layer, index int, seq int64) (*explanation, error) {
+	shape := unit.Module.Shape
+	e := &explanation{
+		Model: unit.Module.Name, Layer: index, Layers: layer.Numbers, Seq: seq,
+		Dense:      unit.Program.IsDense(index),
+		DensePairs: ir.DensePairs(shape, seq, seq),
+	}
+	var err error
+	if e.Pairs, err = ir.Pairs(*layer, shape, seq, seq); err != nil {
+		return nil, err
+	}
+	if e.Density, err = ir.Density(*layer, shape, seq); err != nil {
+		return nil, err
+	}
+	if e.KVKept, err = ir.KVKept(*layer, shape, seq); err != nil {
+		return nil, err
+	}
+	perPair := 4 * float64(shape.HeadDim)
+	e.FLOPs, e.DenseFLOPs = perPair*float(e.Pairs), perPair*float(e.DensePairs)
+	e.IdealSpeedup = number(1 / e.Density)
+	coverage, efficient := ir.Coverage(*layer, shape), ir.KVEfficient(*layer, shape)
+	e.Coverage, e.CoverageFails = coverage.Holds, failure(coverage)
+	e.KVEfficient, e.KVEfficientFails = efficient.Holds, failure(efficient)
+	e.CoverageAtSeq = ir.CoverageAt(*layer, shape, seq).Holds
+	e.KVEfficientAtSeq = ir.KVEfficientAt(*layer, shape, seq).Holds
+	for _, p := range layer.Heads {
+		e.Tables = e.Tables || p.Table != nil
+		if limit := p.Limit(); limit < ir.Inf/int64(shape.Block) {
+			limit *= int64(shape.Block)
+			if e.MaxSeq == 0 || limit < e.MaxSeq {
+				e.MaxSeq = limit
+			}
+		}
+	}
+	return e, nil
+}
+
+func float(n *big.Int) float64 {
+	f, _ := new(big.Float).SetInt(n).Float64()
+	return f
+}
+
+func failure(v ir.Verdict) *counterexample {
+	switch {
+	case v.Holds:
+		return nil
+	case v.Err != nil:
+		return &counterexample{Undecided: v.Err.Error()}
+	}
+	c := &counterexample{QueryBlock: v.I, KeyBlock: v.J}
+	if v.Head >= 0 {
+		c.KVHead = &v.Head
+	}
+	return c
+}
+
+// explainLayout runs the layout passes.
+func explainLayout(unit *compiler.Unit, layer *ir.Layer, arch string, seq int64) (*layoutFacts, error) {
+	if _, err := layout.FindTarget(arch); err != nil {
+		return nil, usageError{err}
+	}
+	k, err := pass.Run(*layer, unit.Module.Shape, arch, pass.Options{Model: unit.Module.Name})
+	if err != nil {
+		return nil, err
+	}
+	return &layoutFacts{
+		Target: k.Target, Family: k.Family, Reason: k.Reason,
+		Pack: k.Pack, Merge: k.Merge, Split: k.Split, Rows: k.Rows, KVTile: k.KVTile,
+		Stages: k.Stages, Warps: k.Warps, SharedBytes: k.SharedBytes,
+		Counts: k.Total(seq), Candidates: k.Choice, kernel: k,
+	}, nil
+}
+
+// text is the explanation for people.
+func (c *explainCmd) text(s *streams, unit *compiler.Unit, e *explanation) error {
+	m := unit.Program.Model
+	r := newReport(s)
+	r.title("%s · %s", e.Model, layerNames(e.Layers, m.Layers))
+	r.line("shape", "%s", m)
+	for _, p := range unit.Program.Params {
+		mark := ""
+		if p.Overridden {
+			mark = " (from -D)"
+		}
+		r.line("param "+p.Name, "%s%s", p.Value, mark)
+	}
+
+	r.section("At %s tokens", grouped(e.Seq))
+	r.line("attended pairs", "%s of %s, density %.4f", scaled(float(e.Pairs)), scaled(float(e.DensePairs)), e.Density)
+	r.line("forward work", "%sFLOP of %sFLOP a sequence", prefixed(e.FLOPs), prefixed(e.DenseFLOPs))
+	r.line("ideal speed-up", "%.2f× over dense", float64(e.IdealSpeedup))
+	r.line("KV kept", "%.1f %% of the key blocks, mean over KV heads; later queries never read the others", 100*e.KVKept)
+
+	r.section("At every length")
+	r.line("coverage", "%s", coverageText(e))
+	r.line("KV efficiency", "%s", efficiencyText(e))
+	r.line("tables", "%s", tablesText(e))
+	for n := range e.Layouts {
+		c.layoutText(r, &e.Layouts[n], e.Seq)
+	}
+	return r.end()
+}
+
+// prefixed writes a number with its prefix set apart, ready for a unit.
+func prefixed(x float64) string {
+	text := scaled(x)
+	if !strings.Contains(text, " ") {
+		text += " "
+	}
+	return text
+}
+
+func coverageText(e *explanation) string {
+	f := e.CoverageFails
+	switch {
+	case f == nil:
+		return "yes: the heads together read the whole context"
+	case f.Undecided != "":
+		return "undecided: " + f.Undecided
+	}
+	return fmt.Sprintf("no: no head attends key block %d from query block %d%s", f.KeyBlock, f.QueryBlock, atSeq(e.CoverageAtSeq, e.Seq))
+}
+
+func efficiencyText(e *explanation) string {
+	f := e.KVEfficientFails
+	switch {
+	case f == nil:
+		return "yes: a key block that a KV head has dropped never comes back"
+	case f.Undecided != "":
+		return "undecided: " + f.Undecided
+	}
+	return fmt.Sprintf("no: KV head %d reads key block %d at query block %d, but not at %d%s",
+		*f.KVHead, f.KeyBlock, f.QueryBlock, f.QueryBlock-1, atSeq(e.KVEfficientAtSeq, e.Seq))
+}
+
+// atSeq adds that a property which fails somewhere holds at the length asked for.
+func atSeq(holds bool, seq int64) string {
+	if holds {
+		return fmt.Sprintf("\nbut yes at %s tokens", grouped(seq))
+	}
+	return ""
+}
+
+func tablesText(e *explanation) string {
+	switch {
+	case e.MaxSeq > 0:
+		return fmt.Sprintf("yes: the kernel reads a table, and serves up to %s tokens", grouped(e.MaxSeq))
+	case e.Tables:
+		return "yes: the kernel reads a table of the irregular rows; it serves every length"
+	}
+	return "no: the kernel computes key blocks from the closed form, at every length"
+}
+
+// layoutText explains one target.
+func (c *explainCmd) layoutText(r *report, f *layoutFacts, seq int64) {
+	k := f.kernel
+	r.section("On %s", f.Target)
+	r.line("code", "%s: %s", f.Family, f.Reason)
+	r.line("thread block", "%d query rows: %s; %d warps", f.Rows, tileText(k), f.Warps)
+	r.line("main loop", "%d tokens a step%s, %d stages, %s bytes of shared memory",
+		f.KVTile, gatherText(k), f.Stages, grouped(f.SharedBytes))
+	n := f.Counts
+	r.line("steps", "%s at %s tokens: %s without a mask, %s diagonal, %s partial, %s tail",
+		grouped(n.Steps), grouped(seq), grouped(n.Full), grouped(n.Diagonal), grouped(n.Partial), grouped(n.Tail))
+	r.line("never loaded", "%s tiles of %d tokens that a dense kernel would load", grouped(n.Skipped), min(f.KVTile, k.Shape.Block))
+	r.print("\n")
+	r.table(candidateTable(f.Candidates, c.All))
+}
+
+func tileText(k *layout.Kernel) string {
+	var parts []string
+	if k.Pack > 1 {
+		parts = append(parts, fmt.Sprintf("%d equal heads of a KV head packed", k.Pack))
+	}
+	switch {
+	case k.Merge > 1:
+		parts = append(parts, fmt.Sprintf("%d adjacent query blocks merged", k.Merge))
+	case k.Split > 1:
+		parts = append(parts, fmt.Sprintf("a query block in %d parts", k.Split))
+	default:
+		parts = append(parts, "one query block")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func gatherText(k *layout.Kernel) string {
+	if n := k.Gather(); n > 1 {
+		return fmt.Sprintf(" (%d key blocks from anywhere)", n)
+	}
+	return ""
+}
+
+// shownCandidates is how many a report lists unless it is asked for all.
+const shownCandidates = 6
+
+// candidateTable lists what the cost model weighed: the chosen one first, then
+// the cheapest.
+func candidateTable(all []layout.Candidate, everything bool) [][]string {
+	sorted := slices.Clone(all)
+	slices.SortStableFunc(sorted, func(a, b layout.Candidate) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Cost, b.Cost))
+	})
+	hidden := 0
+	if !everything && len(sorted) > shownCandidates {
+		hidden = len(sorted) - shownCandidates
+		sorted = sorted[:shownCandidates]
+	}
+	rows := [][]string{{"rows", "pack", "merge", "split", "step", "stages", "warps", "shared", "registers", "cost", "verdict"}}
+	for _, c := range sorted {
+		cost := "–"
+		if c.Cost > 0 && !math.IsInf(c.Cost, 0) {
+			cost = fmt.Sprintf("%.3f", c.Cost)
+		}
+		rows = append(rows, []string{
+			fmt.Sprint(c.Rows), fmt.Sprint(c.Pack), fmt.Sprint(c.Merge), fmt.Sprint(c.Split), fmt.Sprint(c.KVTile),
+			fmt.Sprint(c.Stages), fmt.Sprint(c.Warps), grouped(c.SharedBytes), fmt.Sprint(c.Registers), cost, c.Verdict,
+		})
+	}
+	if hidden > 0 {
+		last := rows[len(rows)-1]
+		last[len(last)-1] += fmt.Sprintf("; and %d more, see --all", hidden)
+	}
+	return rows
+}
+
+// rank puts the chosen candidate first and those without a cost last.
+func rank(c layout.Candidate) int {
+	switch {
+	case c.Verdict == "chosen":
+		return 0
+	case c.Cost > 0 && !math.IsInf(c.Cost, 0):
+		return 1
+	}
+	return 2
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/internal/diag"
+)
+
+// fmtCmd formats files.
+type fmtCmd struct {
+	Files []string `arg:"" name:"file" help:"The .s2 files."`
+	Write bool     `short:"w" help:"Write the result back to the file."`
+	Diff  bool     `short:"d" help:"Print the differences instead of the result."`
+	Check bool     `help:"Print the names of files that are not formatted, and fail if there are any."`
+}
+
+// Run formats every file; by default the result goes to standard output.
+func (c *fmtCmd) Run(s *streams) error {
+	if c.Check && c.Write {
+		return usagef("--check and --write exclude each other")
+	}
+	failed := false
+	for _, path := range c.Files {
+		before, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		after, list := dsl.Format(path, before)
+		if list.HasErrors() {
+			if err := diag.Render(s.err, list, s.errColor); err != nil {
+				return err
+			}
+			failed = true
+			continue
+		}
+		changed := !bytes.Equal(before, after)
+		failed = failed || c.Check && changed
+		if err := c.emit(s, path, before, after, changed); err != nil {
+			return err
+		}
+	}
+	if failed {
+		return errFailed
+	}
+	return nil
+}
+
+// emit does with one file's result what the flags say.
+func (c *fmtCmd) emit(s *streams, path string, before, after []byte, changed bool) error {
+	if c.Diff && changed {
+		if _, err := s.out.Write(diff.Diff(path, before, path+" (formatted)", after)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Check && changed && !c.Diff:
+		_, err := fmt.Fprintln(s.out, path)
+		return err
+	case c.Write && changed:
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, after, info.Mode().Perm())
+	case c.Check || c.Write || c.Diff:
+		return nil
+	}
+	_, err := s.out.Write(after)
+	return err
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// newStreams looks at what the files are: colours and progress go to terminals
+// only, and not where NO_COLOR is set (https://no-color.org).
+func newStreams(out, err *os.File) *streams {
+	s := &streams{out: out, err: err}
+	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
+	s.outColor = isatty.IsTerminal(out.Fd()) && !plain
+	s.errColor = isatty.IsTerminal(err.Fd()) && !plain
+	if isatty.IsTerminal(out.Fd()) {
+		if width, _, sizeErr := term.GetSize(int(out.Fd())); sizeErr == nil {
+			s.width = width
+		}
+	}
+	return s
+}
+
+// Styles of text, as ANSI attributes.
+const (
+	styleBold  = "1"
+	styleFaint = "2"
+	styleGood  = "32;1"
+	styleError = "31;1"
+)
+
+func styled(on bool, style, text string) string {
+	if !on {
+		return text
+	}
+	return "\x1b[" + style + "m" + text + "\x1b[0m"
+}
+
+func (s *streams) style(style, text string) string    { return styled(s.outColor, style, text) }
+func (s *streams) errStyle(style, text string) string { return styled(s.errColor, style, text) }
+
+// json writes one value, indented.
+func (s *streams) json(value any) error {
+	encoder := json.NewEncoder(s.out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// number is a float64 that JSON can always hold: NaN and infinities are null.
+type number float64
+
+func (n number) MarshalJSON() ([]byte, error) {
+	if f := float64(n); math.IsNaN(f) || math.IsInf(f, 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}
+
+// output opens the file to write a result to: path, or standard output for "-"
+// and "". The caller closes it and looks at the error.
+func (s *streams) output(path string) (io.WriteCloser, error) {
+	if path == "" || path == "-" {
+		return keepOpen{s.out}, nil
+	}
+	return os.Create(path)
+}
+
+type keepOpen struct{ io.Writer }
+
+func (keepOpen) Close() error { return nil }
+
+// write runs a writer against path and reports the first error, the file's
+// closing included.
+func (s *streams) write(path string, writer func(io.Writer) error) error {
+	file, err := s.output(path)
+	if err != nil {
+		return err
+	}
+	err = writer(file)
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+// patience is how long work may go on without a word.
+const patience = time.Second
+
+// progress shows how far a piece of work is, on a terminal, once it takes longer
+// than patience.
+type progress struct {
+	mu    sync.Mutex
+	s     *streams
+	what  string
+	start time.Time
+	bar   *progressbar.ProgressBar
+}
+
+// progress begins a piece of work.
+func (s *streams) progress(what string) *progress {
+	return &progress{s: s, what: what, start: time.Now()}
+}
+
+// set says that done of total are done. Any goroutine may call it.
+func (p *progress) set(done, total int) {
+	if !p.s.errColor || total <= 0 || time.Since(p.start) < patience {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar == nil {
+		p.bar = progressbar.NewOptions(total,
+			progressbar.OptionSetWriter(p.s.err),
+			progressbar.OptionSetDescription(fmt.Sprintf("%-12s", p.what)),
+			progressbar.OptionSetWidth(30),
+			progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetPredictTime(true),
+		)
+	}
+	if int64(done) > p.bar.State().CurrentNum {
+		p.bar.Set(done)
+	}
+}
+
+// end removes the bar.
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		p.bar.Finish()
+	}
+}
+
+// grouped writes an integer with commas: 1,048,576.
+func grouped[T int | int64](n T) string {
+	digits := fmt.Sprint(n)
+	sign := ""
+	if strings.HasPrefix(digits, "-") {
+		sign, digits = "-", digits[1:]
+	}
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return sign + digits
+}
+
+// scaled writes a large number with a decimal prefix: 348.2 M.
+func scaled(x float64) string {
+	prefixes := []string{"", " k", " M", " G", " T", " P", " E"}
+	n := 0
+	for math.Abs(x) >= 1000 && n < len(prefixes)-1 {
+		x, n = x/1000, n+1
+	}
+	if n == 0 && x == math.Trunc(x) {
+		return fmt.Sprintf("%.0f", x)
+	}
+	return fmt.Sprintf("%.4g%s", x, prefixes[n])
+}

@@ -1,0 +1,349 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/internal/reference"
+	"github.com/s2attention/s2c/internal/tensor"
+	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/runtime"
+)
+
+// runCmd compiles a layer, executes it and compares with the reference.
+type runCmd struct {
+	source
+	layerFlag
+	Seq    int      `placeholder:"N" help:"Context length in tokens (2048)."`
+	QLen   int      `name:"q-len" placeholder:"N" help:"Queries: the last N positions of the context. Without it, as many as --seq."`
+	Batch  int      `placeholder:"B" help:"Sequences (1)."`
+	Device string   `default:"auto" placeholder:"auto|cuda|emu" help:"auto takes a GPU where there is one, else the emulator; cuda:1 is the second GPU (${default})."`
+	Arch   string   `placeholder:"A" help:"Target: ${arches}. Without it, what suits the device."`
+	Scale  float64  `placeholder:"X" help:"Softmax scale; the model's own without it."`
+	Seed   uint64   `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
+	Q      string   `placeholder:"FILE" help:"Query: .npy or .safetensors, [batch, heads, q_len, dim]. Random where it is not given."`
+	K      string   `placeholder:"FILE" help:"Key: [batch, kv_heads, seq, dim]."`
+	V      string   `placeholder:"FILE" help:"Value: [batch, kv_heads, seq, dim]."`
+	Output string   `short:"o" placeholder:"FILE" help:"Write the output: [batch, heads, q_len, dim]."`
+	LSE    string   `name:"lse" placeholder:"FILE" help:"Write the log-sum-exp: [batch, heads, q_len], float32."`
+	Heads  headList `placeholder:"0,4..7" help:"The query heads to compare; all of them without it. The kernel computes all in any case."`
+	JSON   bool     `help:"Print JSON."`
+}
+
+// outcome is what a run found. The JSON names device, out_rel_err,
+// out_max_row_err, lse_max_err and ok are fixed: other programs read them. An
+// error that is no number is null.
+type outcome struct {
+	OK          bool                `json:"ok"`
+	Device      string              `json:"device"`
+	OutRelErr   number              `json:"out_rel_err"`
+	OutRowErr   number              `json:"out_max_row_err"`
+	LSEErr      number              `json:"lse_max_err"`
+	Tolerance   reference.Tolerance `json:"tolerance"`
+	DeviceName  string              `json:"device_name"`
+	Target      string              `json:"target"`
+	Entry       string              `json:"entry"`
+	Model       string              `json:"model"`
+	Layer       int                 `json:"layer"`
+	Seq         int                 `json:"seq"`
+	QLen        int                 `json:"q_len"`
+	Batch       int                 `json:"batch"`
+	Heads       int                 `json:"heads_compared"`
+	Scale       float64             `json:"scale"`
+	Seed        uint64              `json:"seed"`
+	Pairs       float64             `json:"pairs"`
+	DensePairs  float64             `json:"dense_pairs"`
+	CompileMS   float64             `json:"compile_ms"`
+	LoadMS      float64             `json:"load_ms"`
+	KernelMS    float64             `json:"kernel_ms"`
+	ReferenceMS float64             `json:"reference_ms"`
+
+	errors reference.Errors
+	shape  ir.Shape
+}
+
+// defaultSeq is the length of a run that names none.
+const defaultSeq = 2048
+
+// Run does it.
+func (c *runCmd) Run(s *streams) error {
+	if err := c.checkFlags(); err != nil {
+		return err
+	}
+	unit, err := c.load(s)
+	if err != nil {
+		return err
+	}
+	layer, number, err := c.pick(unit)
+	if err != nil {
+		return err
+	}
+	if err := c.Heads.check(unit.Module.Shape.Heads); err != nil {
+		return err
+	}
+	in, err := c.inputs(unit)
+	if err != nil {
+		return err
+	}
+	if err := checkSeq(unit, layer, int64(in.kLen)); err != nil {
+		return err
+	}
+	o := &outcome{
+		Model: unit.Module.Name, Layer: number, Seed: c.Seed, Scale: c.Scale, shape: unit.Module.Shape,
+		Seq: in.kLen, QLen: in.qLen, Batch: in.batch,
+	}
+	if o.Scale == 0 {
+		o.Scale = unit.Module.Shape.Scale
+	}
+	out, lse, err := c.execute(s, unit, layer, in, o)
+	if err != nil {
+		return err
+	}
+	if err := c.save(out, lse); err != nil {
+		return err
+	}
+	if err := c.compare(s, unit, in, out, lse, o); err != nil {
+		return err
+	}
+	if err := c.print(s, layer, o); err != nil {
+		return err
+	}
+	if !o.OK {
+		return errFailed
+	}
+	return nil
+}
+
+// checkFlags refuses what cannot be meant, before any work.
+func (c *runCmd) checkFlags() error {
+	for _, path := range []string{c.Q, c.K, c.V, c.Output, c.LSE} {
+		if path == "" {
+			continue
+		}
+		if err := tensor.CheckPath(path); err != nil {
+			return usageError{err}
+		}
+	}
+	if c.Output != "" && c.Output == c.LSE && !strings.HasSuffix(strings.ToLower(c.Output), ".safetensors") {
+		return usagef("-o and --lse name the same file; only a .safetensors file holds both")
+	}
+	if kind, _, _ := strings.Cut(c.Device, ":"); c.Device != "auto" && !slices.Contains(deviceKinds, kind) {
+		return usagef("there is no kind of device %q; there are auto, %s", c.Device, strings.Join(deviceKinds, ", "))
+	}
+	if c.Arch != "" {
+		if err := compiler.CheckArch(c.Arch); err != nil {
+			return usageError{err}
+		}
+	}
+	switch {
+	case c.Seq < 0 || c.QLen < 0 || c.Batch < 0:
+		return usagef("--seq, --q-len and --batch are at least 1")
+	case c.Scale < 0 || math.IsNaN(c.Scale) || math.IsInf(c.Scale, 0):
+		return usagef("--scale %v is no positive number", c.Scale)
+	}
+	return nil
+}
+
+// attentionInputs are the tensors of a run.
+type attentionInputs struct {
+	q, k, v           *tensor.Tensor
+	batch, qLen, kLen int
+}
+
+// inputs reads the files that are given, and draws the rest at random in the
+// shape that files and flags leave.
+func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
+	m := unit.Module.Shape
+	in := &attentionInputs{batch: c.Batch, qLen: c.QLen, kLen: c.Seq}
+	d := tensor.DType(m.DType)
+	for _, f := range []struct {
+		name, path string
+		to         **tensor.Tensor
+		heads      int
+		seq        *int
+	}{
+		{"q", c.Q, &in.q, m.Heads, &in.qLen},
+		{"k", c.K, &in.k, m.KVHeads, &in.kLen},
+		{"v", c.V, &in.v, m.KVHeads, &in.kLen},
+	} {
+		if f.path == "" {
+			continue
+		}
+		t, err := tensor.Read(f.path, f.name, d)
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %w", f.name, err)
+		}
+		want := []int{orAny(in.batch), f.heads, orAny(*f.seq), m.HeadDim}
+		if err := t.CheckShape(want, "batch", "heads", "seq", "dim"); err != nil {
+			return nil, fmt.Errorf("--%s: %s: %w", f.name, f.path, err)
+		}
+		*f.to, in.batch, *f.seq = t, t.Shape[0], t.Shape[2]
+	}
+	in.batch = max(in.batch, 1)
+	if in.kLen == 0 {
+		in.kLen = max(defaultSeq, in.qLen)
+	}
+	if in.qLen == 0 {
+		in.qLen = in.kLen
+	}
+	if in.qLen > in.kLen {
+		return nil, usagef("%d queries for a context of %d tokens; queries are its last rows", in.qLen, in.kLen)
+	}
+	for n, f := range []struct {
+		to         **tensor.Tensor
+		heads, seq int
+	}{{&in.q, m.Heads, in.qLen}, {&in.k, m.KVHeads, in.kLen}, {&in.v, m.KVHeads, in.kLen}} {
+		if *f.to != nil {
+			continue
+		}
+		var err error
+		if *f.to, err = tensor.Normal(c.Seed, uint64(n), d, in.batch, f.heads, f.seq, m.HeadDim); err != nil {
+			return nil, usageError{err}
+		}
+	}
+	return in, nil
+}
+
+// orAny is a dimension that is not known yet where n is 0.
+func orAny(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// execute compiles the layer for the device and runs it on poisoned outputs.
+func (c *runCmd) execute(s *streams, unit *compiler.Unit, layer *ir.Layer, in *attentionInputs, o *outcome) (out, lse *tensor.Tensor, err error) {
+	p := s.progress("running")
+	defer p.end()
+	dev, err := openDevice(c.Device, p.set)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	o.Device, o.DeviceName = dev.Kind(), dev.Describe()
+	arch := c.Arch
+	if arch == "" {
+		arch = suits(dev)
+	}
+	start := time.Now()
+	compiled, err := unit.Compile(layer, arch, compiler.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	o.CompileMS = milliseconds(start)
+	o.Target, o.Entry = compiled.Kernel.Target, compiled.Kernel.Entry
+
+	start = time.Now()
+	attention, err := runtime.Load(dev, compiled.Kernel)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, attention.Unload()) }()
+	o.LoadMS = milliseconds(start)
+	return launch(dev, attention, in, o)
+}
+
+func milliseconds(since time.Time) float64 { return float64(time.Since(since).Microseconds()) / 1e3 }
+
+// save writes the outputs that were asked for.
+func (c *runCmd) save(out, lse *tensor.Tensor) error {
+	if c.Output != "" && c.Output == c.LSE {
+		return tensor.Write(c.Output, map[string]*tensor.Tensor{"out": out, "lse": lse})
+	}
+	if c.Output != "" {
+		if err := tensor.Write(c.Output, map[string]*tensor.Tensor{"out": out}); err != nil {
+			return err
+		}
+	}
+	if c.LSE != "" {
+		return tensor.Write(c.LSE, map[string]*tensor.Tensor{"lse": lse})
+	}
+	return nil
+}
+
+// compare computes the reference and measures the distance from it.
+func (c *runCmd) compare(s *streams, unit *compiler.Unit, in *attentionInputs, out, lse *tensor.Tensor, o *outcome) error {
+	p := s.progress("comparing")
+	defer p.end()
+	start := time.Now()
+	var heads []int
+	if len(c.Heads) > 0 {
+		heads = c.Heads
+	}
+	ref, err := reference.Attention(context.Background(), reference.Problem{
+		Model: unit.Program.Model, Attends: reference.Source(unit.Program, o.Layer),
+		Scale: o.Scale, Heads: heads, Q: in.q, K: in.k, V: in.v, Progress: p.set,
+	})
+	if err != nil {
+		return err
+	}
+	o.ReferenceMS = milliseconds(start)
+	o.errors, err = reference.Compare(out, lse, ref, unit.Module.Shape.Heads)
+	if err != nil {
+		return err
+	}
+	o.Heads = len(ref.Heads)
+	o.Tolerance = reference.ToleranceOf(unit.Program.Model.DType)
+	o.OutRelErr, o.OutRowErr, o.LSEErr = number(o.errors.OutRel), number(o.errors.OutRow), number(o.errors.LSE)
+	o.OK = o.errors.Within(o.Tolerance)
+	return nil
+}
+
+// print reports the outcome.
+func (c *runCmd) print(s *streams, layer *ir.Layer, o *outcome) error {
+	pairs, err := ir.Pairs(*layer, o.shape, int64(o.QLen), int64(o.Seq))
+	if err != nil {
+		return err
+	}
+	o.Pairs = float(pairs) * float64(o.Batch)
+	o.DensePairs = float(ir.DensePairs(o.shape, int64(o.QLen), int64(o.Seq))) * float64(o.Batch)
+	if c.JSON {
+		return s.json(o)
+	}
+	r := newReport(s)
+	r.title("%s · layer %d", o.Model, o.Layer)
+	r.line("device", "%s", o.DeviceName)
+	r.line("kernel", "%s for %s, compiled in %.3g ms", o.Entry, o.Target, o.CompileMS)
+	queries := ""
+	if o.QLen != o.Seq {
+		queries = fmt.Sprintf(", the last %s as queries", grouped(o.QLen))
+	}
+	r.line("problem", "%s tokens%s, batch %d, %d query heads on %d KV heads, %s",
+		grouped(o.Seq), queries, o.Batch, o.shape.Heads, o.shape.KVHeads, o.shape.DType)
+	r.line("attended pairs", "%s of %s (density %.4f)", scaled(o.Pairs), scaled(o.DensePairs), o.Pairs/o.DensePairs)
+	r.line("time", "kernel %s, float64 reference %s", duration(o.KernelMS), duration(o.ReferenceMS))
+	r.section("Compared with the reference, %s", plural(o.Heads, "head", "heads"))
+	e, t := o.errors, o.Tolerance
+	c.errorLine(r, "output", "‖out − ref‖ / ‖ref‖", e.OutRel, t.OutRel, "")
+	c.errorLine(r, "worst row", "the same over one row", e.OutRow, t.OutRow, e.WorstRow.String())
+	c.errorLine(r, "log-sum-exp", "greatest |lse − ref|", e.LSE, t.LSE, e.WorstLSE.String())
+	if o.OK {
+		r.print("\n%s\n", s.style(styleGood, "ok"))
+	} else {
+		r.print("\n%s\n", s.style(styleError, "not ok: the kernel's result is not within the tolerance"))
+	}
+	return r.end()
+}
+
+// errorLine writes one error with its tolerance, and where it is too large.
+func (c *runCmd) errorLine(r *report, label, what string, value, tolerance float64, where string) {
+	text := fmt.Sprintf("%-9.3g of %-6.3g %s", value, tolerance, what)
+	if !(value <= tolerance) {
+		text = r.s.style(styleError, text)
+		if where != "" {
+			text += ": " + where
+		}
+	}
+	r.line(label, "%s", text)
+}
+
+func duration(ms float64) string {
+	return time.Duration(ms * float64(time.Millisecond)).Round(time.Microsecond).String()
+}

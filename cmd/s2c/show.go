@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/internal/show"
+	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/ir/pass"
+)
+
+// showCmd draws a pattern or its tile layout.
+type showCmd struct {
+	source
+	layerFlag
+	Seq    int64    `placeholder:"N" help:"Context length in tokens. Without it, 64 blocks on paper, and what fits on a terminal."`
+	What   string   `enum:"mask,tiles" default:"mask" help:"mask: what each head attends; tiles: what the thread blocks load and mask."`
+	Heads  headList `placeholder:"0,4..7" help:"The query heads to draw; all of them without it."`
+	Each   bool     `help:"A panel for every head, even where several are the same."`
+	Arch   string   `default:"${arch}" placeholder:"A" help:"The target whose tiles are drawn (${default})."`
+	Format string   `enum:"auto,text,svg,png" default:"auto" help:"text, svg or png; auto goes by the ending of -o, and is text without it."`
+	Output string   `short:"o" placeholder:"FILE" help:"Where to write; standard output without it."`
+	Width  int      `placeholder:"COLUMNS" help:"Columns of text; the terminal's width without it."`
+}
+
+// shownBlocks is the length of a picture that names none.
+const shownBlocks = 64
+
+// Run draws. A pattern that fails a require clause is drawn all the same: the
+// picture may say why.
+func (c *showCmd) Run(s *streams) error {
+	unit, err := shown(s)(compiler.Lower(c.File, dsl.Options{Defines: c.Define}))
+	if err != nil {
+		return err
+	}
+	layer, _, err := c.pick(unit)
+	if err != nil {
+		return err
+	}
+	if err := c.Heads.check(unit.Module.Shape.Heads); err != nil {
+		return err
+	}
+	format, err := c.format()
+	if err != nil {
+		return err
+	}
+	if c.Seq == 0 {
+		c.Seq = c.defaultSeq(s, unit, layer, format)
+	}
+	if err := checkSeq(unit, layer, c.Seq); err != nil {
+		return err
+	}
+	figure, err := c.figure(unit, layer)
+	if err != nil {
+		return usageError{err}
+	}
+	figure.Title = fmt.Sprintf("%s · %s", unit.Module.Name, layerNames(layer.Numbers, unit.Program.Model.Layers))
+	if figure.Subtitle, err = c.subtitle(unit, layer); err != nil {
+		return err
+	}
+	return s.write(c.Output, func(w io.Writer) error {
+		switch format {
+		case "svg":
+			return show.SVG(w, figure)
+		case "png":
+			return show.PNG(w, figure)
+		}
+		return show.Terminal(w, figure, show.TerminalOptions{Color: s.outColor && c.Output == "", Width: c.width(s)})
+	})
+}
+
+// width is the columns of text.
+func (c *showCmd) width(s *streams) int {
+	if c.Width > 0 {
+		return c.Width
+	}
+	return s.width
+}
+
+// format decides what to write.
+func (c *showCmd) format() (string, error) {
+	if c.Format != "auto" {
+		return c.Format, nil
+	}
+	switch ext := strings.ToLower(filepath.Ext(c.Output)); {
+	case c.Output == "" || c.Output == "-" || ext == ".txt":
+		return "text", nil
+	case ext == ".svg":
+		return "svg", nil
+	case ext == ".png":
+		return "png", nil
+	}
+	return "", usagef("%s: a picture's name ends in .svg, .png or .txt; or say --format", c.Output)
+}
+
+// defaultSeq is a length that shows a pattern's shape in the space there is.
+func (c *showCmd) defaultSeq(s *streams, unit *compiler.Unit, layer *ir.Layer, format string) int64 {
+	blocks := int64(shownBlocks)
+	if format == "text" && c.width(s) > 0 {
+		blocks = min(blocks, int64(c.width(s)))
+	}
+	for _, p := range layer.Heads {
+		blocks = min(blocks, p.Limit())
+	}
+	return blocks * int64(unit.Module.Shape.Block)
+}
+
+// figure is the picture without its titles.
+func (c *showCmd) figure(unit *compiler.Unit, layer *ir.Layer) (*show.Figure, error) {
+	var heads []int
+	if len(c.Heads) > 0 {
+		heads = c.Heads
+	}
+	if c.What == "mask" {
+		return show.Mask(unit.Module.Shape, layer, show.MaskOptions{Tokens: c.Seq, Heads: heads, Each: c.Each})
+	}
+	if _, err := layout.FindTarget(c.Arch); err != nil {
+		return nil, err
+	}
+	kernel, err := pass.Run(*layer, unit.Module.Shape, c.Arch, pass.Options{Model: unit.Module.Name})
+	if err != nil {
+		return nil, err
+	}
+	return show.Tiles(kernel, show.TileOptions{Tokens: c.Seq, Heads: heads, Each: c.Each})
+}
+
+// subtitle says what is drawn.
+func (c *showCmd) subtitle(unit *compiler.Unit, layer *ir.Layer) (string, error) {
+	density, err := ir.Density(*layer, unit.Module.Shape, c.Seq)
+	if err != nil {
+		return "", err
+	}
+	rows := "query blocks down, key blocks across"
+	if c.What == "tiles" {
+		rows = "tiles of " + c.Arch + ", " + rows
+	}
+	return fmt.Sprintf("%s tokens in blocks of %d · %s · density %.4f",
+		grouped(c.Seq), unit.Module.Shape.Block, rows, density), nil
+}

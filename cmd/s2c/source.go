@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// source is the file that a command reads, and what overrides its parameters.
+type source struct {
+	File   string            `arg:"" help:"The .s2 file." predictor:"s2"`
+	Define map[string]string `short:"D" placeholder:"NAME=VALUE" mapsep:"none" help:"Set a parameter or a model field, as in -D stride=16. Repeatable."`
+}
+
+// layerFlag picks a layer.
+type layerFlag struct {
+	Layer *int `placeholder:"L" help:"The layer, counted from 0. Without it, the first that is not dense, else layer 0."`
+}
+
+// headList is a choice of query heads: "0,4..7".
+type headList []int
+
+// maxHead bounds the numbers of a headList, so that a range cannot fill memory.
+const maxHead = 1 << 16
+
+// UnmarshalText reads numbers and ranges, both ends included.
+func (l *headList) UnmarshalText(text []byte) error {
+	for _, part := range strings.Split(string(text), ",") {
+		lo, hi, isRange := strings.Cut(strings.TrimSpace(part), "..")
+		if !isRange {
+			hi = lo
+		}
+		from, err := strconv.ParseUint(strings.TrimSpace(lo), 10, 32)
+		to, err2 := strconv.ParseUint(strings.TrimSpace(hi), 10, 32)
+		if err != nil || err2 != nil || from > to || to >= maxHead {
+			return fmt.Errorf("%q is no list of heads; write 0,4..7", text)
+		}
+		for h := from; h <= to; h++ {
+			*l = append(*l, int(h))
+		}
+	}
+	slices.Sort(*l)
+	*l = slices.Compact(*l)
+	return nil
+}
+
+// check reports a head that the model lacks.
+func (l headList) check(heads int) error {
+	for _, h := range l {
+		if h >= heads {
+			return usagef("query head %d does not exist; the model has 0 to %d", h, heads-1)
+		}
+	}
+	return nil
+}

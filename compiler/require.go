@@ -1,0 +1,133 @@
+package compiler
+
+import (
+	"fmt"
+
+	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/ir"
+)
+
+// Require decides every require clause on the closed form and returns a
+// diagnostic for each that does not hold: at most one a clause, for the first
+// layer that breaks it.
+func (u *Unit) Require() diag.List {
+	var list diag.List
+	for _, r := range u.Program.Requires {
+		if d, failed := u.decide(r); failed {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// decide looks at each distinct layer that a clause names.
+func (u *Unit) decide(r dsl.Require) (diag.Diagnostic, bool) {
+	seen := map[*ir.Layer]bool{}
+	for _, number := range r.Layers {
+		layer, err := u.Layer(number)
+		if err != nil || seen[layer] {
+			continue // the language has checked the numbers
+		}
+		seen[layer] = true
+		v := judge(r, layer, u.Module.Shape)
+		if !v.holds {
+			return r.Fail(fmt.Sprintf("layer %d: %s", number, v.message), v.hint), true
+		}
+	}
+	return diag.Diagnostic{}, false
+}
+
+// verdict is the answer to one clause for one layer.
+type verdict struct {
+	holds         bool
+	message, hint string // what is so instead, and what to do
+}
+
+func judge(r dsl.Require, layer *ir.Layer, s ir.Shape) verdict {
+	switch r.Kind {
+	case dsl.Coverage:
+		if r.Seq > 0 {
+			return covered(ir.CoverageAt(*layer, s, r.Seq))
+		}
+		return covered(ir.Coverage(*layer, s))
+	case dsl.KVEfficient:
+		if r.Seq > 0 {
+			return efficient(ir.KVEfficientAt(*layer, s, r.Seq))
+		}
+		return efficient(ir.KVEfficient(*layer, s))
+	case dsl.NonEmpty:
+		if r.Seq > 0 {
+			return filled(ir.EmptyRowAt(*layer, s, r.Seq))
+		}
+		return filled(ir.EmptyRow(*layer))
+	case dsl.ClosedForm:
+		return closed(layer)
+	case dsl.Density:
+		return compared(r, "density", ir.Density, layer, s)
+	case dsl.KVKept:
+		return compared(r, "kv_kept", ir.KVKept, layer, s)
+	case dsl.Speedup:
+		return compared(r, "speedup", ir.IdealSpeedup, layer, s)
+	}
+	return verdict{message: fmt.Sprintf("the compiler cannot decide %q", r.Kind)}
+}
+
+// undecided is a question that passes the limits of the closed form.
+func undecided(err error) verdict {
+	return verdict{message: "cannot be decided: " + err.Error(),
+		hint: "ask for it at a length, as in `at 32768`, or use smaller strides and bounds"}
+}
+
+func covered(v ir.Verdict) verdict {
+	switch {
+	case v.Err != nil:
+		return undecided(v.Err)
+	case v.Holds:
+		return verdict{holds: true}
+	}
+	return verdict{message: fmt.Sprintf("no head attends key block %d from query block %d", v.J, v.I),
+		hint: "give some head a window, stride or column that reaches it"}
+}
+
+func efficient(v ir.Verdict) verdict {
+	switch {
+	case v.Err != nil:
+		return undecided(v.Err)
+	case v.Holds:
+		return verdict{holds: true}
+	}
+	return verdict{
+		message: fmt.Sprintf("KV head %d reads key block %d at query block %d, but did not at query block %d", v.Head, v.J, v.I, v.I-1),
+		hint:    "vertical strides, windows and sinks never come back to a block; relative strides and gaps in rows do"}
+}
+
+func filled(e ir.Empty, empty bool, err error) verdict {
+	switch {
+	case err != nil:
+		return undecided(err)
+	case !empty:
+		return verdict{holds: true}
+	}
+	return verdict{message: fmt.Sprintf("query block %d of head %d attends nothing", e.Row, e.Head),
+		hint: "add a window; a window of one block is the query's own"}
+}
+
+func closed(layer *ir.Layer) verdict {
+	for h, p := range layer.Heads {
+		if p.Table != nil {
+			return verdict{message: fmt.Sprintf("head %d needs a table of %d rows", h, p.Table.Rows),
+				hint: "lists of blocks and `where` become tables; windows, strides, columns and ranges of rows do not"}
+		}
+	}
+	return verdict{holds: true}
+}
+
+// compared decides a clause with a bound.
+func compared(r dsl.Require, name string, value func(ir.Layer, ir.Shape, int64) (float64, error), layer *ir.Layer, s ir.Shape) verdict {
+	v, err := value(*layer, s, r.Seq)
+	if err != nil {
+		return undecided(err)
+	}
+	return verdict{holds: r.Compare(v), message: fmt.Sprintf("%s is %.6g at %d tokens", name, v, r.Seq)}
+}
