@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/s2attention/s2c/internal/diag"
@@ -21,6 +22,10 @@ func (p picked) has(n int64) bool {
 		}
 	}
 	return false
+}
+
+func (p picked) empty() bool {
+	return !slices.ContainsFunc(p, func(r progression) bool { return r.lo <= r.hi })
 }
 
 // pick resolves a selector over count things. Numbers beyond count are an
@@ -64,7 +69,8 @@ func (c *checker) pickItem(item *selectItem, count int64, what string, code diag
 	} else if what == "query head" {
 		field = "heads"
 	}
-	if lo >= 0 && (c.fixed[field] || hi <= last && lo <= last) {
+	open := item.r.ranged && item.r.hi == nil && lo == count // picks nothing
+	if lo >= 0 && (c.fixed[field] || open || hi <= last && lo <= last) {
 		return progression{lo, min(hi, last), 1}, true
 	}
 	bad := hi
@@ -154,6 +160,7 @@ func (c *checker) ruleSets(m *Model) ([]ruleSet, bool) {
 			p, ok := c.pick(r.heads, count, what, diag.NoSuchHead)
 			all = all && ok
 			rs.heads = append(rs.heads, p)
+			r.idle = p.empty() || rs.layers.empty()
 		}
 		out = append(out, rs)
 	}
@@ -317,7 +324,7 @@ func leastLimit(a, b int64) int64 {
 func (p *Program) unusedRules() {
 	for _, l := range p.c.layers {
 		for _, r := range l.rules {
-			if !r.used && !p.c.bag.Failed() && !p.c.fixed["heads"] && !p.c.fixed["kv_heads"] && !p.c.fixed["layers"] {
+			if !r.used && !r.idle && !p.c.bag.Failed() && !p.c.fixed["heads"] && !p.c.fixed["kv_heads"] && !p.c.fixed["layers"] {
 				p.c.bag.Add(diag.Warn(diag.UnusedRule, r.span, "this rule never applies").
 					WithHint("earlier rules take all its heads and layers; the first rule that fits wins"))
 			}

@@ -157,7 +157,8 @@ type ruleDef struct {
 	heads *selectExpr
 	body  expr
 
-	used bool // checker
+	used bool // checker: holds for a head of a layer
+	idle bool // checker: picks no layer or no head
 }
 
 type requireDef struct {

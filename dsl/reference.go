@@ -1,0 +1,72 @@
+package dsl
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+//go:generate env S2C_UPDATE=1 go test -run Doc$ .
+
+// Reference is the sections of docs/language.md that are made from the
+// compiler's own tables and parser, by the name of their marker.
+func Reference() map[string]string {
+	return map[string]string{
+		"grammar":           "```ebnf\n" + grammar() + "\n```\n",
+		"keywords":          codeList(slices.Sorted(maps.Keys(keywords))) + ".\n",
+		"fields":            fieldTable(),
+		"set functions":     functionTable(kindSet),
+		"integer functions": functionTable(kindInt),
+		"properties":        propertyTable(),
+	}
+}
+
+// grammar is the parser's own description of itself.
+func grammar() string {
+	return strings.NewReplacer("Operands", "Expr", "RangeOf", "Range", "RuleDecl", "Rule", "CallArgs", "Arguments",
+		"BlockItems", "Blocks", "RowSwitch", "Rows").Replace(fileParser.String())
+}
+
+func codeList(words []string) string { return "`" + strings.Join(words, "` `") + "`" }
+
+func fieldTable() string {
+	var b strings.Builder
+	b.WriteString("| field | holds | without it |\n| --- | --- | --- |\n")
+	for _, f := range modelFields {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.name, cell(f.usage), cell(f.normal))
+	}
+	return b.String()
+}
+
+func functionTable(result kind) string {
+	var b strings.Builder
+	b.WriteString("| | |\n| --- | --- |\n")
+	order := []string{
+		"window", "stride", "dilated", "sink", "columns", "rows", "global", "dense", "empty", "where",
+		"min", "max", "abs", "len", "sqrt",
+	}
+	for _, name := range order {
+		f := builtins[name]
+		if f.result == result || f.result == kindReal && result == kindInt {
+			fmt.Fprintf(&b, "| `%s` | %s |\n", cell(f.usage), cell(f.doc))
+		}
+	}
+	return b.String()
+}
+
+func propertyTable() string {
+	var b strings.Builder
+	b.WriteString("| property | holds if, or is |\n| --- | --- |\n")
+	for _, p := range properties {
+		name := "`" + string(p.name) + "`"
+		if p.compared {
+			name = "`" + string(p.name) + " < x at n`"
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", name, cell(p.doc))
+	}
+	return b.String()
+}
+
+// cell keeps a bar from ending a cell of a table.
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
