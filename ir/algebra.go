@@ -192,7 +192,7 @@ func (a *algebra) subtract(dst []Cell, x, y Cell) []Cell {
 	if apart(x, y) {
 		return append(dst, x)
 	}
-	r, ok, over := x.Rows.meet(y.Rows)
+	_, ok, over := x.Rows.meet(y.Rows)
 	if over {
 		a.fail("period of query blocks", MaxPeriod)
 		return dst
@@ -200,21 +200,11 @@ func (a *algebra) subtract(dst []Cell, x, y Cell) []Cell {
 	if !ok {
 		return append(dst, x)
 	}
-	dst = a.otherRows(dst, x, r)
-	x, okx := x.inRows(r)
-	y, oky := y.inRows(r)
-	if !okx {
-		return dst
-	}
-	if !oky {
-		return append(dst, x)
-	}
-	// y is trimmed to the rows where its interval is not empty; x also has
-	// rows outside them.
-	if y.Rows.Lo > x.Rows.Lo {
-		dst = appendRange(dst, x, x.Rows.Lo, y.Rows.Lo)
-	}
-	if y.Rows.Hi < x.Rows.Hi {
+	// Rows beyond y's range, then columns beyond y's bounds, stay in one piece;
+	// only what is left is cut by y's row class and its progression. y's bounds
+	// are in order in all rows of its range, also those its class leaves out.
+	dst = appendRange(dst, x, x.Rows.Lo, y.Rows.Lo)
+	if y.Rows.Hi != Inf {
 		dst = appendRange(dst, x, y.Rows.Hi, x.Rows.Hi)
 	}
 	x.Rows = x.Rows.clip(y.Rows.Lo, y.Rows.Hi)
@@ -227,15 +217,30 @@ func (a *algebra) subtract(dst []Cell, x, y Cell) []Cell {
 	if y.Lo != (Line{}) {
 		dst = x.ceiling(dst, y.Lo.plus(-1))
 	}
-	if y.Step == 1 {
-		return dst
-	}
 	var buf [2]Cell
 	for _, c := range x.ceiling(buf[:0], y.Hi) {
 		var buf [2]Cell
 		for _, c := range c.floor(buf[:0], y.Lo) {
-			a.meetSteps(nil, &dst, c, y)
+			dst = a.subtractClass(dst, c, y)
 		}
+	}
+	return dst
+}
+
+// subtractClass appends x ∖ y where x lies within y's range of rows and within
+// its bounds.
+func (a *algebra) subtractClass(dst []Cell, x, y Cell) []Cell {
+	r, ok, over := x.Rows.meet(y.Rows)
+	if over {
+		a.fail("period of query blocks", MaxPeriod)
+		return dst
+	}
+	if !ok {
+		return append(dst, x)
+	}
+	dst = a.otherRows(dst, x, r)
+	if x, ok = x.inRows(r); ok && y.Step > 1 {
+		a.meetSteps(nil, &dst, x, y)
 	}
 	return dst
 }

@@ -2,7 +2,6 @@ package ir
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -115,9 +114,12 @@ func (c Cell) String() string {
 	if c.Rows.Mod != 1 {
 		rows += fmt.Sprintf(", i ≡ %d mod %d", c.Rows.Res, c.Rows.Mod)
 	}
-	fmt.Fprintf(&b, "%-24s j = %v…", rows+":", c.Lo)
-	if c.Hi.bounded() {
-		fmt.Fprintf(&b, "%v", c.Hi)
+	fmt.Fprintf(&b, "%-24s j = %v", rows+":", c.Lo)
+	switch {
+	case !c.Hi.bounded():
+		b.WriteString("…")
+	case c.Hi != c.Lo:
+		fmt.Fprintf(&b, "…%v", c.Hi)
 	}
 	if c.Step != 1 {
 		fmt.Fprintf(&b, ", j ≡ %s mod %d", c.phaseString(), c.Step)
@@ -163,22 +165,23 @@ func (l Line) String() string {
 	return a
 }
 
-// numberList writes ascending numbers as "0…3, 8, 10, 12": runs of three or
-// more are shortened, everything else is listed.
+// numberList writes ascending numbers, runs and progressions of more than three
+// shortened: "0…3, 8", "0, 2, …, 30".
 func numberList(ns []int) string {
-	ns = slices.Clone(ns)
-	slices.Sort(ns)
 	var parts []string
 	for i := 0; i < len(ns); {
 		end := i + 1
-		for end < len(ns) && ns[end] == ns[end-1]+1 {
+		for end < len(ns) && ns[end]-ns[end-1] == ns[i+1]-ns[i] {
 			end++
 		}
-		if end-i < 3 {
+		switch step := ns[min(i+1, len(ns)-1)] - ns[i]; {
+		case end-i > 2 && step == 1:
+			parts = append(parts, fmt.Sprintf("%d…%d", ns[i], ns[end-1]))
+		case end-i > 3:
+			parts = append(parts, fmt.Sprintf("%d, %d, …, %d", ns[i], ns[i+1], ns[end-1]))
+		default:
 			end = i + 1
 			parts = append(parts, fmt.Sprint(ns[i]))
-		} else {
-			parts = append(parts, fmt.Sprintf("%d…%d", ns[i], ns[end-1]))
 		}
 		i = end
 	}

@@ -71,8 +71,9 @@ func (s *columnSet) addPiece(x Cell) {
 	case x.Step == 1 && x.Rows.Mod == 1 && x.Lo.A <= 1:
 		// Intervals of adjacent rows touch.
 		s.addProgression(x.Lo.At(x.Rows.Lo), x.Hi.At(x.Rows.last()), 1, 0)
-	case x.Lo.A == 0 && x.Hi.A == 0 && x.Phase.A == 0:
-		s.addProgression(x.Lo.C, x.Hi.C, x.Step, x.Phase.C)
+	case x.Lo.A == 0 && x.Phase.A == 0:
+		// The last row holds what all others do.
+		s.addProgression(x.Lo.C, x.Hi.At(x.Rows.last()), x.Step, x.Phase.C)
 	default:
 		for j := max(0, x.Lo.At(x.Rows.Lo)); j <= x.Hi.At(x.Rows.last()); j++ {
 			if mod(j-x.Phase.C, g) == 0 && x.reads(j) {

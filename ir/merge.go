@@ -36,12 +36,17 @@ func Merge(p Pattern, r int) (Pattern, error) {
 		out.Table, rows = t, t.Rows
 	}
 	a := newAlgebra()
+	var parts []Cell
 	for s := range int64(r) {
 		for _, c := range normalCells(p.Cells) {
 			if c, ok := c.everyNth(int64(r), s); ok {
-				out.Cells = a.overlay(out.Cells, from([]Cell{c}, rows))
+				parts = append(parts, c)
 			}
 		}
+	}
+	slices.SortStableFunc(parts, wholeFirst)
+	for _, c := range parts {
+		out.Cells = a.overlay(out.Cells, from([]Cell{c}, rows))
 	}
 	out.Cells = a.simplify(out.Cells)
 	if a.err != nil {
