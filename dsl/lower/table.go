@@ -16,49 +16,89 @@ const (
 	maxWords      = 1 << 30 // words of bit rows
 )
 
+// maxKept is how many words of bit rows are kept between counting and filling
+// a table; larger tables are evaluated twice. Predicates, which are slow, have
+// limits that stay below.
+const maxKept = 8 << 20
+
 // table is the first rows rows of a set, each looked at directly, confined to
-// j < width and, in a causal model, to j ≤ i.
+// j < width and, in a causal model, to j ≤ i. Its memory is reserved only after
+// its entries have been counted.
 func (l *lowerer) table(s dsl.Set, rows, width int64) (*ir.Table, error) {
-	causal := l.program.Model.Causal
-	if causal {
-		width = min(max(width, rows), rows)
+	if l.program.Model.Causal {
+		width = rows
 	}
 	if rows > ir.MaxTableRows || width > maxTableWidth {
 		return nil, errTable
 	}
-	r := rasteriser{l: l}
-	root := r.compile(s)
-	words := (width + 63) / 64
-	row := make([]uint64, words)
+	var kept []uint64
+	keep := rows*((width+63)/64) <= maxKept
 	t := &ir.Table{Rows: rows, Crow: make([]int64, 1, rows+1)}
-	for i := range rows {
-		w := width
-		if causal {
-			w = i + 1
+	entries := 0
+	err := l.eachRow(s, rows, width, func(row []uint64) error {
+		for _, word := range row {
+			entries += bits.OnesCount64(word)
 		}
-		r.row, r.width = i, w
-		used := row[:(w+63)/64]
-		clear(used)
-		root(used)
-		if r.err != nil {
-			return nil, r.err
+		t.Crow = append(t.Crow, int64(entries))
+		if l.entries+entries > ir.MaxTableEntries {
+			return errTable
 		}
-		for n, word := range used {
+		if keep {
+			kept = append(kept, row...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.entries += entries
+	t.Col = make([]int32, 0, entries)
+	t.Members = slices.Repeat([]uint32{1}, entries)
+	fill := func(row []uint64) error {
+		for n, word := range row {
 			for ; word != 0; word &= word - 1 {
 				t.Col = append(t.Col, int32(n*64+bits.TrailingZeros64(word)))
 			}
 		}
-		t.Crow = append(t.Crow, int64(len(t.Col)))
-		if l.entries+len(t.Col) > ir.MaxTableEntries {
-			return nil, errTable
-		}
+		return nil
 	}
-	l.entries += len(t.Col)
-	t.Members = make([]uint32, len(t.Col))
-	for n := range t.Members {
-		t.Members[n] = 1
+	if !keep {
+		return t, l.eachRow(s, rows, width, fill)
+	}
+	for i := range rows {
+		n := (l.widthOf(i, width) + 63) / 64
+		fill(kept[:n])
+		kept = kept[n:]
 	}
 	return t, nil
+}
+
+// widthOf is the number of key blocks that count in row i.
+func (l *lowerer) widthOf(i, width int64) int64 {
+	if l.program.Model.Causal {
+		return i + 1
+	}
+	return width
+}
+
+// eachRow evaluates a set row by row, as bits over key blocks.
+func (l *lowerer) eachRow(s dsl.Set, rows, width int64, visit func(row []uint64) error) error {
+	r := rasteriser{l: l}
+	root := r.compile(s)
+	buf := make([]uint64, (width+63)/64)
+	for i := range rows {
+		r.row, r.width = i, l.widthOf(i, width)
+		row := buf[:(r.width+63)/64]
+		clear(row)
+		root(row)
+		if r.err != nil {
+			return r.err
+		}
+		if err := visit(row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rasteriser evaluates a set row by row, as bits over key blocks. Rows come in
