@@ -1,0 +1,3 @@
+// Package deps has no code: its test holds which package may import which
+// (docs/architecture.md).
+package deps

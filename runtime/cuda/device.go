@@ -1,0 +1,260 @@
+package cuda
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"unsafe"
+
+	s2c "github.com/s2attention/s2c/runtime"
+)
+
+func init() {
+	s2c.Register("cuda", 10, func(arg string) (s2c.Device, error) {
+		n := 0
+		if arg != "" {
+			var err error
+			if n, err = strconv.Atoi(arg); err != nil || n < 0 {
+				return nil, s2c.Errorf(s2c.ErrNoDevice, "%q is no number of a GPU; cuda:0 is the first", arg)
+			}
+		}
+		return Open(n)
+	})
+}
+
+// CUdevice_attribute.
+const (
+	attrMultiprocessors = 16
+	attrMajor           = 75
+	attrMinor           = 76
+	attrMaxShared       = 97 // dynamic shared memory that a block may opt in to
+)
+
+// Device is a GPU with its primary context.
+type Device struct {
+	lib          *Library
+	ordinal      int
+	handle       uintptr // CUdevice
+	ctx          uintptr // CUcontext
+	name         string
+	major, minor int
+	sms          int
+	maxShared    int
+	cache        *cache
+	popped       uintptr // where every pop writes ctx; nobody reads it
+
+	mu     sync.RWMutex // read-held during every call, so that Close waits
+	closed bool
+}
+
+var _ s2c.Device = (*Device)(nil)
+
+// Open opens the n-th GPU that the driver shows to this process. It is an
+// ErrNoDevice where there is none, or one that is older than compute
+// capability 8.0.
+func Open(n int) (*Device, error) {
+	lib, err := OpenLibrary()
+	if err != nil {
+		return nil, err
+	}
+	return lib.open(n)
+}
+
+func (l *Library) open(n int) (*Device, error) {
+	d := &Device{lib: l, ordinal: n}
+	if err := d.describe(); err != nil {
+		return nil, err
+	}
+	if d.major < 8 {
+		return nil, s2c.Errorf(s2c.ErrNoDevice, "GPU %d, %s, has compute capability %d.%d, and s2c needs 8.0 or later", n, d.name, d.major, d.minor)
+	}
+	ctx := new(uintptr)
+	if r := l.call(cuDevicePrimaryCtxRetain, uintptr(unsafe.Pointer(ctx)), d.handle); r != success {
+		return nil, l.check(cuDevicePrimaryCtxRetain, r, "making a context on "+d.name)
+	}
+	d.ctx = *ctx
+	d.cache = openCache(d.cacheSalt())
+	return d, nil
+}
+
+// describe reads the device's name and attributes.
+func (d *Device) describe() error {
+	l := d.lib
+	count, handle := new(int32), new(int32)
+	if r := l.call(cuDeviceGetCount, uintptr(unsafe.Pointer(count))); r != success {
+		return l.check(cuDeviceGetCount, r, "counting the GPUs")
+	}
+	if d.ordinal >= int(*count) || d.ordinal < 0 {
+		return s2c.Errorf(s2c.ErrNoDevice, "there is no GPU %d: the driver shows %d (CUDA_VISIBLE_DEVICES may hide some)", d.ordinal, *count)
+	}
+	if r := l.call(cuDeviceGet, uintptr(unsafe.Pointer(handle)), uintptr(d.ordinal)); r != success {
+		return l.check(cuDeviceGet, r, fmt.Sprintf("opening GPU %d", d.ordinal))
+	}
+	d.handle = uintptr(*handle)
+	var name [256]byte
+	if r := l.call(cuDeviceGetName, uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)), d.handle); r != success {
+		return l.check(cuDeviceGetName, r, fmt.Sprintf("naming GPU %d", d.ordinal))
+	}
+	d.name = string(name[:max(bytes.IndexByte(name[:], 0), 0)])
+	for _, a := range []struct {
+		attr uintptr
+		to   *int
+	}{{attrMultiprocessors, &d.sms}, {attrMajor, &d.major}, {attrMinor, &d.minor}, {attrMaxShared, &d.maxShared}} {
+		v := new(int32)
+		if r := l.call(cuDeviceGetAttribute, uintptr(unsafe.Pointer(v)), a.attr, d.handle); r != success {
+			return l.check(cuDeviceGetAttribute, r, "reading an attribute of "+d.name)
+		}
+		*a.to = int(*v)
+	}
+	return nil
+}
+
+// with runs f on a thread whose current context is the device's, and restores
+// the thread's own context after it.
+func (d *Device) with(f func() error) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.leave()
+	return f()
+}
+
+func (d *Device) enter() error {
+	d.mu.RLock()
+	if d.closed {
+		d.mu.RUnlock()
+		return s2c.Errorf(s2c.ErrClosed, "use of %s after Close", d.name)
+	}
+	runtime.LockOSThread()
+	if r := d.lib.call(cuCtxPushCurrent, d.ctx); r != success {
+		runtime.UnlockOSThread()
+		d.mu.RUnlock()
+		return d.lib.check(cuCtxPushCurrent, r, "using the context of "+d.name)
+	}
+	return nil
+}
+
+func (d *Device) leave() {
+	// It fails only where the call before it did.
+	d.lib.call(cuCtxPopCurrent, uintptr(unsafe.Pointer(&d.popped)))
+	runtime.UnlockOSThread()
+	d.mu.RUnlock()
+}
+
+// Kind is "cuda".
+func (d *Device) Kind() string { return "cuda" }
+
+// Describe is "NVIDIA H200 (sm_90)".
+func (d *Device) Describe() string { return fmt.Sprintf("%s (sm_%d%d)", d.name, d.major, d.minor) }
+
+// ComputeCapability is (9, 0) on Hopper.
+func (d *Device) ComputeCapability() (major, minor int) { return d.major, d.minor }
+
+// Multiprocessors is the number of SMs.
+func (d *Device) Multiprocessors() int { return d.sms }
+
+// Library is the driver that the device belongs to.
+func (d *Device) Library() *Library { return d.lib }
+
+// MemInfo is the free and the whole memory in bytes.
+func (d *Device) MemInfo() (free, total int64, err error) {
+	err = d.with(func() error { free, total, err = d.memInfo(); return err })
+	return free, total, err
+}
+
+func (d *Device) memInfo() (free, total int64, err error) {
+	v := new([2]uint64)
+	r := d.lib.call(cuMemGetInfo, uintptr(unsafe.Pointer(&v[0])), uintptr(unsafe.Pointer(&v[1])))
+	return int64(v[0]), int64(v[1]), d.lib.check(cuMemGetInfo, r, "reading the free memory")
+}
+
+// Alloc allocates device memory, aligned to at least 256 bytes. It is an
+// ErrOutOfMemory, with what was asked for and what is free, where there is not
+// enough.
+func (d *Device) Alloc(n int64) (s2c.Ptr, error) {
+	if n <= 0 {
+		return 0, s2c.Errorf(s2c.ErrArgs, "cannot allocate %d bytes", n)
+	}
+	p := new(uint64)
+	err := d.with(func() error {
+		r := d.lib.call(cuMemAlloc, uintptr(unsafe.Pointer(p)), uintptr(n))
+		if r == errOutOfMemory {
+			return d.outOfMemory(n, d.lib.fail(cuMemAlloc, r))
+		}
+		return d.lib.check(cuMemAlloc, r, fmt.Sprintf("allocating %s", size(n)))
+	})
+	return s2c.Ptr(*p), err
+}
+
+func (d *Device) outOfMemory(n int64, cause error) error {
+	free, total, err := d.memInfo()
+	if err != nil {
+		return s2c.Errorf(s2c.ErrOutOfMemory, "no memory for %s on %s: %v", size(n), d.name, cause)
+	}
+	return s2c.Errorf(s2c.ErrOutOfMemory, "no memory for %s on %s: %s of %s are free: %v", size(n), d.name, size(free), size(total), cause)
+}
+
+// size writes a number of bytes for people.
+func size(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	if n < 1<<30 {
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+}
+
+// Free frees what Alloc gave; 0 is nothing to free.
+func (d *Device) Free(p s2c.Ptr) error {
+	if p == 0 {
+		return nil
+	}
+	return d.with(func() error {
+		return d.lib.check(cuMemFree, d.lib.call(cuMemFree, uintptr(p)), fmt.Sprintf("freeing %#x", uint64(p)))
+	})
+}
+
+// Upload copies to the device, after all work queued so far, and waits.
+func (d *Device) Upload(dst s2c.Ptr, src []byte) error {
+	if len(src) == 0 {
+		return nil
+	}
+	return d.with(func() error {
+		r := d.lib.call(cuMemcpyHtoD, uintptr(dst), uintptr(unsafe.Pointer(&src[0])), uintptr(len(src)))
+		return d.lib.check(cuMemcpyHtoD, r, fmt.Sprintf("copying %s to %#x", size(int64(len(src))), uint64(dst)))
+	})
+}
+
+// Download copies from the device, after all work queued so far, and waits.
+func (d *Device) Download(dst []byte, src s2c.Ptr) error {
+	if len(dst) == 0 {
+		return nil
+	}
+	return d.with(func() error {
+		r := d.lib.call(cuMemcpyDtoH, uintptr(unsafe.Pointer(&dst[0])), uintptr(src), uintptr(len(dst)))
+		return d.lib.check(cuMemcpyDtoH, r, fmt.Sprintf("copying %s from %#x", size(int64(len(dst))), uint64(src)))
+	})
+}
+
+// EncodeTensorMap fills the object that TMA copies take. The driver must be
+// for CUDA 12.0 or later, else it is an ErrOldDriver.
+func (d *Device) EncodeTensorMap(m s2c.TensorMap) (out [128]byte, err error) {
+	err = d.with(func() error { out, err = d.lib.EncodeTensorMap(m); return err })
+	return out, err
+}
+
+// Close waits for calls in progress and gives the primary context back. What
+// was allocated and loaded goes with it where no other user of the context is
+// left. A second call does nothing.
+func (d *Device) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return d.lib.check(cuDevicePrimaryCtxRelease, d.lib.call(cuDevicePrimaryCtxRelease, d.handle), "closing "+d.name)
+}

@@ -1,0 +1,96 @@
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	s2c "github.com/s2attention/s2c/runtime"
+)
+
+// Function is a kernel on a device, ready to launch from any goroutine.
+type Function struct {
+	d      *Device
+	entry  string
+	handle uintptr // CUfunction
+	shared int
+}
+
+var _ s2c.Function = (*Function)(nil)
+
+// maxParamBytes is the largest parameter block of PTX before 8.1 (§11.2.1).
+const maxParamBytes = 4352
+
+// CU_LAUNCH_PARAM_*: the keys of cuLaunchKernel's "extra" list.
+const (
+	paramEnd     = 0
+	paramPointer = 1
+	paramSize    = 2
+)
+
+// launchFrame is the memory that a launch hands to the driver: the parameter
+// block and the list that points to it. Frames are pooled, so that a launch
+// allocates nothing; heap objects do not move, so the addresses within hold.
+type launchFrame struct {
+	params [maxParamBytes]byte
+	size   uintptr
+	extra  [5]uintptr
+}
+
+var frames = sync.Pool{New: func() any {
+	f := new(launchFrame)
+	f.extra = [5]uintptr{
+		paramPointer, uintptr(unsafe.Pointer(&f.params[0])),
+		paramSize, uintptr(unsafe.Pointer(&f.size)),
+		paramEnd,
+	}
+	return f
+}}
+
+// Launch queues the kernel. A failure of the kernel itself shows in a later
+// call, usually Stream.Wait.
+func (f *Function) Launch(s s2c.Stream, grid, block [3]int, params []byte) error {
+	d := f.d
+	h, err := d.streamHandle(s)
+	if err != nil {
+		return err
+	}
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.leave()
+	if err := d.lib.Launch(f.handle, h, grid, block, f.shared, params); err != nil {
+		return fmt.Errorf("launch of %s: %w", f.entry, err)
+	}
+	return nil
+}
+
+// Launch queues a CUfunction on a CUstream with a whole parameter block. It
+// copies params.
+func (l *Library) Launch(function, stream uintptr, grid, block [3]int, shared int, params []byte) error {
+	for i := range 3 {
+		if grid[i] < 1 || block[i] < 1 || grid[i] > math.MaxInt32 || block[i] > math.MaxInt32 {
+			return s2c.Errorf(s2c.ErrArgs, "a grid of %v blocks of %v threads", grid, block)
+		}
+	}
+	if len(params) > maxParamBytes {
+		return s2c.Errorf(s2c.ErrArgs, "%d bytes of parameters, where %d are possible", len(params), maxParamBytes)
+	}
+	fr := frames.Get().(*launchFrame)
+	defer frames.Put(fr)
+	copy(fr.params[:], params)
+	fr.size = uintptr(len(params))
+	r := l.call(cuLaunchKernel, function,
+		uintptr(grid[0]), uintptr(grid[1]), uintptr(grid[2]), uintptr(block[0]), uintptr(block[1]), uintptr(block[2]),
+		uintptr(shared), stream, 0, uintptr(unsafe.Pointer(&fr.extra[0])))
+	runtime.KeepAlive(fr)
+	switch r {
+	case success:
+		return nil
+	case errOutOfResources:
+		return s2c.Errorf(errDriver, "a thread block of %v threads and %d bytes of shared memory does not fit on the device: %v", block, shared, l.fail(cuLaunchKernel, r))
+	}
+	return l.check(cuLaunchKernel, r, "the launch")
+}

@@ -1,0 +1,164 @@
+package cuda
+
+import (
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	s2c "github.com/s2attention/s2c/runtime"
+)
+
+// Stream is a queue of work. Streams wait for the default stream and it for
+// them, so Upload and Download see their work in order.
+type Stream struct {
+	d      *Device
+	handle uintptr // CUstream; 0 is the default stream
+	closed atomic.Bool
+}
+
+var (
+	_ s2c.Stream = (*Stream)(nil)
+	_ s2c.Copier = (*Stream)(nil)
+)
+
+// NewStream makes a queue of work.
+func (d *Device) NewStream() (s2c.Stream, error) {
+	s := &Stream{d: d}
+	h := new(uintptr)
+	err := d.with(func() error {
+		return d.lib.check(cuStreamCreate, d.lib.call(cuStreamCreate, uintptr(unsafe.Pointer(h)), 0), "making a stream")
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.handle = *h
+	return s, nil
+}
+
+// DefaultStream is the device's default stream, to wait on and to time with.
+func (d *Device) DefaultStream() *Stream { return &Stream{d: d} }
+
+// streamHandle is the driver's handle of a stream of this device.
+func (d *Device) streamHandle(s s2c.Stream) (uintptr, error) {
+	if s == nil {
+		return 0, nil
+	}
+	cs, ok := s.(*Stream)
+	if !ok || cs == nil || cs.d != d {
+		return 0, s2c.Errorf(s2c.ErrArgs, "the stream is not one of %s", d.name)
+	}
+	if cs.closed.Load() {
+		return 0, s2c.Errorf(s2c.ErrClosed, "use of a stream after Close")
+	}
+	return cs.handle, nil
+}
+
+// with runs f with the stream's handle and its device's context.
+func (s *Stream) with(f func(h uintptr) error) error {
+	h, err := s.d.streamHandle(s)
+	if err != nil {
+		return err
+	}
+	return s.d.with(func() error { return f(h) })
+}
+
+// Wait blocks until everything queued so far is done, and returns its error.
+func (s *Stream) Wait() error {
+	return s.with(func(h uintptr) error {
+		return s.d.lib.check(cuStreamSynchronize, s.d.lib.call(cuStreamSynchronize, h), "waiting for a stream")
+	})
+}
+
+// UploadAsync queues a copy to the device.
+func (s *Stream) UploadAsync(dst s2c.Ptr, src []byte) error {
+	if len(src) == 0 {
+		return nil
+	}
+	return s.with(func(h uintptr) error {
+		r := s.d.lib.call(cuMemcpyHtoDAsync, uintptr(dst), uintptr(unsafe.Pointer(&src[0])), uintptr(len(src)), h)
+		return s.d.lib.check(cuMemcpyHtoDAsync, r, fmt.Sprintf("queueing a copy of %s", size(int64(len(src)))))
+	})
+}
+
+// DownloadAsync queues a copy from the device.
+func (s *Stream) DownloadAsync(dst []byte, src s2c.Ptr) error {
+	if len(dst) == 0 {
+		return nil
+	}
+	return s.with(func(h uintptr) error {
+		r := s.d.lib.call(cuMemcpyDtoHAsync, uintptr(unsafe.Pointer(&dst[0])), uintptr(src), uintptr(len(dst)), h)
+		return s.d.lib.check(cuMemcpyDtoHAsync, r, fmt.Sprintf("queueing a copy of %s", size(int64(len(dst)))))
+	})
+}
+
+// Record marks this point for timing.
+func (s *Stream) Record() (s2c.Event, error) {
+	e := &Event{d: s.d}
+	err := s.with(func(h uintptr) error {
+		ev := new(uintptr)
+		if r := s.d.lib.call(cuEventCreate, uintptr(unsafe.Pointer(ev)), 0); r != success {
+			return s.d.lib.check(cuEventCreate, r, "making an event")
+		}
+		e.handle = *ev
+		if r := s.d.lib.call(cuEventRecord, e.handle, h); r != success {
+			s.d.lib.call(cuEventDestroy, e.handle)
+			return s.d.lib.check(cuEventRecord, r, "recording an event")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Close gives the stream back once its work is done. A second call, and one on
+// the default stream, does nothing.
+func (s *Stream) Close() error {
+	if s.handle == 0 || s.closed.Swap(true) {
+		return nil
+	}
+	return s.d.with(func() error {
+		return s.d.lib.check(cuStreamDestroy, s.d.lib.call(cuStreamDestroy, s.handle), "closing a stream")
+	})
+}
+
+// Event is a point in a stream.
+type Event struct {
+	d      *Device
+	handle uintptr // CUevent
+	closed atomic.Bool
+}
+
+// Since is the milliseconds from an earlier event of the device; it waits for
+// both. The driver's resolution is half a microsecond.
+func (e *Event) Since(earlier s2c.Event) (float64, error) {
+	from, ok := earlier.(*Event)
+	if !ok || from == nil || from.d != e.d {
+		return 0, s2c.Errorf(s2c.ErrArgs, "the earlier event is not one of %s", e.d.name)
+	}
+	if e.closed.Load() || from.closed.Load() {
+		return 0, s2c.Errorf(s2c.ErrClosed, "use of an event after Close")
+	}
+	ms := new(float32)
+	err := e.d.with(func() error {
+		for _, ev := range []*Event{from, e} {
+			if r := e.d.lib.call(cuEventSynchronize, ev.handle); r != success {
+				return e.d.lib.check(cuEventSynchronize, r, "waiting for an event")
+			}
+		}
+		r := e.d.lib.call(cuEventElapsedTime, uintptr(unsafe.Pointer(ms)), from.handle, e.handle)
+		return e.d.lib.check(cuEventElapsedTime, r, "timing")
+	})
+	return float64(*ms), err
+}
+
+// Close gives the event back. A second call does nothing.
+func (e *Event) Close() error {
+	if e.closed.Swap(true) {
+		return nil
+	}
+	return e.d.with(func() error {
+		return e.d.lib.check(cuEventDestroy, e.d.lib.call(cuEventDestroy, e.handle), "closing an event")
+	})
+}
