@@ -47,6 +47,11 @@ type Kernel struct {
 	Stages int
 	// QInRegisters keeps the query fragments in registers across the main loop.
 	QInRegisters bool
+	// PingPong makes consumer warpgroups take turns at the tensor cores (sm90a).
+	PingPong bool
+	// LazyRescale rescales the output only when a row's maximum has grown by
+	// more than 2⁸ (sm90a).
+	LazyRescale bool
 	// SharedBytes is the dynamic shared memory of a thread block.
 	SharedBytes int
 	// HeadTiles in launch order; a run of GroupSize of them shares L2.

@@ -53,13 +53,13 @@ func (f *Frame) MaskIfNeeded(scores [][]ptx.F32, c Chunks, present *ptx.R32) {
 	}
 	full := b.NewLabel("full_tile")
 	b.Unless(need).Bra(full)
-	f.mask(scores, c, present)
+	f.Mask(scores, c, present)
 	b.Place(full)
 }
 
-// mask sets the scores that do not count to −∞. A lane's columns of fragment n
+// Mask sets the scores that do not count to −∞. A lane's columns of fragment n
 // are tokens 8n + 2·(lane mod 4) and the next, its rows lane / 4 and eight on.
-func (f *Frame) mask(scores [][]ptx.F32, c Chunks, present *ptx.R32) {
+func (f *Frame) Mask(scores [][]ptx.F32, c Chunks, present *ptx.R32) {
 	b := f.B
 	var limit [2]ptx.R32 // the first token that a row must not see
 	for r := range limit {

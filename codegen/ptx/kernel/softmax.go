@@ -46,16 +46,35 @@ func (s *Softmax) Reset() {
 	}
 }
 
+// growth is how far, in powers of two, a row's maximum may rise before its sums
+// are rescaled: weights then reach 2^growth, which changes no relative error.
+const growth = 8
+
 // Weigh turns scores into weights in place and updates maxima and sums. It
-// returns the factors by which earlier output must be multiplied.
-func (s *Softmax) Weigh(scores [][]ptx.F32) (alpha [2]ptx.F32) {
+// returns the factors by which earlier output must be multiplied. A lazy
+// softmax keeps the old maxima while no row of the warp has outgrown them by
+// more than 2^growth; rescale then says whether the factors matter at all.
+func (s *Softmax) Weigh(scores [][]ptx.F32, lazy bool) (alpha [2]ptx.F32, rescale *ptx.Pred) {
 	b := s.b
 	b.Comment("online softmax")
+	var most, less [2]ptx.F32
 	for r := range 2 {
-		most := s.rowMax(scores, r)
-		alpha[r] = b.Ex2ApproxFtzF32(b.MulFtzF32(b.SubFtzF32(s.Max[r], most), s.Scale))
-		b.MovF32To(s.Max[r], most)
-		offset := b.NegF32(b.MulFtzF32(most, s.Scale))
+		most[r] = s.rowMax(scores, r)
+		less[r] = b.MulFtzF32(b.SubFtzF32(s.Max[r], most[r]), s.Scale)
+	}
+	if lazy {
+		grown := b.SetpLtF32(b.MinFtzF32(less[0], less[1]), ptx.FImm(-growth))
+		any := b.VoteSyncAnyPred(grown, ptx.Imm(FullMask))
+		rescale = &any
+		for r := range 2 {
+			most[r] = b.SelpF32(most[r], s.Max[r], any)
+			less[r] = b.SelpF32(less[r], ptx.FImm(0), any)
+		}
+	}
+	for r := range 2 {
+		alpha[r] = b.Ex2ApproxFtzF32(less[r])
+		b.MovF32To(s.Max[r], most[r])
+		offset := b.NegF32(b.MulFtzF32(most[r], s.Scale))
 		b.MulFtzF32To(s.Sum[r], s.Sum[r], alpha[r])
 		for _, frag := range scores {
 			for i := 2 * r; i < 2*r+2; i++ {
@@ -65,7 +84,7 @@ func (s *Softmax) Weigh(scores [][]ptx.F32) (alpha [2]ptx.F32) {
 			}
 		}
 	}
-	return alpha
+	return alpha, rescale
 }
 
 // rowMax is the maximum of a row so far.
@@ -81,13 +100,20 @@ func (s *Softmax) rowMax(scores [][]ptx.F32, r int) ptx.F32 {
 	return b.MaxF32(s.Max[r], most)
 }
 
-// Rescale multiplies output accumulators by the factors of their rows.
-func (s *Softmax) Rescale(acc [][]ptx.F32, alpha [2]ptx.F32) {
+// Rescale multiplies output accumulators by the factors of their rows, where
+// that matters.
+func (s *Softmax) Rescale(acc [][]ptx.F32, alpha [2]ptx.F32, matters *ptx.Pred) {
+	b := s.b
+	over := b.NewLabel("not_rescaled")
+	if matters != nil {
+		b.Unless(*matters).Bra(over)
+	}
 	for _, frag := range acc {
 		for i, a := range frag {
-			s.b.MulFtzF32To(a, a, alpha[i/2])
+			b.MulFtzF32To(a, a, alpha[i/2])
 		}
 	}
+	b.Place(over)
 }
 
 // Pack writes the weights as A fragments: accumulators 2t and 2t+1 are the four

@@ -21,8 +21,8 @@ func (e *emitter) scores() (skip *ptx.Pred, p [][]ptx.R32) {
 	}
 	s := e.queryKey()
 	e.MaskIfNeeded(s, e.cur.Chunks, present)
-	alpha := e.Weigh(s)
-	e.Rescale(e.acc, alpha)
+	alpha, matters := e.Weigh(s, true)
+	e.Rescale(e.acc, alpha, matters)
 	e.Pack(p, s)
 	b.Place(over)
 	return skip, p

@@ -5,25 +5,36 @@ import (
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
 )
 
-// consumer is the state of a warpgroup that computes.
+// consumer is the state of a warpgroup that computes. It follows the stream of
+// KV tiles in the ring, whatever item they belong to.
 type consumer struct {
 	*emitter
 	*kernel.Softmax
-	group  ptx.R32 // warpgroup among the consumers
-	k, v   *ring
-	qPhase ptx.R32
+	group   ptx.R32 // warpgroup among the consumers
+	q, k, v *ring
+	held    *ring // the query buffer of the item whose rows are in acc
 
 	scores [][]ptx.F32 // S by 8 tokens
 	p      [][]ptx.R32 // its weights by 16 tokens
 	acc    [][]ptx.F32 // O by 8 columns
-	chunks kernel.Chunks
-	last   ptx.Pred // the tile just scored is the row's last
+	more   ptx.Pred    // O holds something to add to
+
+	flags  ptx.R32  // of the tile scored last
+	last   ptx.Pred // that tile ends its item
+	slot   ptx.R32  // this warp's head within the tile
+	inTile ptx.R32  // position of its first row within the tile
 }
 
 func (e *emitter) consume() {
 	b := e.b
-	c := &consumer{emitter: e, k: e.newRing("k"), v: e.newRing("v"), qPhase: b.Const32(0)}
+	c := &consumer{emitter: e, q: e.newRing("q"), k: e.newRing("k"), v: e.newRing("v")}
+	held := *c.q
+	c.held = &held
+	held.stage = b.NewR32()
 	c.group = b.ShrU32(e.Warp, ptx.Imm(2))
+	first := b.ShlB32(e.Warp, ptx.Imm(4))
+	c.slot = b.DivU32(first, ptx.Imm(e.K.Positions))
+	c.inTile = b.SubS32(first, b.MulLoS32(c.slot, ptx.Imm(e.K.Positions)))
 	c.Softmax = e.NewSoftmax()
 	for range e.K.KVTile / 8 {
 		c.scores = append(c.scores, c.zeros())
@@ -34,9 +45,11 @@ func (e *emitter) consume() {
 	for range e.K.KVTile / 16 {
 		c.p = append(c.p, b.R32s(4))
 	}
-	c.chunks.Tokens = e.chunk
-	c.last = b.MovPred(ptx.Imm(0))
-	e.eachItem(c.item)
+	c.flags, c.more, c.last = b.NewR32(), b.MovPred(ptx.Imm(0)), b.MovPred(ptx.Imm(0))
+	e.WarpHead, e.WarpPos, e.Tile.Position, e.Tile.Batch = b.NewR32(), b.NewR32(), b.NewR32(), b.NewR32()
+	c.openTurns()
+	c.stream()
+	c.closeTurns()
 }
 
 func (c *consumer) zeros() []ptx.F32 {
@@ -47,120 +60,236 @@ func (c *consumer) zeros() []ptx.F32 {
 	return f
 }
 
-// item computes one query tile's rows.
-func (c *consumer) item() {
+// stream works through the thread block's KV tiles. A turn issues Q Kᵀ of the
+// next tile, then P V of this one, and weighs the former while the latter runs;
+// where the next tile opens a new item, the finished one is written in between,
+// while the tensor cores already score for its successor.
+func (c *consumer) stream() {
 	b := c.b
-	c.PlaceWarp()
-	c.Reset()
-	c.wait(c.groupBarrier("q_full"), c.qPhase)
-
 	b.Comment("first tile: nothing to overlap with yet")
-	c.scoreFirst()
-	c.Weigh(c.scores) // nothing to rescale yet
-	c.Pack(c.p, c.scores)
-	more := b.MovPred(ptx.Imm(0)) // the first P V does not read O
+	c.scoreAlone()
+	c.openItem()
+	c.weigh(false)
 
-	loop, tail := b.NewLabel("kv_loop"), b.NewLabel("kv_tail")
+	loop, end := b.NewLabel("kv_loop"), b.NewLabel("kv_end")
 	b.NoUnroll()
 	b.Place(loop)
-	b.If(c.last).Bra(tail)
-	c.turn(more)
-	b.MovPredTo(more, ptx.Imm(1))
+	b.If(b.SetpNeS32(b.AndB32(c.flags, ptx.Imm(flagFinal)), ptx.Imm(0))).Bra(end)
+	b.AndPredTo(c.last, b.SetpNeS32(b.AndB32(c.flags, ptx.Imm(flagLast)), ptx.Imm(0)), ptx.Imm(1))
+	if c.queries > 1 {
+		c.turn()
+	} else {
+		c.turnOneQuery()
+	}
 	b.Bra(loop)
 
-	b.Place(tail)
-	b.Comment("last tile's P V")
-	if c.ownO {
-		c.arrive(c.groupBarrier("q_empty"))
-	}
-	c.v.waitFull()
-	b.WgmmaFenceSyncAligned()
-	c.weightValue(more)
-	b.WgmmaCommitGroupSyncAligned()
-	b.WgmmaWaitGroupSyncAligned(ptx.Imm(0))
-	c.v.release()
-	c.v.next()
+	b.Place(end)
+	b.Comment("the last tile's P V")
+	c.valueAlone()
 	c.finish()
-	b.XorB32To(c.qPhase, c.qPhase, ptx.Imm(1))
 }
 
-func (c *consumer) groupBarrier(kind string) ptx.SAddr {
-	first := c.barrierAt(kind, 0)
-	return c.b.MadLoS32(c.group, ptx.Imm(barrierBytes), first.Base).At(first.Off)
-}
-
-// scoreFirst computes a row's first scores.
-func (c *consumer) scoreFirst() {
+// turn scores the next tile, of this item or the next, beside P V of this one.
+func (c *consumer) turn() {
 	b := c.b
-	c.k.waitFull()
-	c.readInfo()
+	same, scored := b.NewLabel("same_query"), b.NewLabel("same_item")
+	b.Unless(c.last).Bra(same)
+	c.nextQuery()
+	b.Place(same)
+	c.k.waitFull(all)
+	c.takeTurn()
 	b.WgmmaFenceSyncAligned()
 	c.queryKey()
 	b.WgmmaCommitGroupSyncAligned()
-	b.WgmmaWaitGroupSyncAligned(ptx.Imm(0))
-	c.k.release()
-	c.k.next()
-	c.mask()
-}
-
-// turn scores the next tile while P V of this one runs, and weighs it.
-func (c *consumer) turn(more ptx.Pred) {
-	b := c.b
-	c.k.waitFull()
-	c.readInfo()
+	c.v.waitFull(all)
 	b.WgmmaFenceSyncAligned()
-	c.queryKey()
+	c.weightValue()
 	b.WgmmaCommitGroupSyncAligned()
-	c.v.waitFull()
-	b.WgmmaFenceSyncAligned()
-	c.weightValue(more)
-	b.WgmmaCommitGroupSyncAligned()
+	c.passTurn()
 	b.WgmmaWaitGroupSyncAligned(ptx.Imm(1))
-	c.k.release()
-	c.k.next()
-	c.mask()
-	alpha := c.Weigh(c.scores)
+
+	b.Unless(c.last).Bra(scored)
+	b.Comment("the item is complete: write it, open the next")
 	b.WgmmaWaitGroupSyncAligned(ptx.Imm(0))
-	c.v.release()
-	c.v.next()
-	c.Rescale(c.acc, alpha)
-	c.Pack(c.p, c.scores)
+	c.finish()
+	c.openItem()
+	b.Place(scored)
+	c.weigh(true)
 }
 
-// readInfo reads what the producer says of the stage's tile.
-func (c *consumer) readInfo() {
+// turnOneQuery is turn where memory holds one query buffer: an item is written
+// before the next one's queries can load.
+func (c *consumer) turnOneQuery() {
+	b := c.b
+	within, done := b.NewLabel("same_item"), b.NewLabel("turned")
+	b.Unless(c.last).Bra(within)
+	c.valueAlone()
+	c.finish()
+	c.nextQuery()
+	c.scoreAlone()
+	c.openItem()
+	c.weigh(false)
+	b.Bra(done)
+	b.Place(within)
+	c.k.waitFull(all)
+	c.takeTurn()
+	b.WgmmaFenceSyncAligned()
+	c.queryKey()
+	b.WgmmaCommitGroupSyncAligned()
+	c.v.waitFull(all)
+	b.WgmmaFenceSyncAligned()
+	c.weightValue()
+	b.WgmmaCommitGroupSyncAligned()
+	c.passTurn()
+	b.WgmmaWaitGroupSyncAligned(ptx.Imm(1))
+	c.weigh(true)
+	b.Place(done)
+}
+
+// scoreAlone scores a tile with nothing beside it.
+func (c *consumer) scoreAlone() {
+	b := c.b
+	c.q.waitFull(c.group)
+	c.k.waitFull(all)
+	c.takeTurn()
+	b.WgmmaFenceSyncAligned()
+	c.queryKey()
+	b.WgmmaCommitGroupSyncAligned()
+	c.passTurn()
+	b.WgmmaWaitGroupSyncAligned(ptx.Imm(0))
+}
+
+// valueAlone adds a tile's P V with nothing beside it.
+func (c *consumer) valueAlone() {
+	b := c.b
+	c.v.waitFull(all)
+	b.WgmmaFenceSyncAligned()
+	c.weightValue()
+	b.WgmmaCommitGroupSyncAligned()
+	b.WgmmaWaitGroupSyncAligned(ptx.Imm(0))
+	c.v.release(all)
+	c.v.next()
+}
+
+// weigh turns the scores into weights and, with a P V in flight, brings the
+// output up to the new maxima when that is done.
+func (c *consumer) weigh(inFlight bool) {
+	b := c.b
+	c.mask()
+	c.k.release(all)
+	c.k.next()
+	alpha, matters := c.Weigh(c.scores, inFlight && c.K.LazyRescale)
+	if inFlight {
+		b.WgmmaWaitGroupSyncAligned(ptx.Imm(0))
+		c.v.release(all)
+		c.v.next()
+		c.Rescale(c.acc, alpha, matters)
+	}
+	c.Pack(c.p, c.scores)
+	b.XorPredTo(c.more, c.last, ptx.Imm(1))
+	if !inFlight {
+		b.MovPredTo(c.more, ptx.Imm(0))
+	}
+}
+
+// mask reads the stage's flags and, where they ask for it, masks the scores.
+func (c *consumer) mask() {
 	b := c.b
 	info := c.k.info()
-	last := b.LdSharedB32(info.At(infoLast * 4))
-	c.chunks.Base, c.chunks.Member = nil, nil
+	b.MovB32To(c.flags, b.LdSharedB32(info.At(infoFlags*4)))
+	full := b.NewLabel("full_tile")
+	b.If(b.SetpEqS32(b.AndB32(c.flags, ptx.Imm(flagMask)), ptx.Imm(0))).Bra(full)
+	chunks := kernel.Chunks{Tokens: c.chunk}
 	for g := range c.gather {
-		c.chunks.Base = append(c.chunks.Base, b.LdSharedB32(info.At((infoBase+g)*4)))
+		chunks.Base = append(chunks.Base, b.LdSharedB32(info.At((infoBase+g)*4)))
 		if c.members() {
-			c.chunks.Member = append(c.chunks.Member, b.LdSharedB32(info.At((infoMember+g)*4)))
+			chunks.Member = append(chunks.Member, b.LdSharedB32(info.At((infoMember+g)*4)))
 		}
 	}
-	b.AndPredTo(c.last, b.SetpNeS32(last, ptx.Imm(0)), ptx.Imm(1))
+	c.Mask(c.scores, chunks, c.Presence(chunks, c.members()))
+	b.Place(full)
 }
 
-func (c *consumer) mask() {
-	c.MaskIfNeeded(c.scores, c.chunks, c.Presence(c.chunks, c.members()))
+// openItem reads which rows the tile just scored belongs to.
+func (c *consumer) openItem() {
+	b := c.b
+	info := c.k.info()
+	b.AddS32To(c.WarpHead, b.LdSharedB32(info.At(infoHead*4)), c.slot)
+	b.MovB32To(c.Tile.Position, b.LdSharedB32(info.At(infoPos*4)))
+	b.AddS32To(c.WarpPos, c.Tile.Position, c.inTile)
+	b.MovB32To(c.Tile.Batch, b.LdSharedB32(info.At(infoBatch*4)))
+	b.MovB32To(c.held.stage, c.q.stage)
+	c.Reset()
 }
 
-// finish normalises and writes the rows.
+// nextQuery turns to the next item's query buffer.
+func (c *consumer) nextQuery() {
+	c.q.next()
+	c.q.waitFull(c.group)
+}
+
+// finish normalises the item's rows and writes them through the query buffer
+// that they came from, which is free then.
 func (c *consumer) finish() {
 	b := c.b
 	inverse, empty := c.Finish()
 	c.StoreLSE(c.Softmax, empty)
-	base := b.AddS32(b.MadLoS32(c.group, ptx.Imm(c.q.Bytes()), c.smem), ptx.Imm(c.oAt))
+	base := b.MadLoS32(c.group, ptx.Imm(c.queryTile.Bytes()), c.held.buffer())
 	rows := b.ShlB32(b.AndB32(c.Warp, ptx.Imm(groupWarps-1)), ptx.Imm(4))
-	c.StageOutput(c.q, base, rows, c.acc, inverse)
-	c.StoreOutput(c.q, base, rows)
-	if !c.ownO {
-		b.Comment("the query's memory was read and written here; the copy engine is next")
-		b.FenceProxyAsyncSharedCta()
+	c.StageOutput(c.queryTile, base, rows, c.acc, inverse)
+	c.StoreOutput(c.queryTile, base, rows)
+	b.Comment("the copy engine writes these rows next")
+	b.FenceProxyAsyncSharedCta()
+	b.BarWarpSync(ptx.Imm(kernel.FullMask))
+	c.held.release(c.group)
+}
+
+// turnBarrier is the named barrier on which a warpgroup waits for its turn at
+// the tensor cores; barrier 0 is the thread block's.
+const turnBarrier = 1
+
+// Turns: with PingPong, one warpgroup issues its matrix work while the others
+// are in their softmax (FlashAttention-3, §3.1). Every warpgroup takes the same
+// number of turns, for all of them walk the same KV tiles.
+func (c *consumer) turns() bool { return c.K.PingPong && c.groups > 1 }
+
+// openTurns gives the first turn to warpgroup 0.
+func (c *consumer) openTurns() {
+	if !c.turns() {
+		return
 	}
-	b.BarWarpSync(ptx.Imm(kernel.FullMask)) // the staging rows are free again
-	if !c.ownO {
-		c.arrive(c.groupBarrier("q_empty"))
+	b := c.b
+	skip := b.NewLabel("turns_open")
+	b.If(b.SetpNeU32(c.group, ptx.Imm(c.groups-1))).Bra(skip)
+	b.BarArrive(ptx.Imm(turnBarrier), ptx.Imm(2*groupThreads))
+	b.Place(skip)
+}
+
+// closeTurns lets warpgroup 0 collect the last arrival, so that none is left.
+func (c *consumer) closeTurns() {
+	if !c.turns() {
+		return
 	}
+	b := c.b
+	skip := b.NewLabel("turns_closed")
+	b.If(b.SetpNeU32(c.group, ptx.Imm(0))).Bra(skip)
+	b.BarSyncCount(ptx.Imm(turnBarrier), ptx.Imm(2*groupThreads))
+	b.Place(skip)
+}
+
+func (c *consumer) takeTurn() {
+	if c.turns() {
+		c.b.BarSyncCount(c.b.AddS32(c.group, ptx.Imm(turnBarrier)), ptx.Imm(2*groupThreads))
+	}
+}
+
+// passTurn hands the tensor cores to the next warpgroup.
+func (c *consumer) passTurn() {
+	if !c.turns() {
+		return
+	}
+	b := c.b
+	next := b.AddS32(c.group, ptx.Imm(turnBarrier+1))
+	last := b.SetpEqU32(c.group, ptx.Imm(c.groups-1))
+	b.BarArrive(b.SelpB32(ptx.Imm(turnBarrier), next, last), ptx.Imm(2*groupThreads))
 }

@@ -129,9 +129,11 @@ func (e *emitter) emit() {
 	e.Lengths = kernel.LoadLengths(b, e.K.Positions)
 	e.items = b.MulLoS32(b.MulLoS32(e.Lengths.Tiles, ptx.Imm(len(e.K.HeadTiles))), kernel.Param32(b, "batch"))
 	e.first = b.MovU32Sreg(ptx.CtaidX)
+	done := b.NewLabel("done")
+	b.If(b.SetpGeU32(e.first, e.items)).Bra(done)
 
 	regs, move := split[e.groups]
-	consume, done := b.NewLabel("consumer"), b.NewLabel("done")
+	consume := b.NewLabel("consumer")
 	b.If(b.SetpGeU32(warp, ptx.Imm(groupWarps))).Bra(consume)
 	if move {
 		b.SetmaxnregDecSyncAlignedU32(regs.producer)
@@ -148,20 +150,4 @@ func (e *emitter) emit() {
 	e.consume()
 	b.Place(done)
 	b.Ret()
-}
-
-// eachItem runs body for this thread block's share of the work items.
-func (e *emitter) eachItem(body func()) {
-	b := e.b
-	item := b.MovB32(e.first)
-	stride := b.MovU32Sreg(ptx.NctaidX)
-	loop, done := b.NewLabel("item"), b.NewLabel("items_done")
-	b.NoUnroll()
-	b.Place(loop)
-	b.If(b.SetpGeU32(item, e.items)).Bra(done)
-	e.Open(e.words, item)
-	body()
-	b.AddS32To(item, item, stride)
-	b.Bra(loop)
-	b.Place(done)
 }

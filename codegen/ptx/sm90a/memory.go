@@ -8,21 +8,29 @@ import (
 // memory is the map of a thread block's shared memory, in bytes. Tiles start at
 // multiples of 1024, as their swizzle needs.
 type memory struct {
-	dim     int             // columns, whole slabs
-	q       layout.SmemTile // one warpgroup's query rows
-	kv      layout.SmemTile // one stage of keys or values
-	stages  int
-	groups  int
-	qAt     int // groups × q
-	kAt     int // stages × kv
-	vAt     int
-	oAt     int // groups × q; the query's own where memory is short
-	ownO    bool
-	infoAt  int // stages × infoWords
-	barAt   int
-	size    int
-	barrier map[string]int // first barrier of each kind
+	dim       int             // columns, whole slabs
+	queryTile layout.SmemTile // one warpgroup's query rows
+	kvTile    layout.SmemTile // one stage of keys or values
+	stages    int
+	groups    int
+	queries   int // query buffers a warpgroup: 2 where memory allows
+	qAt       int // queries × groups × queryTile; a finished item's output leaves through its own
+	kAt       int // stages × kvTile
+	vAt       int
+	infoAt    int // stages × infoWords
+	barAt     int
+	size      int
+	barrier   map[string]int // first barrier of each kind
 }
+
+// Boxes of the TMA copies, in elements: BoxCols columns of rows of one head.
+const BoxCols = slabCols
+
+// QueryBox is the query rows of a box: those of one head in a warpgroup.
+func QueryBox(k *layout.Kernel) int { return min(groupRows, k.Positions) }
+
+// KeyBox is the tokens of a box: those of one key block in a KV tile.
+func KeyBox(k *layout.Kernel) int { return min(k.KVTile, k.Shape.Block) }
 
 // limit is what one thread block may take on sm_90 (227 KB).
 const limit = 227 * 1024
@@ -30,33 +38,34 @@ const limit = 227 * 1024
 func plan(k *layout.Kernel) memory {
 	m := memory{stages: k.Stages, groups: Groups(k), barrier: map[string]int{}}
 	m.dim = (k.DimPadded + slabCols - 1) / slabCols * slabCols
-	m.q = layout.SmemTile{Rows: groupRows, Cols: m.dim}
-	m.kv = layout.SmemTile{Rows: k.KVTile, Cols: m.dim}
-	m.kAt = m.groups * m.q.Bytes()
-	m.vAt = m.kAt + m.stages*m.kv.Bytes()
-	m.oAt = m.vAt + m.stages*m.kv.Bytes()
-	const tail = 1024
-	m.ownO = m.oAt+m.groups*m.q.Bytes()+m.stages*infoWords*4+tail <= limit
-	m.infoAt = m.oAt
-	if m.ownO {
-		m.infoAt += m.groups * m.q.Bytes()
-	} else {
-		m.oAt = m.qAt
+	m.queryTile = layout.SmemTile{Rows: groupRows, Cols: m.dim}
+	m.kvTile = layout.SmemTile{Rows: k.KVTile, Cols: m.dim}
+	for m.queries = 2; ; m.queries-- {
+		m.place()
+		if m.size <= limit || m.queries == 1 {
+			return m
+		}
 	}
+}
+
+// place lays the buffers out one after the other.
+func (m *memory) place() {
+	m.kAt = m.queries * m.groups * m.queryTile.Bytes()
+	m.vAt = m.kAt + m.stages*m.kvTile.Bytes()
+	m.infoAt = m.vAt + m.stages*m.kvTile.Bytes()
 	m.barAt = m.infoAt + m.stages*infoWords*4
 	n := 0
 	for _, b := range []struct {
 		name  string
 		count int
 	}{
-		{"q_full", m.groups}, {"q_empty", m.groups},
+		{"q_full", m.queries * m.groups}, {"q_empty", m.queries * m.groups},
 		{"k_full", m.stages}, {"k_empty", m.stages}, {"v_full", m.stages}, {"v_empty", m.stages},
 	} {
 		m.barrier[b.name] = n
 		n += b.count
 	}
 	m.size = m.barAt + n*barrierBytes
-	return m
 }
 
 // SharedBytes is the dynamic shared memory of a layout's kernel.
@@ -74,7 +83,7 @@ func (e *emitter) initBarriers(tid ptx.R32) {
 	b.Comment("barriers: full by the copies, empty by every reading warp")
 	skip := b.NewLabel("barriers_ready")
 	b.If(b.SetpNeU32(tid, ptx.Imm(0))).Bra(skip)
-	for g := range e.groups {
+	for g := range e.queries * e.groups {
 		b.MbarrierInitSharedB64(e.barrierAt("q_full", g), ptx.Imm(1))
 		b.MbarrierInitSharedB64(e.barrierAt("q_empty", g), ptx.Imm(groupWarps))
 	}
@@ -108,47 +117,72 @@ func (e *emitter) arrive(at ptx.SAddr) {
 	b.Place(skip)
 }
 
-// ring is a position in the ring of stages.
+// ring is a position in a ring of slots: stages of keys or values, buffers of
+// queries.
 type ring struct {
 	e     *emitter
-	kind  string // "k" or "v"
+	kind  string // "q", "k" or "v"
+	slots int
+	width int // barriers a slot: one, or one for each warpgroup
+	first int // bytes of slot 0
+	bytes int // bytes a slot
 	stage ptx.R32
 	phase ptx.R32 // parity of the phase in which this round's copies land
 }
 
 func (e *emitter) newRing(kind string) *ring {
-	return &ring{e: e, kind: kind, stage: e.b.Const32(0), phase: e.b.Const32(0)}
+	r := &ring{e: e, kind: kind, slots: e.stages, width: 1, bytes: e.kvTile.Bytes()}
+	switch kind {
+	case "q":
+		r.slots, r.width, r.first, r.bytes = e.queries, e.groups, e.qAt, e.groups*e.queryTile.Bytes()
+	case "k":
+		r.first = e.kAt
+	case "v":
+		r.first = e.vAt
+	}
+	r.stage, r.phase = e.b.Const32(0), e.b.Const32(0)
+	return r
 }
 
-// next moves on by one stage.
+// next moves on by one slot.
 func (r *ring) next() {
 	b := r.e.b
-	b.AddS32To(r.stage, r.stage, ptx.Imm(1))
-	wrap := b.SetpEqS32(r.stage, ptx.Imm(r.e.stages))
-	b.If(wrap).MovB32To(r.stage, ptx.Imm(0))
-	b.If(wrap).XorB32To(r.phase, r.phase, ptx.Imm(1))
+	if r.slots > 1 {
+		b.AddS32To(r.stage, r.stage, ptx.Imm(1))
+		wrap := b.SetpEqS32(r.stage, ptx.Imm(r.slots))
+		b.If(wrap).MovB32To(r.stage, ptx.Imm(0))
+		b.If(wrap).XorB32To(r.phase, r.phase, ptx.Imm(1))
+		return
+	}
+	b.XorB32To(r.phase, r.phase, ptx.Imm(1))
 }
 
-// at is the address of the stage's own barrier of a kind.
-func (r *ring) at(state string) ptx.SAddr {
+// at is the address of the slot's barrier of a kind, for the n-th warpgroup
+// where each has its own.
+func (r *ring) at(state string, n ptx.Src32) ptx.SAddr {
 	b, e := r.e.b, r.e
 	first := e.barrierAt(r.kind+state, 0)
-	return b.MadLoS32(r.stage, ptx.Imm(barrierBytes), first.Base).At(first.Off)
+	slot := r.stage
+	if r.width > 1 {
+		slot = b.MadLoS32(r.stage, ptx.Imm(r.width), n)
+	}
+	return b.MadLoS32(slot, ptx.Imm(barrierBytes), first.Base).At(first.Off)
 }
 
-// waitFull waits for the stage's copies, waitEmpty for the readers of the round before.
-func (r *ring) waitFull()  { r.e.wait(r.at("_full"), r.phase) }
-func (r *ring) waitEmpty() { r.e.wait(r.at("_empty"), r.e.b.XorB32(r.phase, ptx.Imm(1))) }
-func (r *ring) release()   { r.e.arrive(r.at("_empty")) }
+// waitFull waits for the slot's copies, waitEmpty for the readers of the round before.
+func (r *ring) waitFull(n ptx.Src32) { r.e.wait(r.at("_full", n), r.phase) }
+func (r *ring) waitEmpty(n ptx.Src32) {
+	r.e.wait(r.at("_empty", n), r.e.b.XorB32(r.phase, ptx.Imm(1)))
+}
+func (r *ring) release(n ptx.Src32) { r.e.arrive(r.at("_empty", n)) }
 
-// buffer is the address of the stage's tile.
+// all stands for the warpgroup where a slot has one barrier for all of them.
+var all = ptx.Imm(0)
+
+// buffer is the address of the slot's tile.
 func (r *ring) buffer() ptx.R32 {
-	at := r.e.kAt
-	if r.kind == "v" {
-		at = r.e.vAt
-	}
 	b := r.e.b
-	return b.AddS32(b.MadLoS32(r.stage, ptx.Imm(r.e.kv.Bytes()), r.e.smem), ptx.Imm(at))
+	return b.AddS32(b.MadLoS32(r.stage, ptx.Imm(r.bytes), r.e.smem), ptx.Imm(r.first))
 }
 
 // info is the address of what the stage says about its KV tile.
@@ -159,7 +193,17 @@ func (r *ring) info() ptx.R32 {
 
 // Words of a stage's info.
 const (
-	infoLast   = 0 // 1 on a row's last KV tile
+	infoFlags  = 0
 	infoBase   = 1 // first token of each chunk
 	infoMember = 9 // query blocks that attend each chunk
+	infoHead   = 17
+	infoPos    = 18 // the query tile's first position
+	infoBatch  = 19
+)
+
+// Bits of a stage's flags.
+const (
+	flagMask  = 1 // some score of the tile may not count
+	flagLast  = 2 // the tile is its item's last
+	flagFinal = 4 // and the item is the thread block's last
 )

@@ -12,8 +12,8 @@ import (
 type producer struct {
 	*emitter
 	issuer    ptx.Pred
-	k, v      *ring
-	qPhase    ptx.R32
+	q, k, v   *ring
+	final     ptx.Pred // the item is the thread block's last
 	cursor    *kernel.Cursor
 	part      ptx.R32
 	cur, next tile
@@ -27,7 +27,7 @@ type tile struct {
 
 func (e *emitter) produce() {
 	b := e.b
-	p := &producer{emitter: e, k: e.newRing("k"), v: e.newRing("v"), qPhase: b.Const32(0)}
+	p := &producer{emitter: e, q: e.newRing("q"), k: e.newRing("k"), v: e.newRing("v")}
 	p.issuer = b.SetpEqU32(e.Lane, ptx.Imm(0))
 	for _, t := range []*tile{&p.cur, &p.next} {
 		t.valid = b.MovPred(ptx.Imm(0))
@@ -41,13 +41,34 @@ func (e *emitter) produce() {
 		b.If(p.issuer).PrefetchParamTensormap(b.MovU64Sym(ptx.Sym(m)).At(0))
 	}
 	lastKey := e.LastKey()
-	e.eachItem(func() {
+	p.eachItem(func() {
 		p.loadQuery()
 		p.cursor = kernel.NewCursor(b, e.pattern, e.Head, kernel.PatternRow(b, e.K, e.Tile), lastKey)
 		p.part = b.Const32(0)
 		p.advance(&p.next)
 		p.row()
 	})
+}
+
+// eachItem runs body for this thread block's share of the work items: one from
+// each round of as many items as there are thread blocks. Every second round is
+// dealt backwards, since items grow shorter within a round.
+func (p *producer) eachItem(body func()) {
+	b := p.b
+	round, seat := b.Const32(0), b.MovB32(p.first)
+	stride := b.MovU32Sreg(ptx.NctaidX)
+	seats := b.SubS32(stride, ptx.Imm(1))
+	item := b.MovB32(p.first)
+	loop := b.NewLabel("item")
+	b.NoUnroll()
+	b.Place(loop)
+	p.Open(p.words, item)
+	b.AddS32To(round, round, stride)
+	b.SubS32To(seat, seats, seat)
+	b.AddS32To(item, round, seat)
+	p.final = b.SetpGeU32(item, p.items)
+	body()
+	b.Unless(p.final).Bra(loop)
 }
 
 // mapAddress is the generic address of a tensor map in the parameters.
@@ -69,10 +90,10 @@ func (p *producer) row() {
 	}
 	p.advance(&p.next)
 
-	p.k.waitEmpty()
+	p.k.waitEmpty(all)
 	p.tell()
 	p.load(p.k, "k_map")
-	p.v.waitEmpty()
+	p.v.waitEmpty(all)
 	p.load(p.v, "v_map")
 	p.k.next()
 	p.v.next()
@@ -115,15 +136,44 @@ func (p *producer) advance(t *tile) {
 // stage's full barrier, by the same thread, publishes it.
 func (p *producer) tell() {
 	b := p.b
+	flags := b.SelpB32(ptx.Imm(flagMask), ptx.Imm(0), p.needsMask())
+	last := b.SelpB32(ptx.Imm(flagLast|flagFinal), ptx.Imm(flagLast), p.final)
+	b.OrB32To(flags, flags, b.SelpB32(ptx.Imm(0), last, p.next.valid))
 	info := p.k.info()
-	last := b.SelpB32(ptx.Imm(0), ptx.Imm(1), p.next.valid)
-	b.If(p.issuer).StSharedB32(info.At(infoLast*4), last)
+	word := func(n int, v ptx.R32) { b.If(p.issuer).StSharedB32(info.At(n*4), v) }
+	word(infoFlags, flags)
+	word(infoHead, p.Head.FirstHead)
+	word(infoPos, p.Tile.Position)
+	word(infoBatch, p.Tile.Batch)
 	for g := range p.gather {
-		b.If(p.issuer).StSharedB32(info.At((infoBase+g)*4), p.cur.Base[g])
+		word(infoBase+g, p.cur.Base[g])
 		if p.members() {
-			b.If(p.issuer).StSharedB32(info.At((infoMember+g)*4), p.cur.Member[g])
+			word(infoMember+g, p.cur.Member[g])
 		}
 	}
+}
+
+// needsMask says whether the tile touches the diagonal or the end, lacks a
+// chunk, or has one that not all query blocks attend.
+func (p *producer) needsMask() ptx.Pred {
+	b := p.b
+	last := p.cur.Base[0]
+	for _, base := range p.cur.Base[1:] {
+		last = b.MaxS32(last, base)
+	}
+	last = b.AddS32(last, ptx.Imm(p.chunk-1))
+	need := b.SetpGeS32(last, p.Lengths.KLen)
+	if p.K.Shape.Causal {
+		need = b.OrPred(need, b.SetpGtS32(last, p.Tile.Position))
+	}
+	if p.members() {
+		every := p.cur.Member[0]
+		for _, m := range p.cur.Member[1:] {
+			every = b.AndB32(every, m)
+		}
+		need = b.OrPred(need, b.SetpNeS32(every, ptx.Imm(1<<p.K.Merge-1)))
+	}
+	return need
 }
 
 // load copies a tile's chunks, slab by slab; tokens and columns past the end
@@ -131,13 +181,13 @@ func (p *producer) tell() {
 func (p *producer) load(r *ring, tensorMap string) {
 	b := p.b
 	skip := b.NewLabel("loaded")
-	full := r.at("_full")
+	full := r.at("_full", all)
 	b.Unless(p.issuer).Bra(skip)
-	b.MbarrierArriveExpectTxSharedB64(full, ptx.Imm(p.kv.Bytes()))
+	b.MbarrierArriveExpectTxSharedB64(full, ptx.Imm(p.kvTile.Bytes()))
 	m, buf := p.mapAddress(tensorMap), r.buffer()
 	mbar := b.AddS32(full.Base, ptx.Imm(full.Off))
 	for g := range p.gather {
-		for _, s := range p.kv.Slabs() {
+		for _, s := range p.kvTile.Slabs() {
 			dst := b.AddS32(buf, ptx.Imm(s.Offset+g*p.chunk*slabRowBytes))
 			p.copyBox(dst, m, []ptx.Src32{ptx.Imm(s.Col), p.cur.Base[g], p.Head.KVHead, p.Tile.Batch}, mbar)
 		}
@@ -150,31 +200,29 @@ func (p *producer) copyBox(dst ptx.R32, m ptx.R64, at []ptx.Src32, mbar ptx.R32)
 	p.b.CpAsyncBulkTensor4dSharedClusterGlobalMbarrierCompleteTxBytes(dst.At(0), m.At(0), at, mbar.At(0))
 }
 
-// queryBox is the query rows that one TMA box covers: those of one head.
-func (e *emitter) queryBox() int { return min(groupRows, e.K.Positions) }
-
-// loadQuery fills each warpgroup's query rows once it has let go of the last.
+// loadQuery fills each warpgroup's query rows once it has let go of the buffer.
 func (p *producer) loadQuery() {
 	b := p.b
 	m := p.mapAddress("q_map")
-	box := p.queryBox()
+	box := QueryBox(p.K)
+	buf := p.q.buffer()
 	for g := range p.groups {
-		p.wait(p.barrierAt("q_empty", g), b.XorB32(p.qPhase, ptx.Imm(1)))
+		p.q.waitEmpty(ptx.Imm(g))
+		full := p.q.at("_full", ptx.Imm(g))
 		skip := b.NewLabel(fmt.Sprintf("query_%d", g))
 		b.Unless(p.issuer).Bra(skip)
-		full := p.barrierAt("q_full", g)
-		b.MbarrierArriveExpectTxSharedB64(full, ptx.Imm(p.q.Bytes()))
+		b.MbarrierArriveExpectTxSharedB64(full, ptx.Imm(p.queryTile.Bytes()))
 		mbar := b.AddS32(full.Base, ptx.Imm(full.Off))
 		for r := 0; r < groupRows; r += box {
 			row := g*groupRows + r
 			head := b.AddS32(p.Head.FirstHead, ptx.Imm(row/p.K.Positions))
 			query := b.SubS32(b.AddS32(p.Tile.Position, ptx.Imm(row%p.K.Positions)), p.Lengths.Offset)
-			for _, s := range p.q.Slabs() {
-				dst := b.AddS32(p.smem, ptx.Imm(p.qAt+g*p.q.Bytes()+s.Offset+r*slabRowBytes))
+			for _, s := range p.queryTile.Slabs() {
+				dst := b.AddS32(buf, ptx.Imm(g*p.queryTile.Bytes()+s.Offset+r*slabRowBytes))
 				p.copyBox(dst, m, []ptx.Src32{ptx.Imm(s.Col), query, head, p.Tile.Batch}, mbar)
 			}
 		}
 		b.Place(skip)
 	}
-	b.XorB32To(p.qPhase, p.qPhase, ptx.Imm(1))
+	p.q.next()
 }

@@ -36,14 +36,13 @@ func (e *emitter) step(d ptx.R64, bytes int) ptx.R64 {
 // apart inside a slab.
 func (c *consumer) queryKey() {
 	b := c.b
-	qAt := b.AddS32(b.MadLoS32(c.group, ptx.Imm(c.q.Bytes()), c.smem), ptx.Imm(c.qAt))
-	q := c.descriptor(qAt, 16, groupOf8)
+	q := c.descriptor(b.MadLoS32(c.group, ptx.Imm(c.queryTile.Bytes()), c.q.buffer()), 16, groupOf8)
 	k := c.descriptor(c.k.buffer(), 16, groupOf8)
 	form := c.wgmma(c.K.KVTile, "")
 	for col := 0; col < c.K.DimPadded; col += 16 {
 		inSlab := col % slabCols * 2
-		qStep := c.q.Slab(col).Offset + inSlab
-		kStep := c.kv.Slab(col).Offset + inSlab
+		qStep := c.queryTile.Slab(col).Offset + inSlab
+		kStep := c.kvTile.Slab(col).Offset + inSlab
 		b.Emit(form, flat(c.scores), c.step(q, qStep).Reg, c.step(k, kStep).Reg,
 			c.add(col > 0), ptx.Imm(1), ptx.Imm(1), ptx.Imm(0), ptx.Imm(0))
 	}
@@ -51,13 +50,13 @@ func (c *consumer) queryKey() {
 
 // weightValue issues O += P V: P from registers, V as it lies, tokens down
 // (MN-major): slabs are the leading offset, groups of 8 tokens the stride. O is
-// read unless more is false.
-func (c *consumer) weightValue(more ptx.Pred) {
+// read where it holds something.
+func (c *consumer) weightValue() {
 	b := c.b
-	v := c.descriptor(c.v.buffer(), c.kv.Rows*slabRowBytes, groupOf8)
+	v := c.descriptor(c.v.buffer(), c.kvTile.Rows*slabRowBytes, groupOf8)
 	form := c.wgmma(c.K.DimPadded, "#ra")
 	for t := range c.p {
-		scale := more.Reg
+		scale := c.more.Reg
 		if t > 0 {
 			scale = c.add(true)
 		}
