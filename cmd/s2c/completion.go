@@ -65,7 +65,9 @@ func listCommands(n *kong.Node, above []string) []completed {
 			}
 		}
 		for _, arg := range child.Positional {
-			c.words = append(c.words, arg.EnumSlice()...)
+			if arg.Enum != "" {
+				c.words = append(c.words, arg.EnumSlice()...)
+			}
 		}
 		out = append(out, c)
 	}
@@ -147,15 +149,15 @@ func completeBash(w io.Writer, commands []completed) error {
 // completeZsh writes descriptions for zsh's _arguments.
 func completeZsh(w io.Writer, commands []completed) error {
 	var b strings.Builder
-	b.WriteString("#compdef s2c\n_s2c() {\n  local path=\"${words[2]}\"\n  if (( CURRENT == 2 )); then\n")
+	b.WriteString("#compdef s2c\n_s2c() {\n  local cmd=\"${words[2]}\"\n  if (( CURRENT == 2 )); then\n")
 	fmt.Fprintf(&b, "    compadd -- %s\n    return\n  fi\n", strings.Join(firstWords(commands), " "))
 	for _, c := range commands {
 		if first, second, nested := strings.Cut(c.path, " "); nested {
-			fmt.Fprintf(&b, "  if [[ $path == %s ]]; then\n    if (( CURRENT == 3 )); then compadd -- %s; return; fi\n"+
-				"    path=\"$path ${words[3]}\"; shift words; (( CURRENT-- ))\n  fi\n", first, second)
+			fmt.Fprintf(&b, "  if [[ $cmd == %s ]]; then\n    if (( CURRENT == 3 )); then compadd -- %s; return; fi\n"+
+				"    cmd=\"$cmd ${words[3]}\"; shift words; (( CURRENT-- ))\n  fi\n", first, second)
 		}
 	}
-	b.WriteString("  shift words; (( CURRENT-- ))\n  case \"$path\" in\n")
+	b.WriteString("  shift words; (( CURRENT-- ))\n  case \"$cmd\" in\n")
 	for _, c := range commands {
 		fmt.Fprintf(&b, "  %q) _arguments", c.path)
 		for _, f := range c.flags {
@@ -190,7 +192,7 @@ func completeFish(w io.Writer, commands []completed) error {
 	var b strings.Builder
 	b.WriteString("# fish completion for s2c\n")
 	for _, first := range firstWords(commands) {
-		help := ""
+		help := first + " commands"
 		for _, c := range commands {
 			if c.path == first {
 				help = c.help

@@ -51,7 +51,7 @@ const (
 	Stripe                // every step-th key block
 	Dilated               // every step-th block back from the query
 	Column                // a fixed range of key blocks: sinks, globals, ranges
-	Table                 // from an irregular list
+	Table                 // in a row that a table holds
 	Everyone              // in the union: attended by every head
 	Shared                // in the union: attended by some heads, stronger by more
 	Owned                 // in the union: attended by the heads of one panel alone
@@ -80,7 +80,7 @@ var looks = [numClasses]look{
 	Stripe:   {"stripe", rgb{0xF2, 0x8E, 0x2B}, 208},
 	Dilated:  {"dilated stripe", rgb{0xA0, 0x6C, 0xB8}, 133},
 	Column:   {"fixed columns", rgb{0x3B, 0xA2, 0x72}, 71},
-	Table:    {"listed blocks", rgb{0xD6, 0x4B, 0x55}, 167},
+	Table:    {"from a table", rgb{0xD6, 0x4B, 0x55}, 167},
 	Everyone: {"all heads", rgb{0x2B, 0x3A, 0x4A}, 60},
 	Shared:   {"some heads, stronger by more", rgb{0x0E, 0x6B, 0x6B}, 30},
 	Owned:    {"one panel's heads alone, in its colour", rgb{0xFF, 0xFF, 0xFF}, 255},
@@ -101,6 +101,8 @@ var owners = []look{
 	{"", rgb{0x6C, 0x6B, 0xC9}, 62}, {"", rgb{0xC0, 0x6C, 0xB4}, 133},
 	{"", rgb{0xB0, 0x7D, 0x5B}, 137}, {"", rgb{0x8C, 0x96, 0xA3}, 246},
 	{"", rgb{0xF4, 0xA8, 0xA8}, 217}, {"", rgb{0xA9, 0xD3, 0xC8}, 152},
+	{"", rgb{0x8A, 0x8D, 0x2B}, 100}, {"", rgb{0x3B, 0x5B, 0xA5}, 25},
+	{"", rgb{0xE3, 0x77, 0xA2}, 169}, {"", rgb{0x3F, 0x7F, 0x5F}, 29},
 }
 
 // rgb is an opaque colour.

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"math"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/s2attention/s2c/internal/tensor"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"s2c": main})
+}
+
+// TestScript runs the command line in testdata/script: a script a command, with
+// its error paths. Beside testscript's own commands there is
+//
+//	exits STATUS PROGRAM ARGS…   wants that very exit status
+//	infinite FILE DIM…           writes a bf16 tensor of infinities
+//
+// $EXAMPLES is the folder of examples.
+func TestScript(t *testing.T) {
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("EXAMPLES", examples)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "infinite": infinite},
+	})
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS PROGRAM ARGS…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit := (*exec.ExitError)(nil)
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+func infinite(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: infinite FILE DIM…")
+	}
+	var shape []int
+	for _, arg := range args[1:] {
+		dim, err := strconv.Atoi(arg)
+		ts.Check(err)
+		shape = append(shape, dim)
+	}
+	t, err := tensor.New(tensor.BF16, shape...)
+	ts.Check(err)
+	for n := range t.Len() {
+		t.Set(n, float32(math.Inf(1)))
+	}
+	ts.Check(tensor.Write(ts.MkAbs(args[0]), map[string]*tensor.Tensor{"v": t}))
+}
