@@ -43,7 +43,10 @@ type Device struct {
 	sms          int
 	maxShared    int
 	cache        *cache
-	popped       uintptr // where every pop writes ctx; nobody reads it
+
+	// Arguments of push and pop, made once: a launch must not allocate.
+	popped            uintptr // where every pop writes ctx; nobody reads it
+	pushArgs, popArgs []uintptr
 
 	mu     sync.RWMutex // read-held during every call, so that Close waits
 	closed bool
@@ -75,6 +78,7 @@ func (l *Library) open(n int) (*Device, error) {
 		return nil, l.check(cuDevicePrimaryCtxRetain, r, "making a context on "+d.name)
 	}
 	d.ctx = *ctx
+	d.pushArgs, d.popArgs = []uintptr{d.ctx}, []uintptr{uintptr(unsafe.Pointer(&d.popped))}
 	d.cache = openCache(d.cacheSalt())
 	return d, nil
 }
@@ -128,7 +132,7 @@ func (d *Device) enter() error {
 		return s2c.Errorf(s2c.ErrClosed, "use of %s after Close", d.name)
 	}
 	runtime.LockOSThread()
-	if r := d.lib.call(cuCtxPushCurrent, d.ctx); r != success {
+	if r := d.lib.call(cuCtxPushCurrent, d.pushArgs...); r != success {
 		runtime.UnlockOSThread()
 		d.mu.RUnlock()
 		return d.lib.check(cuCtxPushCurrent, r, "using the context of "+d.name)
@@ -138,7 +142,7 @@ func (d *Device) enter() error {
 
 func (d *Device) leave() {
 	// It fails only where the call before it did.
-	d.lib.call(cuCtxPopCurrent, uintptr(unsafe.Pointer(&d.popped)))
+	d.lib.call(cuCtxPopCurrent, d.popArgs...)
 	runtime.UnlockOSThread()
 	d.mu.RUnlock()
 }

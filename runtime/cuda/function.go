@@ -37,6 +37,7 @@ type launchFrame struct {
 	params [maxParamBytes]byte
 	size   uintptr
 	extra  [5]uintptr
+	args   [11]uintptr // of cuLaunchKernel
 }
 
 var frames = sync.Pool{New: func() any {
@@ -82,9 +83,11 @@ func (l *Library) Launch(function, stream uintptr, grid, block [3]int, shared in
 	defer frames.Put(fr)
 	copy(fr.params[:], params)
 	fr.size = uintptr(len(params))
-	r := l.call(cuLaunchKernel, function,
-		uintptr(grid[0]), uintptr(grid[1]), uintptr(grid[2]), uintptr(block[0]), uintptr(block[1]), uintptr(block[2]),
-		uintptr(shared), stream, 0, uintptr(unsafe.Pointer(&fr.extra[0])))
+	fr.args = [11]uintptr{
+		function, uintptr(grid[0]), uintptr(grid[1]), uintptr(grid[2]), uintptr(block[0]), uintptr(block[1]), uintptr(block[2]),
+		uintptr(shared), stream, 0, uintptr(unsafe.Pointer(&fr.extra[0])),
+	}
+	r := l.call(cuLaunchKernel, fr.args[:]...)
 	runtime.KeepAlive(fr)
 	switch r {
 	case success:
