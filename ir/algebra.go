@@ -289,10 +289,11 @@ func (a *algebra) minus(xs, ys []Cell) []Cell {
 	for _, y := range ys {
 		next := spare[:0]
 		for _, x := range rest {
-			next = a.subtract(next, x, y)
+			if next = a.subtract(next, x, y); !a.room(next) {
+				return nil
+			}
 		}
-		rest, spare = next, rest
-		if len(rest) == 0 || !a.room(rest) {
+		if rest, spare = next, rest; len(rest) == 0 {
 			break
 		}
 	}
@@ -302,15 +303,28 @@ func (a *algebra) minus(xs, ys []Cell) []Cell {
 	return rest
 }
 
+// uncovered is x ∖ ys, taking away first what cuts x into no pieces: cells
+// whose step divides x's.
+func (a *algebra) uncovered(x Cell, ys []Cell) []Cell {
+	var kin, strange []Cell
+	for _, y := range ys {
+		if x.Step%y.Step == 0 {
+			kin = append(kin, y)
+		} else {
+			strange = append(strange, y)
+		}
+	}
+	return a.minus(a.minus([]Cell{x}, kin), strange)
+}
+
 // and is xs ∩ ys, disjoint where both are.
 func (a *algebra) and(xs, ys []Cell) []Cell {
 	var out []Cell
 	for _, x := range xs {
 		for _, y := range ys {
-			out = a.intersect(out, x, y)
-		}
-		if !a.room(out) {
-			return nil
+			if out = a.intersect(out, x, y); !a.room(out) {
+				return nil
+			}
 		}
 	}
 	return out

@@ -64,9 +64,12 @@ func withMembers(cells []Cell, m uint32) []Cell {
 
 // within says that xs ∖ ys is provably empty.
 func (a *algebra) within(xs, ys []Cell) bool {
-	rest := a.minus(xs, ys)
-	_, _, found := least(rest)
-	return a.err == nil && !found
+	for _, x := range xs {
+		if _, _, found := least(a.uncovered(x, ys)); found || a.err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // least is the first pair of a list of cells in the order of rows, then columns.

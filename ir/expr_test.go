@@ -105,3 +105,46 @@ func drawHead(t *rapid.T, causal bool, depth int) head {
 	}
 	return h
 }
+
+// drawMixedHead is drawHead with, at times, leading rows in a table: they hold
+// a different random set, confined to a number of columns. A limited table is
+// all there is.
+func drawMixedHead(t *rapid.T, causal bool, depth int) head {
+	h := drawHead(t, causal, depth)
+	kind := rapid.IntRange(0, 3).Draw(t, "table")
+	if kind < 2 {
+		return h
+	}
+	limited := kind == 3
+	rows, width := rapid.Int64Range(1, 12).Draw(t, "rows"), rapid.Int64Range(1, 20).Draw(t, "width")
+	if limited && !causal {
+		width = rows
+	}
+	top := drawHead(t, causal, 1)
+	table := &Table{Rows: rows, Crow: []int64{0}, Limited: limited}
+	for i := range rows {
+		for j := range width {
+			if top.holds(i, j) {
+				table.Col = append(table.Col, int32(j))
+				table.Members = append(table.Members, 1)
+			}
+		}
+		table.Crow = append(table.Crow, int64(len(table.Col)))
+	}
+	cells, below := from(h.p.Cells, rows), h.holds
+	if limited {
+		cells = nil
+	}
+	return head{
+		expr: expr{
+			text: fmt.Sprintf("%s, rows < %d and columns < %d: %s (limited %v)", h.text, rows, width, top.text, limited),
+			holds: func(i, j int64) bool {
+				if i < rows {
+					return j < width && top.holds(i, j)
+				}
+				return !limited && below(i, j)
+			},
+		},
+		p: Pattern{Cells: cells, Table: table},
+	}
+}

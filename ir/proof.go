@@ -195,7 +195,7 @@ func groupEfficient(heads []Pattern, blocks int64) Verdict {
 	var v Verdict
 	v.Holds = true
 	for _, c := range now { // one at a time: they may overlap
-		i, j, found := least(a.minus([]Cell{c}, before))
+		i, j, found := least(a.uncovered(c, before))
 		if found && (v.Holds || i < v.I || i == v.I && j < v.J) {
 			v = Verdict{I: i, J: j}
 		}

@@ -15,7 +15,7 @@ func drawLayer(t *rapid.T, depth int) (Layer, Shape, []head) {
 	var l Layer
 	var heads []head
 	for range s.Heads {
-		h := drawHead(t, s.Causal, depth)
+		h := drawMixedHead(t, s.Causal, depth)
 		heads = append(heads, h)
 		l.Heads = append(l.Heads, h.p)
 	}
@@ -28,6 +28,14 @@ func (l Layer) describe(heads []head) string {
 		fmt.Fprintf(&b, "head %d: %s\n%v", n, h.text, l.Heads[n])
 	}
 	return b.String()
+}
+
+// limitOf is the number of blocks that all heads are defined for, at most n.
+func limitOf(l Layer, n int64) int64 {
+	for _, h := range l.Heads {
+		n = min(n, h.Limit())
+	}
+	return n
 }
 
 func anyHolds(heads []head, i, j int64) bool {
@@ -72,10 +80,10 @@ func TestCoverageAgainstEnumeration(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, s, heads := drawLayer(t, 2)
 		bad := func(i, j int64) bool { return (!s.Causal || j <= i) && !anyHolds(heads, i, j) }
-		checkVerdict(t, l.describe(heads), Coverage(l, s), 2*size, bad)
+		checkVerdict(t, l.describe(heads), Coverage(l, s), limitOf(l, 2*size), bad)
 		n := rapid.Int64Range(0, 4*size).Draw(t, "n")
 		v := CoverageAt(l, s, n)
-		i, j, found := firstPair((n+3)/4, bad)
+		i, j, found := firstPair(limitOf(l, (n+3)/4), bad)
 		if v.Holds == found || found && (v.I != i || v.J != j) {
 			t.Fatalf("%sat %d: %v, want (%d, %d) %v", l.describe(heads), n, v, i, j, found)
 		}
@@ -91,16 +99,18 @@ func TestKVEfficiencyAgainstEnumeration(t *testing.T) {
 		}
 		v := KVEfficient(l, s)
 		for kv := range s.KVHeads {
+			rows := limitOf(Layer{Heads: l.Heads[kv*s.Group() : (kv+1)*s.Group()]}, 2*size)
 			if v.Holds || v.Head > kv {
-				checkVerdict(t, l.describe(heads), Verdict{Holds: true}, 2*size, bad(kv))
+				checkVerdict(t, l.describe(heads), Verdict{Holds: true}, rows, bad(kv))
 			} else if v.Head == kv {
-				checkVerdict(t, l.describe(heads), v, 2*size, bad(kv))
+				checkVerdict(t, l.describe(heads), v, rows, bad(kv))
 			}
 		}
 		n := rapid.Int64Range(0, 4*size).Draw(t, "n")
 		at, want := KVEfficientAt(l, s, n), Verdict{Holds: true, Head: -1}
 		for kv := range s.KVHeads {
-			if i, j, found := firstPair((n+3)/4, bad(kv)); found {
+			rows := limitOf(Layer{Heads: l.Heads[kv*s.Group() : (kv+1)*s.Group()]}, (n+3)/4)
+			if i, j, found := firstPair(rows, bad(kv)); found {
 				want = Verdict{Head: kv, I: i, J: j}
 				break
 			}
@@ -124,7 +134,7 @@ func TestEmptyRowAgainstEnumeration(t *testing.T) {
 		}
 		search := func(rows int64, keyBlocks func(i int64) int64) (Empty, bool) {
 			for n, h := range heads {
-				for i := range rows {
+				for i := range min(rows, h.p.Limit()) {
 					if empty(h, i, keyBlocks(i)) {
 						return Empty{n, i}, true
 					}

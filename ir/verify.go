@@ -83,6 +83,8 @@ func verifyTable(t *Table) error {
 		if t.Crow[i] > t.Crow[i+1] {
 			return fmt.Errorf("table row %d: offsets descend", i)
 		}
+	}
+	for i := range t.Rows {
 		cols, members := t.row(i)
 		for n, c := range cols {
 			if c < 0 || n > 0 && c <= cols[n-1] {
