@@ -1,6 +1,7 @@
 package pass
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -10,12 +11,14 @@ import (
 // geometry is the part of a candidate that decides what its tiles do.
 type geometry struct{ merge, split, kvTile int }
 
-// weigh fills in the cost of every candidate and takes the cheapest; of equals
-// the first in the emitter's order.
+// tolerance is how far the cost model is trusted: of candidates this close to
+// the cheapest the simplest is taken.
+const tolerance = 1.03
+
+// weigh fills in the cost of every candidate and chooses one.
 func weigh(s *State) error {
 	k := s.Kernel
 	works := map[geometry]layout.Work{}
-	best := -1
 	k.Choice = s.Emitter.Candidates(s.Shape, s.packable())
 	for n := range k.Choice {
 		c := &k.Choice[n]
@@ -35,25 +38,52 @@ func weigh(s *State) error {
 			works[g] = work
 		}
 		c.Cost = s.Target.Cost(s.Shape, *c, work)
-		if best < 0 || c.Cost < k.Choice[best].Cost {
-			best = n
-		}
 	}
-	if best < 0 {
+	chosen := choose(k.Choice)
+	if chosen < 0 {
 		return fmt.Errorf("no tile fits %s at head dimension %d and blocks of %d tokens: %s",
 			s.Target.Name, s.Shape.HeadDim, s.Shape.Block, reasons(k.Choice))
 	}
 	for n := range k.Choice {
 		c := &k.Choice[n]
 		switch {
-		case n == best:
+		case n == chosen:
 			c.Verdict = "chosen"
 		case c.Verdict == "":
-			c.Verdict = slower(c.Cost, k.Choice[best].Cost)
+			c.Verdict = compared(c.Cost, k.Choice[chosen].Cost)
 		}
 	}
-	k.Choose(k.Choice[best])
+	k.Choose(k.Choice[chosen])
 	return nil
+}
+
+// choose is the index of the simplest candidate whose cost is within tolerance
+// of the cheapest, −1 if none has a cost.
+func choose(list []layout.Candidate) int {
+	least := math.Inf(1)
+	for _, c := range list {
+		if c.Verdict == "" {
+			least = min(least, c.Cost)
+		}
+	}
+	best := -1
+	for n, c := range list {
+		if c.Verdict == "" && c.Cost <= least*tolerance && (best < 0 || simpler(c, list[best]) < 0) {
+			best = n
+		}
+	}
+	return best
+}
+
+// simpler orders candidates: whole query blocks of one head need no bookkeeping,
+// long steps fewer barriers, many rows fewer loads.
+func simpler(a, b layout.Candidate) int {
+	cut := func(c layout.Candidate) int { return min(c.Split*c.Merge, 2) } // 1: whole query blocks, one by one
+	return cmp.Or(
+		cmp.Compare(cut(a), cut(b)), cmp.Compare(b.KVTile, a.KVTile),
+		cmp.Compare(a.Merge, b.Merge), cmp.Compare(a.Split, b.Split),
+		cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.Cost, b.Cost),
+	)
 }
 
 // fit fills in what a candidate takes, and its verdict if the target has too little.
@@ -82,12 +112,15 @@ func (s *State) trial(c layout.Candidate) *layout.Kernel {
 	return k
 }
 
-// slower says by how much a candidate lost.
-func slower(cost, best float64) string {
-	if math.IsInf(cost, 1) || cost == best {
-		return "no faster than the chosen one"
+// compared says how a candidate's cost relates to the chosen one's.
+func compared(cost, chosen float64) string {
+	switch {
+	case math.IsInf(cost, 1):
+		return "no faster: the pattern is empty"
+	case cost <= chosen:
+		return fmt.Sprintf("%.1f%% faster, less simple", (1-cost/chosen)*100)
 	}
-	return fmt.Sprintf("%.1f%% slower", (cost/best-1)*100)
+	return fmt.Sprintf("%.1f%% slower", (cost/chosen-1)*100)
 }
 
 // reasons joins the distinct verdicts, for the error when nothing fits.

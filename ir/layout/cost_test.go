@@ -1,0 +1,183 @@
+package layout_test
+
+import (
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/ir/layout"
+)
+
+var shape = ir.Shape{Heads: 8, KVHeads: 2, HeadDim: 128, Block: 64, DType: ir.BF16, Causal: true, Scale: 0.125}
+
+// candidate is drawn from those of sm_80 that fit.
+func candidate(t *rapid.T, target layout.Target, s ir.Shape) layout.Candidate {
+	e, err := target.Emitter(s, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var legal []layout.Candidate
+	for _, c := range e.Candidates(s, 4) {
+		c.SharedBytes, c.Registers = e.Shared(s, c), e.Registers(s, c)
+		c.Resident = target.Resident(c)
+		if c.SharedBytes <= target.BlockShared && c.Resident > 0 {
+			legal = append(legal, c)
+		}
+	}
+	return rapid.SampledFrom(legal).Draw(t, "candidate")
+}
+
+// Wasted work, a slower resource, or fewer resident thread blocks never help.
+func TestCostIsMonotonic(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		target, err := layout.FindTarget(rapid.SampledFrom([]string{"sm_80", "sm_90a"}).Draw(t, "target"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := shape
+		s.HeadDim = rapid.SampledFrom([]int{64, 96, 128, 256}).Draw(t, "head dim")
+		c := candidate(t, target, s)
+		w := layout.Work{Steps: rapid.Float64Range(1, 500).Draw(t, "steps"), Cells: 2}
+		used := rapid.Float64Range(0.1, 1).Draw(t, "used")
+		w.Products = w.Steps * float64(c.Merge) * used
+		w.Useful = w.Steps * float64(c.Rows/c.Pack*c.KVTile) * used
+		base := target.Cost(s, c, w)
+		if math.IsNaN(base) || base < 1 {
+			t.Fatalf("cost %v: no kernel is faster than its useful products alone", base)
+		}
+		factor := rapid.Float64Range(1.1, 4).Draw(t, "factor")
+		more := w
+		more.Steps, more.Products = w.Steps*factor, w.Products*factor
+		worse := map[string]float64{"more steps for the same pairs": target.Cost(s, c, more)}
+		less := w
+		less.Useful /= factor
+		worse["fewer useful pairs"] = target.Cost(s, c, less)
+		cells := w
+		cells.Cells *= factor
+		worse["more cells"] = target.Cost(s, c, cells)
+		for name, cost := range worse {
+			if cost <= base {
+				t.Errorf("%s: cost %v after %v", name, cost, base)
+			}
+		}
+		slower := func(change func(*layout.Target)) float64 {
+			x := target
+			change(&x)
+			return x.Cost(s, c, w)
+		}
+		fewer := c
+		fewer.Resident = (c.Resident + 1) / 2
+		for name, cost := range map[string]float64{
+			"slower L2":               slower(func(x *layout.Target) { x.L2Rate /= factor }),
+			"slower ex2":              slower(func(x *layout.Target) { x.Exp /= factor }),
+			"slower fp32":             slower(func(x *layout.Target) { x.Lanes /= factor }),
+			"slower shared memory":    slower(func(x *layout.Target) { x.SharedRate /= factor }),
+			"fewer resident blocks":   target.Cost(s, fewer, w),
+			"more products, no pairs": target.Cost(s, c, layout.Work{Steps: w.Steps, Products: w.Steps * float64(c.Merge), Useful: w.Useful, Cells: w.Cells}),
+		} {
+			if cost < base*(1-1e-12) {
+				t.Errorf("%s: cost %v after %v", name, cost, base)
+			}
+		}
+		if c.Stages == 1 {
+			deep := c
+			deep.Stages = 2
+			if cost := target.Cost(s, deep, w); cost > base {
+				t.Errorf("a second stage at the same occupancy: cost %v after %v", cost, base)
+			}
+		}
+	})
+}
+
+func TestCostOfNoWork(t *testing.T) {
+	target, err := layout.FindTarget("sm_80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := layout.Candidate{Rows: 64, Pack: 1, Merge: 1, Split: 1, KVTile: 64, Stages: 2, Warps: 4, Resident: 1}
+	if cost := target.Cost(shape, c, layout.Work{}); !math.IsInf(cost, 1) {
+		t.Errorf("cost %v of a pattern without pairs, want +Inf", cost)
+	}
+}
+
+func TestResident(t *testing.T) {
+	target, err := layout.FindTarget("sm_80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name                     string
+		shared, registers, warps int
+		want                     int
+	}{
+		{"shared memory", 80 << 10, 64, 4, 2},
+		{"the system's reserve counts", 82 << 10, 64, 4, 1},
+		{"registers", 8 << 10, 168, 4, 3},
+		{"registers round up to 8", 8 << 10, 161, 4, 3},
+		{"warps", 1 << 10, 32, 8, 8},
+		{"thread blocks", 1 << 10, 32, 1, 32},
+		{"none", 200 << 10, 32, 1, 0},
+	} {
+		got := target.Resident(layout.Candidate{SharedBytes: c.shared, Registers: c.registers, Warps: c.warps})
+		if got != c.want {
+			t.Errorf("%s: %d resident, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// Sampling the tiles and counting all of them give the same work, up to noise.
+func TestCountWorkMatchesTheWhole(t *testing.T) {
+	k := &layout.Kernel{Shape: shape}
+	k.Choose(layout.Candidate{Rows: 64, Pack: 1, Merge: 1, Split: 1, KVTile: 64, Stages: 2, Warps: 4})
+	b := ir.NewBuilder(true)
+	for _, cells := range [][]ir.Cell{
+		b.Dense(), b.Union(b.Band(0, 15), b.Stride(8, 7)), b.Dilated(3, 0), b.Union(b.Band(0, 31), b.Rect(0, ir.Inf, 0, 0)),
+	} {
+		p := ir.Pattern{Cells: cells}
+		k.HeadTiles = []layout.HeadTile{{Heads: []int{0}, Pattern: p}}
+		steps := 0.0
+		for _, n := range layout.NominalTokens {
+			c := k.Count(0, n, n)
+			steps += float64(c.Steps) / float64(c.Tiles) / float64(len(layout.NominalTokens))
+		}
+		got := layout.CountWork(k, []layout.Weighted{{Pattern: p, Heads: 1}, {Pattern: p, Heads: 3}}, 0)
+		if math.Abs(got.Steps/steps-1) > 0.01 {
+			t.Errorf("%v: %v steps a tile, the whole has %v", cells, got.Steps, steps)
+		}
+		if got.Products != got.Steps || got.Useful != got.Steps*64*64 {
+			t.Errorf("%v: %+v: without merging every step is useful", cells, got)
+		}
+	}
+}
+
+func TestCellMasks(t *testing.T) {
+	every := ir.Rows{Hi: ir.Inf, Mod: 1}
+	for _, c := range []struct {
+		name   string
+		causal bool
+		merge  int
+		kv     int
+		cell   ir.Cell
+		want   layout.Mask
+	}{
+		{"stripe before the window", true, 1, 64, ir.Cell{Rows: every, Hi: ir.Line{A: 1, C: -1}, Step: 8, Members: 1}, layout.Full},
+		{"window", true, 1, 64, ir.Cell{Rows: every, Lo: ir.Line{A: 1, C: -3}, Hi: ir.Line{A: 1}, Step: 1, Members: 1}, layout.Diagonal | layout.Tail},
+		{"sinks meet the diagonal at first", true, 1, 64, ir.Cell{Rows: every, Hi: ir.Line{C: 1}, Step: 1, Members: 1}, layout.Diagonal | layout.Tail},
+		{"sinks later", true, 1, 64, ir.Cell{Rows: ir.Rows{Lo: 2, Hi: ir.Inf, Mod: 1}, Hi: ir.Line{C: 1}, Step: 1, Members: 1}, layout.Full},
+		{"merged stripe", true, 2, 64, ir.Cell{Rows: every, Hi: ir.Line{A: 2, C: -1}, Step: 8, Members: 3}, layout.Full},
+		{"merged, one attends", true, 2, 64, ir.Cell{Rows: every, Hi: ir.Line{A: 2, C: -1}, Step: 8, Members: 1}, layout.Partial},
+		{"gathered", true, 1, 128, ir.Cell{Rows: every, Hi: ir.Line{A: 1, C: -1}, Step: 8, Members: 1}, layout.Partial},
+		{"bidirectional", false, 1, 64, ir.Cell{Rows: every, Hi: ir.Line{C: ir.Inf}, Step: 1, Members: 1}, layout.Tail},
+		{"bidirectional, behind", false, 1, 64, ir.Cell{Rows: every, Hi: ir.Line{A: 1, C: -1}, Step: 1, Members: 1}, layout.Full},
+		{"rising past the merge, finite", true, 1, 64, ir.Cell{Rows: ir.Rows{Lo: 4, Hi: 6, Mod: 1}, Hi: ir.Line{A: 2, C: -6}, Step: 1, Members: 1}, layout.Full},
+	} {
+		k := &layout.Kernel{Shape: shape}
+		k.Shape.Causal = c.causal
+		k.Choose(layout.Candidate{Rows: 64 * c.merge, Pack: 1, Merge: c.merge, Split: 1, KVTile: c.kv, Stages: 2, Warps: 4 * c.merge})
+		if got := k.CellMasks(ir.Pattern{Cells: []ir.Cell{c.cell}}); len(got) != 1 || got[0] != c.want {
+			t.Errorf("%s: masks %v, want %v", c.name, got, c.want)
+		}
+	}
+}
