@@ -160,6 +160,9 @@ func (b *block) run() (fault *Fault) {
 			if w.fault != nil {
 				return w.fault
 			}
+			if err := b.launch.dev.opts.Context.Err(); err != nil {
+				return &Fault{Check: CheckCancel, Kernel: w.p.name, Msg: err.Error(), Cause: err}
+			}
 			if left < 0 {
 				return b.stuck(w, CheckBudget, fmt.Sprintf("the block executed %d warp instructions without ending", b.launch.budget))
 			}

@@ -3,6 +3,7 @@ package emu
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
@@ -66,12 +67,17 @@ func (w *warp) loadGlobal(in *instr, lane int, addr uint64, n int) []byte {
 			return nil
 		}
 	}
-	if p.writtenBy.Load() == w.b.launch.id && w.checks(CheckRace) {
-		p.mu.Lock()
-		ok := w.globalOrdered(in, lane, p, addr, off, n, "read", false)
-		p.mu.Unlock()
-		if !ok {
-			return nil
+	if w.checks(CheckRace) {
+		// Marks come before the look at writes, and the other way round in
+		// tagWrite, so that of two workers at least one sees the other.
+		p.markRead(w.b.launch.id, w.b.index, off, n)
+		if p.writtenBy.Load() == w.b.launch.id {
+			p.mu.Lock()
+			ok := w.globalOrdered(in, lane, p, addr, off, n, "read", false)
+			p.mu.Unlock()
+			if !ok {
+				return nil
+			}
 		}
 	}
 	return p.data[off : off+n : off+n]
@@ -132,6 +138,10 @@ func (w *warp) tagWrite(in *instr, lane int, p *page, addr uint64, off, n int, a
 		}
 		*old = mine
 	}
+	if !atomic && p.readByOther(id, w.b.index, off, n) {
+		w.fail(in, lane, CheckRace, addr, "write of global memory that another block reads in this launch")
+		return false
+	}
 	return true
 }
 
@@ -166,6 +176,10 @@ func (w *warp) globalOrdered(in *instr, lane int, p *page, addr uint64, off, n i
 func (w *warp) tagOrdered(in *instr, lane int, t tag, bytes uint8, addr uint64, verb string, atomic bool) bool {
 	if t.block == 0 || t.bytes&bytes == 0 || t.atomic && atomic {
 		return true
+	}
+	if strings.HasPrefix(in.form.Opcode, "ld.global.nc") {
+		w.fail(in, lane, CheckRace, addr, "non-coherent read of global memory that this launch writes")
+		return false
 	}
 	if t.block == w.b.index+1 {
 		if w.ordered(makeStamp(t.time, int(t.warp), int(t.lane)), lane) {

@@ -58,6 +58,61 @@ type page struct {
 	count int      // bits set in init
 	tags  []tag    // of the launch writtenBy, per 4-byte word
 	more  map[int32][]tag
+
+	readBy atomic.Uint32 // launch of the marks in reads
+	reads  []readMark    // per 16 bytes
+}
+
+// readMark says which bytes of a line the first block to come has read (its number
+// plus 1 in the upper half, then 16 bits), and which any other block (16 bits).
+type readMark struct{ bits atomic.Uint64 }
+
+// markRead notes a read by a block.
+func (p *page) markRead(launch, block uint32, off, n int) {
+	if p.readBy.Load() != launch {
+		p.mu.Lock()
+		if p.readBy.Load() != launch {
+			if p.reads == nil {
+				p.reads = make([]readMark, pageBytes/lineBytes)
+			}
+			for i := range p.reads {
+				p.reads[i].bits.Store(0)
+			}
+			p.readBy.Store(launch)
+		}
+		p.mu.Unlock()
+	}
+	bytes := uint64(span(off%lineBytes, n))
+	m := &p.reads[off/lineBytes].bits
+	for {
+		old := m.Load()
+		next := old
+		switch first := uint32(old >> 32); first {
+		case 0:
+			next = uint64(block+1)<<32 | bytes<<16
+		case block + 1:
+			next |= bytes << 16
+		default:
+			next |= bytes
+		}
+		if next == old || m.CompareAndSwap(old, next) {
+			return
+		}
+	}
+}
+
+// readByOther says whether a block other than the given one has surely read bytes of
+// [off, off+n) in the launch.
+func (p *page) readByOther(launch, block uint32, off, n int) bool {
+	if p.readBy.Load() != launch {
+		return false
+	}
+	m := p.reads[off/lineBytes].bits.Load()
+	bytes := uint64(span(off%lineBytes, n))
+	if uint32(m>>32) == block+1 {
+		return m&bytes != 0
+	}
+	return m>>16&bytes != 0
 }
 
 // tag says which thread wrote bytes of a word in this launch.
@@ -146,13 +201,19 @@ func (a *alloc) holds(addr uint64, n int64) bool {
 func (m *memory) near(addr uint64) string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	i := sort.Search(len(m.allocs), func(i int) bool { return m.allocs[i].base > addr }) - 1
-	if i >= 0 {
-		a := m.allocs[i]
-		return fmt.Sprintf("%d bytes past the start of the allocation of %d bytes at %#x", addr-a.base, a.size, a.base)
+	i := sort.Search(len(m.allocs), func(i int) bool { return m.allocs[i].base > addr })
+	var before, after *alloc
+	if i > 0 {
+		before = m.allocs[i-1]
 	}
-	if len(m.allocs) > 0 {
-		return fmt.Sprintf("%d bytes before the first allocation", m.allocs[0].base-addr)
+	if i < len(m.allocs) {
+		after = m.allocs[i]
+	}
+	switch {
+	case before != nil && (after == nil || addr-before.base-uint64(before.size) < after.base-addr):
+		return fmt.Sprintf("%d bytes past the start of the allocation of %d bytes at %#x", addr-before.base, before.size, before.base)
+	case after != nil:
+		return fmt.Sprintf("%d bytes before the allocation of %d bytes at %#x", after.base-addr, after.size, after.base)
 	}
 	return "there is no allocation"
 }

@@ -13,7 +13,8 @@ import (
 const (
 	maxTextBytes   = 64 << 20
 	maxDeclared    = 1 << 24 // registers of one .reg name<n>
-	maxVariable    = 1 << 28 // bytes of one variable
+	maxVariable    = 1 << 24 // bytes of one variable
+	maxVariables   = 1 << 26 // bytes of all
 	maxParamBytes  = 32764
 	maxVectorItems = 512
 )
@@ -44,6 +45,7 @@ type parser struct {
 	index  map[string]int // register uses of the kernel, by declaration and name
 	depth  int
 	decls  int
+	bytes  int64 // of variables
 }
 
 // regDecl is a declared name, or with count ≥ 0 the prefix of a numbered family.
@@ -265,6 +267,8 @@ func (p *parser) variable(word string, line int32) *variable {
 		return nil
 	case v.size > maxVariable:
 		p.fail(line, "variable %s of %d bytes, at most %d", v.name, v.size, maxVariable)
+	case p.total(v.size) > maxVariables:
+		p.fail(line, "variables of more than %d bytes", maxVariables)
 	case int64(len(v.init)) > v.size:
 		p.fail(line, "variable %s has %d initial bytes for %d", v.name, len(v.init), v.size)
 	case v.init != nil && v.space == "shared":
@@ -275,6 +279,12 @@ func (p *parser) variable(word string, line int32) *variable {
 		p.fail(line, "variable %s: only external shared arrays have no length", v.name)
 	}
 	return v
+}
+
+// total adds to the bytes of all variables.
+func (p *parser) total(bytes int64) int64 {
+	p.bytes += bytes
+	return p.bytes
 }
 
 func (p *parser) initialiser(width int64, array bool) []byte {

@@ -98,6 +98,8 @@ type decoder struct {
 	cP     map[bool]int32
 	sreg   map[string]int32
 	args   []argument
+	// lenient lets a register of another type stand in where PTX does.
+	lenient bool
 }
 
 func (d *decoder) next(class inst.Class) int32 {
@@ -218,34 +220,46 @@ func (d *decoder) statement(s *statement) (instr, error) {
 	if len(candidates) == 0 {
 		return instr{}, syntaxError(s.line, "instruction %s is not in the table", s.opcode)
 	}
-	var why error
-	for _, f := range candidates {
-		err := d.match(f, s)
-		if err != nil {
-			why = err
-			continue
+	f, err := d.choose(candidates, s)
+	if err != nil {
+		return instr{}, err
+	}
+	in := instr{form: f, line: s.line, guard: -1, gid: -1, join: -1}
+	in.aligned = f.Effects&inst.Aligned != 0
+	if s.guard >= 0 {
+		in.guard, in.gid = d.reg(s.guard), int32(s.guard)
+		if s.negate {
+			in.flip = math.MaxUint32
 		}
-		in := instr{form: f, line: s.line, guard: -1, gid: -1, join: -1}
-		in.aligned = f.Effects&inst.Aligned != 0
-		if s.guard >= 0 {
-			in.guard, in.gid = d.reg(s.guard), int32(s.guard)
-			if s.negate {
-				in.flip = math.MaxUint32
+	}
+	d.assign(&in)
+	if err := d.checkTarget(f, s); err != nil {
+		return instr{}, err
+	}
+	if f.Kind >= inst.Kind(len(builders)) || builders[f.Kind] == nil {
+		return instr{}, syntaxError(s.line, "instruction %s cannot be executed", f.Name)
+	}
+	if err := builders[f.Kind](d, &in); err != nil {
+		return instr{}, syntaxError(s.line, "%s: %v", s.opcode, err)
+	}
+	return in, nil
+}
+
+// choose finds the row that takes a statement's operands: one whose register
+// classes are exactly those declared, else one that the typing rules of PTX allow.
+func (d *decoder) choose(candidates []*inst.Form, s *statement) (*inst.Form, error) {
+	var why error
+	for _, d.lenient = range [2]bool{false, true} {
+		for _, f := range candidates {
+			if why = d.match(f, s); why == nil {
+				return f, nil
 			}
 		}
-		d.assign(&in)
-		if f.Kind >= inst.Kind(len(builders)) || builders[f.Kind] == nil {
-			return instr{}, syntaxError(s.line, "instruction %s cannot be executed", f.Name)
-		}
-		if err := builders[f.Kind](d, &in); err != nil {
-			return instr{}, syntaxError(s.line, "%s: %v", s.opcode, err)
-		}
-		return in, d.checkTarget(f, s)
 	}
 	if len(candidates) > 1 {
 		why = fmt.Errorf("no form takes these operands (the last one tried: %v)", why)
 	}
-	return instr{}, syntaxError(s.line, "%s: %v", s.opcode, why)
+	return nil, syntaxError(s.line, "%s: %v", s.opcode, why)
 }
 
 // checkTarget refuses instructions that the module's .version or .target lacks.
@@ -404,11 +418,9 @@ func (d *decoder) resolveRegister(f *inst.Form, a *argument, o *operand) error {
 	case opReg:
 		r := d.k.regs[o.reg]
 		ok := r.class == want
-		switch {
-		case want == inst.ClassF32 && r.typ == "b32":
-			ok = true
-		case want == inst.ClassB32 && r.class == inst.ClassF32:
-			ok = bitType(f) && len(inst.Candidates(f.Opcode)) == 1
+		if d.lenient {
+			ok = ok || want == inst.ClassF32 && r.typ == "b32" ||
+				want == inst.ClassB32 && r.class == inst.ClassF32 && bitType(f)
 		}
 		if !ok {
 			return fmt.Errorf("%s is a .%s register", r.name, r.typ)
@@ -551,7 +563,10 @@ func (d *decoder) resolveSymbol(f *inst.Form, a *argument, o *operand) error {
 		return nil
 	}
 	addr, ok := d.symbol[o.name]
-	if !ok {
+	switch {
+	case !ok && o.name[0] == '%':
+		return fmt.Errorf("special register %s is not known", o.name)
+	case !ok:
 		return fmt.Errorf("%s is no variable or parameter", o.name)
 	}
 	if f.Operands[0].Class == inst.ClassB32 && d.space[o.name] != "shared" {

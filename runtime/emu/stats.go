@@ -15,6 +15,8 @@ type Stats struct {
 	// Instructions counts warp instructions (one for 32 lanes) by kind; those
 	// whose guard was false in every lane do not count.
 	Instructions map[inst.Kind]int64
+	// Forms counts them by row of the instruction table.
+	Forms map[string]int64
 	// Lines counts warp instructions by PTX line.
 	Lines map[int]int64
 	// AsyncRead is the bytes of global memory that asynchronous copies read,
@@ -39,6 +41,7 @@ func (s *Stats) add(b *block) {
 		}
 		in := &b.launch.p.code[pc]
 		s.Instructions[in.form.Kind] += n
+		s.Forms[in.form.Name] += n
 		s.Lines[int(in.line)] += n
 	}
 	s.AsyncRead += b.stats.asyncRead
@@ -46,5 +49,5 @@ func (s *Stats) add(b *block) {
 }
 
 func newStats(kernel string) Stats {
-	return Stats{Kernel: kernel, Instructions: map[inst.Kind]int64{}, Lines: map[int]int64{}}
+	return Stats{Kernel: kernel, Instructions: map[inst.Kind]int64{}, Forms: map[string]int64{}, Lines: map[int]int64{}}
 }
