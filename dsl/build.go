@@ -195,8 +195,13 @@ func (c *climber) climb(least int) expr {
 			c.b.bag.Add(diag.New(diag.Syntax, op.span, "comparisons do not chain").
 				WithHint("join two of them with `and`: a < b and b < c"))
 		}
+		at := place{x.at().To(y.at())}
+		if prec == precCompare && compared {
+			x = &badExpr{at}
+			continue
+		}
 		compared = prec == precCompare
-		x = &binaryExpr{place{x.at().To(y.at())}, op.text, op.span, x, y}
+		x = &binaryExpr{at, op.text, op.span, x, y}
 	}
 	return x
 }
@@ -241,6 +246,9 @@ func (b *builder) atom(a *atom) expr {
 		l := &listLit{place: at}
 		for _, i := range a.List.Items {
 			l.items = append(l.items, b.expr(i))
+		}
+		if a.List.Index != nil {
+			return &indexExpr{at, l, b.expr(a.List.Index)}
 		}
 		return l
 	case a.Rows != nil:

@@ -266,8 +266,7 @@ func (c *checker) paramKind(name string) kind {
 	}
 	p := c.params[name]
 	if c.kindBusy[name] {
-		c.errorf(diag.Cycle, p.span, "`%s` is defined in terms of itself", name)
-		return kindBad
+		return kindBad // its evaluation reports the circle
 	}
 	c.kindBusy[name] = true
 	s := &scope{c: c}

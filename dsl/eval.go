@@ -59,13 +59,17 @@ type env struct {
 }
 
 // steps bounds the work of one Load; every node evaluated counts.
-const maxSteps = 30_000_000
+const maxSteps = 10_000_000
 
-func (c *checker) step(e expr) bool {
-	c.steps++
-	if c.steps == maxSteps {
+func (c *checker) step(e expr) bool { return c.spend(1, e) }
+
+// spend counts steps and reports when too many are gone.
+func (c *checker) spend(n int, e expr) bool {
+	before := c.steps
+	c.steps += n
+	if before < maxSteps && c.steps >= maxSteps {
 		c.bag.Add(diag.New(diag.PatternTooLarge, e.at(), "the patterns take more than %d steps to resolve", maxSteps).
-			WithHint("use fewer heads, layers or nested pattern calls"))
+			WithHint("use fewer heads, layers or nested pattern calls, or a lower `max` in where(…)"))
 	}
 	return c.steps < maxSteps
 }

@@ -165,6 +165,7 @@ type atom struct {
 
 type list struct {
 	Items []*operands `parser:"'[' ( @@ ( ',' @@ )* )? ']'"`
+	Index *operands   `parser:"( '[' @@ ']' )?"`
 }
 
 type rowSwitch struct {
@@ -206,7 +207,6 @@ type argument struct {
 }
 
 var (
-	fileParser   = participle.MustBuild[file](participle.Lexer(definition{}), participle.UseLookahead(2))
-	rangeParser  = participle.MustBuild[rangeOf](participle.Lexer(definition{}), participle.UseLookahead(2))
-	grammarOrder = fileParser.String
+	fileParser  = participle.MustBuild[file](participle.Lexer(definition{}), participle.UseLookahead(2))
+	rangeParser = participle.MustBuild[rangeOf](participle.Lexer(definition{}), participle.UseLookahead(2))
 )

@@ -21,6 +21,8 @@ const (
 	maxIfs       = 256     // conditionals in one declaration
 	maxPrefixes  = 16      // prefix operators in a row
 	maxOperators = 2000    // operators in a row without brackets
+	maxTokens    = 1 << 16 // words, numbers and signs of one declaration
+	maxErrors    = 1000    // after which the rest of a file is not parsed
 )
 
 // parse reads one file's text. It reports every syntax error that it can tell
@@ -36,6 +38,10 @@ func parse(src *diag.Source, bag *diag.Bag) *unit {
 	b := &builder{src: src, bag: bag, unit: u}
 	list := pieces(withoutComments(tokens))
 	for i, piece := range list {
+		if bag.Errors() > maxErrors {
+			u.broken = true
+			break
+		}
 		end := len(src.Text)
 		if i+1 < len(list) {
 			end = list[i+1][0].Pos.Offset
@@ -178,6 +184,11 @@ func parseRange(src *diag.Source, bag *diag.Bag) (rangeExpr, bool) {
 // which bracket has no partner.
 func (b *builder) bounded(tokens []lexer.Token) bool {
 	pair := map[string]string{")": "(", "]": "[", "}": "{"}
+	if len(tokens) > maxTokens {
+		b.report(diag.New(diag.TooDeep, b.token(tokens[maxTokens]), "more than %d words, numbers and signs in one declaration", maxTokens).
+			WithHint("give parts of it names with `pattern` or `param`"))
+		return false
+	}
 	var open []lexer.Token
 	ifs, prefixes := 0, 0
 	for _, t := range tokens {
@@ -262,18 +273,32 @@ func (b *builder) syntaxError(err error, tokens []lexer.Token) {
 	b.report(d)
 }
 
-// expected reads what the parser wanted out of its message: `unexpected token
-// "x" (expected "y")`.
+// nonterminals in words, for messages.
+var nonterminals = map[string]string{
+	"Atom": "an expression", "Operand": "an expression", "Operands": "an expression", "RangeOf": "an expression",
+	"Selector": "what to pick, such as * or 0..3", "Selection": "what to pick, such as * or 0..3",
+	"Ident": "a name", "<ident>": "a name", "<string>": "a text in quotes", "Word": "a text in quotes",
+	"Clause": "a property", "RuleDecl": "a pattern", "Binding": "name = value", "Formal": "a parameter's name",
+	"Argument": "an argument", "Rectangle": "(rows, columns)", "Arm": "rows and a pattern",
+}
+
+// expected reads what the parser wanted out of its message, such as
+// unexpected token "x" (expected "->" RuleDecl ("," RuleDecl)*): the first
+// thing of it, in words.
 func expected(err error) string {
 	_, want, found := strings.Cut(err.Error(), "(expected ")
 	if !found {
 		return ""
 	}
-	want = strings.TrimSuffix(want, ")")
-	if len(want) > 80 {
-		return ""
+	want, _, _ = strings.Cut(want, " ")
+	want = strings.TrimRight(want, ")*?+")
+	if words := nonterminals[want]; words != "" {
+		return words
 	}
-	return want
+	if strings.HasPrefix(want, `"`) {
+		return "`" + strings.Trim(want, `"`) + "`"
+	}
+	return ""
 }
 
 func describe(t lexer.Token) string {

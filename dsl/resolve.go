@@ -2,7 +2,7 @@ package dsl
 
 import (
 	"fmt"
-	"io"
+	"strconv"
 
 	"github.com/s2attention/s2c/internal/diag"
 )
@@ -119,6 +119,7 @@ func (r *resolver) call(p *patternDef, bound []*rangeExpr, v *env) (Set, bool) {
 // enter binds a pattern's parameters: arguments are evaluated where the call
 // stands, defaults in the pattern; h, g and kv come from the caller.
 func (c *checker) enter(p *patternDef, bound []*rangeExpr, v *env) (*env, bool) {
+	p.entered = true
 	inner := &env{head: v.head, kv: v.kv, inHead: v.inHead, quiet: v.quiet, vars: make(map[string]int64, len(p.formals))}
 	for i, f := range p.formals {
 		switch {
@@ -288,7 +289,9 @@ func (r *resolver) listed(e *callExpr, v *env) (Set, bool) {
 		default:
 			s = Union{Columns{lo, hi}, Rows{lo, hi}}
 		}
-		r.nodes += 2
+		if r.nodes += 2; r.nodes > maxNodes {
+			return r.tooLarge(e, v)
+		}
 		out = join(out, s)
 	}
 	return out, out != nil
@@ -431,24 +434,41 @@ func limitOf(s Set) int64 {
 	return 0
 }
 
-// fingerprint writes a set so that equal texts mean equal sets.
-func fingerprint(w io.Writer, s Set) {
+// fingerprint appends a text of a set; equal texts mean equal sets.
+func fingerprint(to []byte, s Set) []byte {
 	switch s := s.(type) {
+	case Band:
+		return numbersTo(append(to, 'b'), s.LoDiff, s.HiDiff)
+	case Stride:
+		return numbersTo(append(to, 's'), s.Step, s.Phase)
+	case Dilated:
+		return numbersTo(append(to, 'd'), s.Step, s.Phase)
+	case Columns:
+		return numbersTo(append(to, 'c'), s.Lo, s.Hi)
+	case Rows:
+		return numbersTo(append(to, 'r'), s.Lo, s.Hi)
+	case Blocks:
+		to = numbersTo(append(to, 'x'), int64(len(s.List)))
+		for _, r := range s.List {
+			to = numbersTo(to, r.ILo, r.IHi, r.JLo, r.JHi)
+		}
+		return to
 	case Where:
-		fmt.Fprintf(w, "where %d %s;", s.Limit, s.Key)
+		to = numbersTo(append(to, 'w'), s.Limit, int64(len(s.Key)))
+		return append(to, s.Key...)
 	case Union:
-		pairPrint(w, "|", s.A, s.B)
+		return fingerprint(fingerprint(append(to, '|'), s.A), s.B)
 	case Intersection:
-		pairPrint(w, "&", s.A, s.B)
+		return fingerprint(fingerprint(append(to, '&'), s.A), s.B)
 	case Difference:
-		pairPrint(w, "-", s.A, s.B)
-	default:
-		fmt.Fprintf(w, "%T%v;", s, s)
+		return fingerprint(fingerprint(append(to, '-'), s.A), s.B)
 	}
+	return append(to, '0')
 }
 
-func pairPrint(w io.Writer, op string, a, b Set) {
-	io.WriteString(w, op)
-	fingerprint(w, a)
-	fingerprint(w, b)
+func numbersTo(to []byte, list ...int64) []byte {
+	for _, n := range list {
+		to = append(strconv.AppendInt(to, n, 10), ' ')
+	}
+	return to
 }

@@ -3,8 +3,8 @@ package dsl
 import (
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/s2attention/s2c/internal/diag"
@@ -179,18 +179,23 @@ func (p *Program) classify() {
 	var members [][]int
 	var applying [][]*ruleSet
 	for n := range m.Layers {
-		var key strings.Builder
+		var key []byte
 		var list []*ruleSet
+		work := 1
 		for i := range sets {
+			work += len(sets[i].layers)
 			if sets[i].layers.has(int64(n)) {
-				fmt.Fprintf(&key, "%d,", i)
+				key = append(strconv.AppendInt(key, int64(i), 10), ',')
 				list = append(list, &sets[i])
 			}
 		}
-		g, ok := group[key.String()]
+		if !c.spend(1+work/8+len(list), &badExpr{c.model.place}) {
+			return
+		}
+		g, ok := group[string(key)]
 		if !ok {
 			g = len(members)
-			group[key.String()] = g
+			group[string(key)] = g
 			members = append(members, nil)
 			applying = append(applying, list)
 		}
@@ -205,7 +210,21 @@ func (p *Program) classify() {
 		}
 		p.addClass(layers, rules, byPattern)
 	}
+	p.unusedPatterns()
 	p.unusedRules()
+}
+
+// unusedPatterns tries patterns of the main file that no rule uses, so that
+// what is wrong in them is reported all the same.
+func (p *Program) unusedPatterns() {
+	for _, d := range p.c.units[0].patterns {
+		needs := func(f formalDef) bool { return headNames[f.name] == "" && f.def == nil }
+		if d.entered || slices.ContainsFunc(d.formals, needs) {
+			continue
+		}
+		e := &nameExpr{place: place{d.span}, id: d.name, pattern: d}
+		p.c.resolve(e, p.headEnv(0), &p.Model)
+	}
 }
 
 // rulesOfHeads is the rule of each head of the slice, or nil after an error.
@@ -227,10 +246,11 @@ func (p *Program) rulesOfHeads(sets []*ruleSet, layers []int) []*ruleDef {
 	var missing []int
 	per := m.TotalHeads / m.TotalKVHeads
 	for h := range m.TotalHeads {
-		if !c.step(sets[0].def.rules[0].body) {
+		var work int
+		rules[h], work = firstRule(sets, int64(h), int64(h/per))
+		if !c.spend(1+work/8, sets[0].def.rules[0].body) {
 			return nil
 		}
-		rules[h] = firstRule(sets, int64(h), int64(h/per))
 		if rules[h] == nil {
 			missing = append(missing, h)
 			continue
@@ -249,19 +269,21 @@ func (p *Program) rulesOfHeads(sets []*ruleSet, layers []int) []*ruleDef {
 	return rules[m.FirstHead : m.FirstHead+m.Heads]
 }
 
-func firstRule(sets []*ruleSet, head, kv int64) *ruleDef {
+// firstRule also says how many progressions it looked at.
+func firstRule(sets []*ruleSet, head, kv int64) (rule *ruleDef, work int) {
 	for _, s := range sets {
 		for i, r := range s.def.rules {
 			n := head
 			if r.kind == "kv_head" {
 				n = kv
 			}
+			work += len(s.heads[i])
 			if s.heads[i].has(n) {
-				return r
+				return r, work
 			}
 		}
 	}
-	return nil
+	return nil, work
 }
 
 // addClass resolves the patterns of a group of layers, which reports what is
@@ -269,6 +291,7 @@ func firstRule(sets []*ruleSet, head, kv int64) *ruleDef {
 func (p *Program) addClass(layers []int, rules []*ruleDef, byPattern map[[sha256.Size]byte]int) {
 	cl := class{layers: layers, rules: rules, dense: true}
 	hash := sha256.New()
+	var text []byte
 	ok := true
 	for h, r := range rules {
 		s, fine := p.c.resolve(r.body, p.headEnv(h), &p.Model)
@@ -281,8 +304,8 @@ func (p *Program) addClass(layers []int, rules []*ruleDef, byPattern map[[sha256
 		}
 		cl.dense = cl.dense && isDense(s, p.Model.Causal)
 		cl.limit = leastLimit(cl.limit, limitOf(s))
-		fingerprint(hash, s)
-		io.WriteString(hash, "\n")
+		text = append(fingerprint(text[:0], s), '\n')
+		hash.Write(text)
 	}
 	if !ok {
 		return

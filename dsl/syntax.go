@@ -137,6 +137,7 @@ type patternDef struct {
 	body    expr
 
 	checked bool // checker: found free of recursion
+	entered bool // checker: evaluated for some head
 }
 
 type formalDef struct {

@@ -286,9 +286,7 @@ func (c *checker) proveTotal(cond expr, holds boolFunc, v *env, limit int64, cau
 	if causal {
 		pairs /= 2
 	}
-	if c.steps += pairs / 2; c.steps >= maxSteps {
-		c.bag.Add(diag.New(diag.PatternTooLarge, cond.at(), "this condition is too much work to check at every pair%s", v.where()).
-			WithHint("lower `max`, or rule out division by zero and indices out of range in a simpler way"))
+	if !c.spend(pairs/4, cond) {
 		return false
 	}
 	for i := range limit {
@@ -298,7 +296,9 @@ func (c *checker) proveTotal(cond expr, holds boolFunc, v *env, limit int64, cau
 		}
 		for j := int64(0); j <= last; j++ {
 			if _, ok := holds(i, j); !ok {
-				c.bag.Add(c.whyPartial(cond, v, i, j))
+				if why := c.whyPartial(cond, v, i, j); why.Code != "" {
+					c.bag.Add(why)
+				}
 				return false
 			}
 		}
@@ -306,7 +306,8 @@ func (c *checker) proveTotal(cond expr, holds boolFunc, v *env, limit int64, cau
 	return true
 }
 
-// whyPartial evaluates a predicate at the pair where it fails, to say why.
+// whyPartial evaluates a predicate at the pair where it fails, to say why. It
+// says nothing where the reason has been reported already.
 func (c *checker) whyPartial(cond expr, v *env, i, j int64) diag.Diagnostic {
 	at := *v
 	at.vars = maps.Clone(v.vars)
@@ -323,5 +324,5 @@ func (c *checker) whyPartial(cond expr, v *env, i, j int64) diag.Diagnostic {
 		d.Message += fmt.Sprintf(" (at i = %d, j = %d)", i, j)
 		return d
 	}
-	return diag.New(diag.Overflow, cond.at(), "the condition has no value at i = %d, j = %d", i, j)
+	return diag.Diagnostic{}
 }
