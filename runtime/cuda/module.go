@@ -77,21 +77,11 @@ var (
 // version newer than the driver an ErrOldDriver; another architecture's text an
 // ErrArchitecture.
 func (d *Device) LoadModule(ptx string) (s2c.Module, error) {
-	h, err := readHeader(ptx)
-	if err != nil {
+	if err := d.lib.CheckPTX(ptx, d.major, d.minor, d.name); err != nil {
 		return nil, err
-	}
-	if err := checkTarget(h.target, d.major, d.minor, d.name); err != nil {
-		return nil, err
-	}
-	if err := d.lib.checkVersion(h); err != nil {
-		return nil, err
-	}
-	if strings.IndexByte(ptx, 0) >= 0 {
-		return nil, s2c.Errorf(s2c.ErrCompile, "the PTX text holds a zero byte, where the driver would stop reading")
 	}
 	m := &Module{d: d}
-	err = d.with(func() error {
+	err := d.with(func() error {
 		if obj, ok := d.cache.get(ptx); ok {
 			if m.load(obj.cubin) == nil {
 				m.log = obj.log
@@ -99,7 +89,7 @@ func (d *Device) LoadModule(ptx string) (s2c.Module, error) {
 			}
 			d.cache.drop(ptx) // whole, but not to the driver's liking: compile again
 		}
-		obj, err := d.compile(ptx, h)
+		obj, err := d.compile(ptx)
 		if err != nil {
 			return err
 		}
@@ -117,13 +107,13 @@ func (d *Device) LoadModule(ptx string) (s2c.Module, error) {
 }
 
 // compile turns PTX into the device's code, with the context current.
-func (d *Device) compile(ptx string, h header) (object, error) {
+func (d *Device) compile(ptx string) (object, error) {
 	l := d.lib
 	text, name := append([]byte(ptx), 0), []byte("kernel.ptx\x00")
 	g, state := newLog(), new(uintptr)
 	r := l.call(cuLinkCreate, uintptr(len(g.keys)), uintptr(unsafe.Pointer(&g.keys[0])), uintptr(unsafe.Pointer(&g.values[0])), uintptr(unsafe.Pointer(state)))
 	if r != success {
-		return object{}, d.compileError(cuLinkCreate, r, g, ptx, h)
+		return object{}, d.compileError(cuLinkCreate, r, g, ptx)
 	}
 	defer func() {
 		l.call(cuLinkDestroy, *state)
@@ -131,12 +121,12 @@ func (d *Device) compile(ptx string, h header) (object, error) {
 	}()
 	r = l.call(cuLinkAddData, *state, inputPTX, uintptr(unsafe.Pointer(&text[0])), uintptr(len(text)), uintptr(unsafe.Pointer(&name[0])), 0, 0, 0)
 	if r != success {
-		return object{}, d.compileError(cuLinkAddData, r, g, ptx, h)
+		return object{}, d.compileError(cuLinkAddData, r, g, ptx)
 	}
 	out, n := new(*byte), new(uintptr)
 	r = l.call(cuLinkComplete, *state, uintptr(unsafe.Pointer(out)), uintptr(unsafe.Pointer(n)))
 	if r != success {
-		return object{}, d.compileError(cuLinkComplete, r, g, ptx, h)
+		return object{}, d.compileError(cuLinkComplete, r, g, ptx)
 	}
 	if *out == nil || *n == 0 || *n > math.MaxInt32 {
 		return object{}, s2c.Errorf(errDriver, "the NVIDIA driver compiled PTX into %d bytes", *n)
@@ -147,7 +137,8 @@ func (d *Device) compile(ptx string, h header) (object, error) {
 
 // compileError says why PTX did not compile, with the lines of the text that
 // the compiler's log names.
-func (d *Device) compileError(p proc, r result, g *jitLog, ptx string, h header) error {
+func (d *Device) compileError(p proc, r result, g *jitLog, ptx string) error {
+	h, _ := readHeader(ptx)
 	err := d.lib.fail(p, r)
 	log := g.fault()
 	if log == "" {
@@ -163,11 +154,11 @@ func (d *Device) compileError(p proc, r result, g *jitLog, ptx string, h header)
 	case errOutOfMemory:
 		return d.lib.check(p, r, "compiling PTX")
 	}
-	return s2c.Errorf(s2c.ErrCompile, "the NVIDIA driver refuses the PTX: %v\n%s", err, annotate(log, ptx))
+	return s2c.Errorf(s2c.ErrCompile, "the NVIDIA driver refuses the PTX: %v\n%s", err, Annotate(log, ptx))
 }
 
-// annotate adds the PTX line to each line of the log that names one.
-func annotate(log, ptx string) string {
+// Annotate adds the PTX line to each line of a compiler's log that names one.
+func Annotate(log, ptx string) string {
 	lines := strings.Split(ptx, "\n")
 	var b strings.Builder
 	for line := range strings.Lines(log) {

@@ -53,6 +53,26 @@ func readHeader(ptx string) (header, error) {
 	return h, s2c.Errorf(s2c.ErrCompile, "the PTX text has no .version or no .target")
 }
 
+// CheckPTX says whether this driver can compile a PTX text for a device of
+// compute capability major.minor: an ErrCompile for what is no PTX, an
+// ErrOldDriver, or an ErrArchitecture.
+func (l *Library) CheckPTX(ptx string, major, minor int, device string) error {
+	h, err := readHeader(ptx)
+	if err != nil {
+		return err
+	}
+	if err := checkTarget(h.target, major, minor, device); err != nil {
+		return err
+	}
+	if err := l.checkVersion(h); err != nil {
+		return err
+	}
+	if strings.IndexByte(ptx, 0) >= 0 {
+		return s2c.Errorf(s2c.ErrCompile, "the PTX text holds a zero byte, where the driver would stop reading")
+	}
+	return nil
+}
+
 // checkVersion is an ErrOldDriver where the driver does not know the PTX version.
 func (l *Library) checkVersion(h header) error {
 	need, known := ptxSince[h.version]

@@ -320,13 +320,25 @@ CUresult CUDAAPI cuLinkDestroy(CUlinkState s) {
 CUresult CUDAAPI cuModuleLoadDataEx(CUmodule *m, const void *image, unsigned int n, CUjit_option *keys, void **values) {
 	BEGIN("cuModuleLoadDataEx");
 	CONTEXT();
-	if (strncmp(image, "CUBIN:", 6)) {
-		for (unsigned i = 0; i < n; i++)
-			if ((int)keys[i] == 5) strcpy(values[i], "error   : not an image\n");
+	const char *text = image;
+	char *info = 0, *error = 0;
+	for (unsigned i = 0; i < n; i++) {
+		if ((int)keys[i] == 3) info = values[i];
+		if ((int)keys[i] == 5) error = values[i];
+	}
+	if (!strncmp(text, "CUBIN:", 6)) {
+		text += 6;
+	} else if (!strstr(text, ".version")) {
+		if (error) strcpy(error, "error   : not an image\n");
 		return 200;
+	} else if (strstr(text, "mov.bad")) {
+		if (error) strcpy(error, "ptxas application ptx input, line 1; error   : Unknown modifier '.bad'\n");
+		return 218;
+	} else if (info) {
+		strcpy(info, "ptxas info    : Used 40 registers\n");
 	}
 	*m = calloc(1, sizeof **m);
-	(*m)->text = strdup((const char *)image + 6);
+	(*m)->text = strdup(text);
 	return 0;
 }
 
@@ -434,6 +446,8 @@ CUresult CUDAAPI cuEventElapsedTime(float *ms, CUevent from, CUevent to) {
 	*ms = (float)(to->at - from->at) * 0.5f;
 	return 0;
 }
+
+CUresult CUDAAPI cuEventElapsedTime_v2(float *ms, CUevent from, CUevent to) { return cuEventElapsedTime(ms, from, to); }
 
 CUresult CUDAAPI cuEventDestroy_v2(CUevent e) {
 	BEGIN("cuEventDestroy_v2");

@@ -1,0 +1,13 @@
+// Package gorgonia runs kernels through gorgonia.org/cu, for programs that
+// already hold a cu context, streams and device pointers: New wraps the
+// context, Device.Stream a stream, and runtime.Ptr(p) converts a pointer.
+//
+// It is built with the tag gorgonia only, because it needs cgo, CUDA's headers
+// and libcuda when it is compiled. script/gorgonia builds it against the
+// headers that script/venv installs; with CUDA 13 it puts cuda13/cuda.h before
+// the real one, which restores the prototypes that cu v0.9.6 was written for.
+//
+// What cu lacks (dynamic shared memory above 48 KB, parameters of more than 8
+// bytes, tensor maps) comes from package runtime/cuda, which opens the same
+// driver library.
+package gorgonia
