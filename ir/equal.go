@@ -15,7 +15,9 @@ func Equal(p, q Pattern) bool {
 	rows := max(p.tableRows(), q.tableRows())
 	var left, right []Column
 	for i := range rows {
-		if p.unboundedAt(i) || q.unboundedAt(i) {
+		if open := p.unboundedAt(i); open != q.unboundedAt(i) {
+			return false
+		} else if open {
 			if !sameCells(p.rowCells(i), q.rowCells(i)) {
 				return false
 			}
@@ -92,28 +94,13 @@ func (p Pattern) unboundedAt(i int64) bool {
 	return slices.ContainsFunc(p.Cells, func(c Cell) bool { return !c.Hi.bounded() && c.Rows.has(i) })
 }
 
-// rowCells is row i as cells, also where it comes from the table.
+// rowCells is row i, which comes from cells, as cells of that row alone.
 func (p Pattern) rowCells(i int64) []Cell {
 	var out []Cell
-	if i >= p.tableRows() {
-		for _, c := range normalCells(p.Cells) {
-			if c.Rows.has(i) {
-				out = appendRange(out, c, i, i+1)
-			}
+	for _, c := range normalCells(p.Cells) {
+		if c.Rows.has(i) {
+			out = appendRange(out, c, i, i+1)
 		}
-		return out
-	}
-	cols, members := p.Table.row(i)
-	for n := 0; n < len(cols); {
-		end := n + 1
-		for end < len(cols) && cols[end] == cols[end-1]+1 && members[end] == members[n] {
-			end++
-		}
-		out = append(out, Cell{
-			Rows: Rows{i, i + 1, 1, 0}, Step: 1, Members: members[n],
-			Lo: Line{0, int64(cols[n])}, Hi: Line{0, int64(cols[end-1])},
-		})
-		n = end
 	}
 	return out
 }
