@@ -30,6 +30,9 @@ type Problem struct {
 	Scale   float64 // softmax scale
 	// Heads are the query heads to compute; nil means all of them.
 	Heads []int
+	// Rows are the query rows to compute, ascending; nil means all of them. A few
+	// rows of a long context are cheap: each costs its own keys alone.
+	Rows []int
 	// Q is [batch, heads, q_len, dim]; K and V are [batch, kv_heads, k_len, dim].
 	// The queries are the last rows of the context: row r stands at position
 	// k_len − q_len + r.
@@ -41,10 +44,27 @@ type Problem struct {
 
 // Result is what attention gives, in float64.
 type Result struct {
-	Heads            []int // query heads, in the order of the data
-	Batch, QLen, Dim int
-	Out              []float64 // [batch, len(Heads), q_len, dim]
-	LSE              []float64 // [batch, len(Heads), q_len], natural logarithm
+	Heads            []int     // query heads, in the order of the data
+	Rows             []int     // query rows, in the order of the data; nil: all of them
+	Batch, QLen, Dim int       // QLen counts all rows of the query, computed or not
+	Out              []float64 // [batch, len(Heads), rows, dim]
+	LSE              []float64 // [batch, len(Heads), rows], natural logarithm
+}
+
+// rows is the number of rows that the result holds for a batch and head.
+func (r *Result) rows() int {
+	if r.Rows == nil {
+		return r.QLen
+	}
+	return len(r.Rows)
+}
+
+// row is the query row that the n-th row of the data belongs to.
+func (r *Result) row(n int) int {
+	if r.Rows == nil {
+		return n
+	}
+	return r.Rows[n]
 }
 
 // Attention computes
@@ -64,11 +84,12 @@ func Attention(ctx context.Context, p Problem) (*Result, error) {
 	if err := p.check(heads); err != nil {
 		return nil, err
 	}
-	r := &Result{Heads: heads, Batch: p.Q.Shape[0], QLen: p.Q.Shape[2], Dim: p.Model.HeadDim}
-	rows := r.Batch * len(heads) * r.QLen
+	r := &Result{Heads: heads, Rows: p.Rows, Batch: p.Q.Shape[0], QLen: p.Q.Shape[2], Dim: p.Model.HeadDim}
+	rows := r.Batch * len(heads) * r.rows()
 	r.Out, r.LSE = make([]float64, rows*r.Dim), make([]float64, rows)
 
-	job := &job{Problem: p, result: r, kLen: p.K.Shape[2], total: r.Batch * len(heads) * p.queryBlocks()}
+	job := &job{Problem: p, result: r, kLen: p.K.Shape[2], spans: p.spans()}
+	job.total = r.Batch * len(heads) * len(job.spans)
 	for batch := range r.Batch {
 		for kvHead := range p.Model.KVHeads {
 			if err := job.group(ctx, batch, kvHead); err != nil {
@@ -101,14 +122,38 @@ func (p *Problem) check(heads []int) error {
 			return fmt.Errorf("query head %d does not exist; the model has 0 to %d", h, m.Heads-1)
 		}
 	}
+	for n, row := range p.Rows {
+		if row < 0 || row >= qLen || n > 0 && row <= p.Rows[n-1] {
+			return fmt.Errorf("query row %d: rows must be ascending and below %d", row, qLen)
+		}
+	}
 	return nil
 }
 
-// queryBlocks is the number of query blocks that the queries touch.
-func (p *Problem) queryBlocks() int {
-	kLen := p.K.Shape[2]
-	first := (kLen - p.Q.Shape[2]) / p.Model.Block
-	return (kLen-1)/p.Model.Block - first + 1
+// span is the rows of one query block that are computed: consecutive positions
+// [first, end), whose first has its place at slot of the result.
+type span struct{ block, first, end, slot int }
+
+// spans cuts the rows at the borders of query blocks and where rows are left
+// out, the longest rows first.
+func (p *Problem) spans() []span {
+	offset := p.K.Shape[2] - p.Q.Shape[2]
+	count := len(p.Rows)
+	position := func(n int) int { return offset + p.Rows[n] }
+	if p.Rows == nil {
+		count = p.Q.Shape[2]
+		position = func(n int) int { return offset + n }
+	}
+	var list []span
+	for n := 0; n < count; {
+		s := span{block: position(n) / p.Model.Block, first: position(n), end: position(n) + 1, slot: n}
+		for n++; n < count && position(n) == s.end && s.end/p.Model.Block == s.block; n++ {
+			s.end++
+		}
+		list = append(list, s)
+	}
+	slices.Reverse(list)
+	return list
 }
 
 // job is a problem under way.
@@ -116,16 +161,17 @@ type job struct {
 	Problem
 	result *Result
 	kLen   int
+	spans  []span
 	done   atomic.Int64
 	total  int
 	// k and v are those of the KV head in work, [k_len, dim] each.
 	k, v []float64
 }
 
-// unit is the work of one query block of one query head.
+// unit is the work of one span of one query head.
 type unit struct {
 	batch, slot, head int // slot is the head's place in the result
-	block             int
+	span              span
 }
 
 // group works off the query heads that share a KV head, so that only one KV
@@ -137,9 +183,8 @@ func (j *job) group(ctx context.Context, batch, kvHead int) error {
 		if head/group != kvHead {
 			continue
 		}
-		for n := range j.queryBlocks() {
-			block := (j.kLen-1)/j.Model.Block - n // the longest rows first
-			units = append(units, unit{batch: batch, slot: slot, head: head, block: block})
+		for _, span := range j.spans {
+			units = append(units, unit{batch: batch, slot: slot, head: head, span: span})
 		}
 	}
 	if len(units) == 0 {
@@ -190,15 +235,12 @@ type worker struct {
 func (w *worker) run(u unit) {
 	w.blocks = w.blocks[:0]
 	for n := range (w.kLen + w.Model.Block - 1) / w.Model.Block {
-		if w.Attends(u.head, int64(u.block), int64(n)) {
+		if w.Attends(u.head, int64(u.span.block), int64(n)) {
 			w.blocks = append(w.blocks, n)
 		}
 	}
-	offset := w.kLen - w.result.QLen
-	first := max(u.block*w.Model.Block, offset)
-	end := min((u.block+1)*w.Model.Block, w.kLen)
-	for ; first < end; first += sweep {
-		w.rows(u, first, min(first+sweep, end))
+	for first := u.span.first; first < u.span.end; first += sweep {
+		w.rows(u, first, min(first+sweep, u.span.end))
 	}
 }
 
@@ -219,7 +261,7 @@ func (w *worker) rows(u unit, first, end int) {
 		}
 	}
 
-	at := (u.batch*len(w.result.Heads)+u.slot)*w.result.QLen + row
+	at := (u.batch*len(w.result.Heads)+u.slot)*w.result.rows() + u.span.slot + first - u.span.first
 	for n := range count {
 		w.result.LSE[at+n] = softmax(w.scores[n*width : (n+1)*width])
 	}

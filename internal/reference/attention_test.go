@@ -83,6 +83,14 @@ func TestAttentionAgainstNaive(t *testing.T) {
 		mask := rapid.SliceOfN(rapid.Bool(), 64, 64).Draw(rt, "mask")
 		p.Attends = func(head int, i, j int64) bool { return mask[(int64(head)*29+i*7+j)%64] }
 		p.Heads = rapid.SampledFrom([][]int{nil, {m.Heads - 1}, {m.Heads - 1, 0}}).Draw(rt, "heads")
+		if rapid.Bool().Draw(rt, "sampled") {
+			p.Rows = []int{}
+			for row := range qLen {
+				if rapid.Bool().Draw(rt, "row") {
+					p.Rows = append(p.Rows, row)
+				}
+			}
+		}
 
 		got, err := Attention(context.Background(), p)
 		if err != nil {
@@ -91,7 +99,8 @@ func TestAttentionAgainstNaive(t *testing.T) {
 		at := 0
 		for batch := range got.Batch {
 			for _, head := range got.Heads {
-				for query := range got.QLen {
+				for n := range got.rows() {
+					query := got.row(n)
 					out, lse := naive(p, batch, head, query)
 					if e := logDistance(got.LSE[at], lse); !(e < 1e-12) {
 						rt.Fatalf("head %d query %d: lse %v, want %v", head, query, got.LSE[at], lse)
@@ -152,6 +161,8 @@ func TestAttentionRefuses(t *testing.T) {
 	}{
 		{"heads", "query head 4 does not exist", func(p *Problem) { p.Heads = []int{4} }},
 		{"swapped", "q: shape", func(p *Problem) { p.Q, p.K = p.K, p.Q }},
+		{"rows", "query row 5: rows must be ascending and below 5", func(p *Problem) { p.Rows = []int{0, 5} }},
+		{"row order", "query row 2", func(p *Problem) { p.Rows = []int{2, 2} }},
 		{"longer", "q has 20 rows for 10 keys", func(p *Problem) { *p = inputs(t, m, 1, 20, 10) }},
 		{"value", "v: shape", func(p *Problem) { p.V = inputs(t, m, 1, 5, 11).V }},
 		{"batch", "k: shape", func(p *Problem) { p.K = inputs(t, m, 2, 5, 10).K }},

@@ -46,7 +46,8 @@ func (e Errors) Within(t Tolerance) bool {
 }
 
 // Compare measures an output [batch, heads, q_len, dim] and log-sum-exp [batch,
-// heads, q_len] against the reference, over the heads that the reference holds.
+// heads, q_len] against the reference, over the heads and rows that the
+// reference holds.
 // A reference row of zeros has no relative error; there the absolute one counts.
 func Compare(out, lse *tensor.Tensor, ref *Result, heads int) (Errors, error) {
 	if err := out.CheckShape([]int{ref.Batch, heads, ref.QLen, ref.Dim}); err != nil {
@@ -63,7 +64,8 @@ func Compare(out, lse *tensor.Tensor, ref *Result, heads int) (Errors, error) {
 		for _, head := range ref.Heads {
 			from := (batch*heads + head) * ref.QLen
 			lse.Float64s(sums, from)
-			for query := range ref.QLen {
+			for n := range ref.rows() {
+				query := ref.row(n)
 				out.Float64s(row, (from+query)*ref.Dim)
 				d, n := distance(row, ref.Out[at*ref.Dim:(at+1)*ref.Dim])
 				diff, norm = diff+d, norm+n

@@ -112,3 +112,19 @@ func TestCompareRefusesShapes(t *testing.T) {
 		t.Error("a log-sum-exp of four dimensions passes")
 	}
 }
+
+// TestCompareRows looks at the rows that the reference holds, and no others.
+func TestCompareRows(t *testing.T) {
+	ref, out, lse := exact(t)
+	ref.Rows, ref.Out, ref.LSE = []int{0, 2}, []float64{3, 4, 0, 1}, []float64{1, 2}
+	out.Set(8, float32(math.NaN())) // row 1
+	lse.Set(4, 7)
+	if got, err := Compare(out, lse, ref, 2); err != nil || got != (Errors{}) {
+		t.Errorf("got %+v, %v, want no errors", got, err)
+	}
+	out.Set(10, 3)
+	got, err := Compare(out, lse, ref, 2)
+	if want := (Row{0, 1, 2}); err != nil || got.OutRow != 3 || got.WorstRow != want {
+		t.Errorf("got %+v, %v, want a worst row of 3 at %v", got, err, want)
+	}
+}
