@@ -13,8 +13,6 @@ var NominalTokens = []int64{8192, 32768}
 // counts, rounded, from the shape of the main loop. See README.md.
 const (
 	pairOps      = 4.0    // fp32 operations a score: scale, maximum, sum, conversion
-	copyOps      = 4.0    // issue slots a 16-byte asynchronous copy: address, bound, copy
-	stepClocks   = 300.0  // barriers, reductions and addresses of one step
 	loadLatency  = 600.0  // from a copy's issue to its data
 	memberClocks = 50.0   // finding out which warps attend, with merged query blocks
 	tileClocks   = 2000.0 // prologue and epilogue of a query tile, waits included
@@ -69,17 +67,6 @@ func CountWork(k *Kernel, patterns []Weighted, maxBlocks int64) Work {
 	return Work{w.Steps / total, w.Products / total, w.Useful / total, w.Cells / total}
 }
 
-// Resident is how many thread blocks a multiprocessor holds at once, 0 if none fits.
-func (t Target) Resident(c Candidate) int {
-	registers := (c.Registers + 7) / 8 * 8 * 32 * c.Warps
-	return min(
-		t.CoreShared/(c.SharedBytes+t.SharedReserve),
-		t.CoreRegisters/registers,
-		t.CoreWarps/c.Warps,
-		t.CoreBlocks,
-	)
-}
-
 // Cost is the predicted time of a candidate over the time that the tensor
 // cores alone would take at their peak for the attended pairs: 1 is the ideal.
 // The caller has filled in SharedBytes, Registers and Resident > 0.
@@ -90,7 +77,7 @@ func (t Target) Resident(c Candidate) int {
 //
 //	time a step and warp = bottleneck + (chain − bottleneck)/w      (w ≥ 1)
 //	                     = chain/w                                  (w < 1)
-func (t Target) Cost(s ir.Shape, c Candidate, w Work) float64 {
+func (t Target) Cost(e Emitter, s ir.Shape, c Candidate, w Work) float64 {
 	if w.Useful == 0 {
 		return math.Inf(1)
 	}
@@ -101,8 +88,8 @@ func (t Target) Cost(s ir.Shape, c Candidate, w Work) float64 {
 	// Clocks of a whole step on one multiprocessor, were it alone in using each resource.
 	matrix := 2 * rows * kv * d / t.MatrixFMA
 	exp := rows * kv / t.Exp
-	lanes := (pairOps*rows*kv + rows*d + copyOps*2*tile/copyBytes) / t.Lanes
-	reads := warps * 2 * tile // every warp reads the whole key and value tile
+	lanes := (pairOps*rows*kv + rows*d + e.Loop.CopyOps*2*tile/copyBytes) / t.Lanes
+	reads := max(rows/float64(e.Loop.ReadRows), 1) * 2 * tile
 	if !c.QInRegisters {
 		reads += rows * d * elemBytes
 	}
@@ -116,7 +103,10 @@ func (t Target) Cost(s ir.Shape, c Candidate, w Work) float64 {
 	}
 	schedulers := warps / 4 // of the block's own warps, on one scheduler
 	bottleneck := max(matrix*used, exp*used, lanes*used, shared*used, load) / schedulers
-	chain := (matrix+exp+lanes)/schedulers + stepClocks
+	chain := (matrix+exp+lanes)/schedulers + e.Loop.StepClocks
+	if e.Loop.Overlap {
+		chain = max(matrix, exp+lanes)/schedulers + e.Loop.StepClocks
+	}
 	if c.Merge > 1 {
 		chain += memberClocks
 	}

@@ -2,6 +2,7 @@ package layout_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -12,51 +13,63 @@ import (
 
 var shape = ir.Shape{Heads: 8, KVHeads: 2, HeadDim: 128, Block: 64, DType: ir.BF16, Causal: true, Scale: 0.125}
 
-// candidate is drawn from those of sm_80 that fit.
-func candidate(t *rapid.T, target layout.Target, s ir.Shape) layout.Candidate {
-	e, err := target.Emitter(s, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var legal []layout.Candidate
-	for _, c := range e.Candidates(s, 4) {
-		c.SharedBytes, c.Registers = e.Shared(s, c), e.Registers(s, c)
-		c.Resident = target.Resident(c)
-		if c.SharedBytes <= target.BlockShared && c.Resident > 0 {
-			legal = append(legal, c)
+// emitters are those that lay a shape out for the targets.
+type emitter struct {
+	layout.Target
+	layout.Emitter
+}
+
+func emitters(t testing.TB) []emitter {
+	var list []emitter
+	for _, target := range layout.Targets {
+		for _, e := range target.Emitters {
+			if !e.Serves(shape) {
+				t.Fatalf("%s, %s does not serve %+v", target.Name, e.Family, shape)
+			}
+			list = append(list, emitter{target, e})
 		}
 	}
-	return rapid.SampledFrom(legal).Draw(t, "candidate")
+	return list
+}
+
+// legal lists the candidates that fit.
+func (e emitter) legal(s ir.Shape) []layout.Candidate {
+	var list []layout.Candidate
+	for _, c := range e.Candidates(s, 4) {
+		if e.Fit(e.Emitter, s, &c) == nil {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 // Wasted work, a slower resource, or fewer resident thread blocks never help.
 func TestCostIsMonotonic(t *testing.T) {
+	all := emitters(t)
 	rapid.Check(t, func(t *rapid.T) {
-		target, err := layout.FindTarget(rapid.SampledFrom([]string{"sm_80", "sm_90a"}).Draw(t, "target"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		e := rapid.SampledFrom(all).Draw(t, "emitter")
+		target := e.Target
 		s := shape
 		s.HeadDim = rapid.SampledFrom([]int{64, 96, 128, 256}).Draw(t, "head dim")
-		c := candidate(t, target, s)
+		c := rapid.SampledFrom(e.legal(s)).Draw(t, "candidate")
 		w := layout.Work{Steps: rapid.Float64Range(1, 500).Draw(t, "steps"), Cells: 2}
 		used := rapid.Float64Range(0.1, 1).Draw(t, "used")
 		w.Products = w.Steps * float64(c.Merge) * used
 		w.Useful = w.Steps * float64(c.Rows/c.Pack*c.KVTile) * used
-		base := target.Cost(s, c, w)
+		base := target.Cost(e.Emitter, s, c, w)
 		if math.IsNaN(base) || base < 1 {
 			t.Fatalf("cost %v: no kernel is faster than its useful products alone", base)
 		}
 		factor := rapid.Float64Range(1.1, 4).Draw(t, "factor")
 		more := w
 		more.Steps, more.Products = w.Steps*factor, w.Products*factor
-		worse := map[string]float64{"more steps for the same pairs": target.Cost(s, c, more)}
+		worse := map[string]float64{"more steps for the same pairs": target.Cost(e.Emitter, s, c, more)}
 		less := w
 		less.Useful /= factor
-		worse["fewer useful pairs"] = target.Cost(s, c, less)
+		worse["fewer useful pairs"] = target.Cost(e.Emitter, s, c, less)
 		cells := w
 		cells.Cells *= factor
-		worse["more cells"] = target.Cost(s, c, cells)
+		worse["more cells"] = target.Cost(e.Emitter, s, c, cells)
 		for name, cost := range worse {
 			if cost <= base {
 				t.Errorf("%s: cost %v after %v", name, cost, base)
@@ -65,7 +78,7 @@ func TestCostIsMonotonic(t *testing.T) {
 		slower := func(change func(*layout.Target)) float64 {
 			x := target
 			change(&x)
-			return x.Cost(s, c, w)
+			return x.Cost(e.Emitter, s, c, w)
 		}
 		fewer := c
 		fewer.Resident = (c.Resident + 1) / 2
@@ -74,8 +87,8 @@ func TestCostIsMonotonic(t *testing.T) {
 			"slower ex2":              slower(func(x *layout.Target) { x.Exp /= factor }),
 			"slower fp32":             slower(func(x *layout.Target) { x.Lanes /= factor }),
 			"slower shared memory":    slower(func(x *layout.Target) { x.SharedRate /= factor }),
-			"fewer resident blocks":   target.Cost(s, fewer, w),
-			"more products, no pairs": target.Cost(s, c, layout.Work{Steps: w.Steps, Products: w.Steps * float64(c.Merge), Useful: w.Useful, Cells: w.Cells}),
+			"fewer resident blocks":   target.Cost(e.Emitter, s, fewer, w),
+			"more products, no pairs": target.Cost(e.Emitter, s, c, layout.Work{Steps: w.Steps, Products: w.Steps * float64(c.Merge), Useful: w.Useful, Cells: w.Cells}),
 		} {
 			if cost < base*(1-1e-12) {
 				t.Errorf("%s: cost %v after %v", name, cost, base)
@@ -84,7 +97,7 @@ func TestCostIsMonotonic(t *testing.T) {
 		if c.Stages == 1 {
 			deep := c
 			deep.Stages = 2
-			if cost := target.Cost(s, deep, w); cost > base {
+			if cost := target.Cost(e.Emitter, s, deep, w); cost > base {
 				t.Errorf("a second stage at the same occupancy: cost %v after %v", cost, base)
 			}
 		}
@@ -92,37 +105,53 @@ func TestCostIsMonotonic(t *testing.T) {
 }
 
 func TestCostOfNoWork(t *testing.T) {
-	target, err := layout.FindTarget("sm_80")
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := emitters(t)[0]
 	c := layout.Candidate{Rows: 64, Pack: 1, Merge: 1, Split: 1, KVTile: 64, Stages: 2, Warps: 4, Resident: 1}
-	if cost := target.Cost(shape, c, layout.Work{}); !math.IsInf(cost, 1) {
+	if cost := e.Target.Cost(e.Emitter, shape, c, layout.Work{}); !math.IsInf(cost, 1) {
 		t.Errorf("cost %v of a pattern without pairs, want +Inf", cost)
 	}
 }
 
-func TestResident(t *testing.T) {
-	target, err := layout.FindTarget("sm_80")
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestFit(t *testing.T) {
+	s := shape
 	for _, c := range []struct {
-		name                     string
-		shared, registers, warps int
-		want                     int
+		target, family string
+		dim            int
+		c              layout.Candidate
+		shared         int
+		registers      int
+		resident       int
+		err            string
 	}{
-		{"shared memory", 80 << 10, 64, 4, 2},
-		{"the system's reserve counts", 82 << 10, 64, 4, 1},
-		{"registers", 8 << 10, 168, 4, 3},
-		{"registers round up to 8", 8 << 10, 161, 4, 3},
-		{"warps", 1 << 10, 32, 8, 8},
-		{"thread blocks", 1 << 10, 32, 1, 32},
-		{"none", 200 << 10, 32, 1, 0},
+		// Shared memory: 80 KiB and the system's one, twice in 164.
+		{"sm_80", "sm80", 128, layout.Candidate{Rows: 64, KVTile: 64, Stages: 2, Warps: 4, QInRegisters: true}, 80 << 10, 192, 2, ""},
+		// Registers: 168 × 128 threads, three times in 64 Ki.
+		{"sm_80", "sm80", 128, layout.Candidate{Rows: 64, KVTile: 32, Stages: 2, Warps: 4, QInRegisters: true}, 48 << 10, 168, 3, ""},
+		{"sm_80", "sm80", 128, layout.Candidate{Rows: 128, KVTile: 64, Stages: 2, Warps: 8, QInRegisters: true}, 96 << 10, 192, 1, ""},
+		{"sm_80", "sm80", 128, layout.Candidate{Rows: 64, KVTile: 128, Stages: 2, Warps: 4, QInRegisters: true}, 144 << 10, 240, 1, "shared memory of 101376"},
+		{"sm_80", "sm80", 256, layout.Candidate{Rows: 64, KVTile: 64, Stages: 2, Warps: 4}, 160 << 10, 224, 1, "shared memory of 101376"},
+		{"sm_80", "sm80", 256, layout.Candidate{Rows: 16, KVTile: 128, Stages: 1, Warps: 1}, 136 << 10, 272, 1, "shared memory"},
+		{"sm_80", "sm80", 192, layout.Candidate{Rows: 16, KVTile: 128, Stages: 1, Warps: 1, QInRegisters: true}, 102 << 10, 288, 1, "shared memory"},
+		{"sm_80", "sm80", 136, layout.Candidate{Rows: 16, KVTile: 128, Stages: 1, Warps: 1, QInRegisters: true}, 77<<10 - 77<<10 + 2*144*16 + 4*144*128, 252, 2, "252 registers of 240"},
+		// Two warpgroups at D 128: 64 KiB of queries, 128 of keys and values.
+		{"sm_90a", "sm90a", 128, layout.Candidate{Rows: 128, KVTile: 128, Stages: 2, Warps: 8}, 192<<10 + 2*128 + 16*8, 200, 1, ""},
+		// At D 256 one query tile a warpgroup is left.
+		{"sm_90a", "sm90a", 256, layout.Candidate{Rows: 128, KVTile: 64, Stages: 2, Warps: 8}, 192<<10 + 2*128 + 12*8, 216, 1, ""},
+		{"sm_90a", "sm90a", 128, layout.Candidate{Rows: 192, KVTile: 128, Stages: 2, Warps: 12}, 224<<10 + 2*128 + 20*8, 200, 1, "registers of 160"},
 	} {
-		got := target.Resident(layout.Candidate{SharedBytes: c.shared, Registers: c.registers, Warps: c.warps})
-		if got != c.want {
-			t.Errorf("%s: %d resident, want %d", c.name, got, c.want)
+		s.HeadDim = c.dim
+		var e emitter
+		for _, x := range emitters(t) {
+			if x.Name == c.target && x.Family == c.family {
+				e = x
+			}
+		}
+		err := e.Fit(e.Emitter, s, &c.c)
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%+v: %v, want %q", c.c, err, c.err)
+		}
+		if c.c.SharedBytes != c.shared || c.c.Registers != c.registers || c.c.Resident != c.resident {
+			t.Errorf("%+v: want %d bytes, %d registers, %d resident", c.c, c.shared, c.registers, c.resident)
 		}
 	}
 }

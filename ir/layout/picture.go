@@ -33,9 +33,11 @@ const (
 // Picture draws the layout of a kernel at a context of seq tokens as SVG: the
 // tiles of the first head tile with their classes, the main loop of its last
 // query tile, and shared memory with the swizzle of a slab.
-func (k *Kernel) Picture(seq int64) ([]byte, error) {
-	blocks := ceilDiv(seq, int64(max(k.Shape.Block, 1)))
+func Picture(k *Kernel, seq int64) ([]byte, error) {
+	blocks := ceilDiv(seq, int64(max(k.Shape.Block, 1))) // checked below
 	switch {
+	case k.Shape.Block <= 0 || k.Positions <= 0 || k.KVTile <= 0 || k.SharedBytes <= 0:
+		return nil, fmt.Errorf("layout: the kernel has no tile yet")
 	case seq <= 0:
 		return nil, fmt.Errorf("layout: a picture of %d tokens: want at least one", seq)
 	case k.MaxBlocks > 0 && blocks > k.MaxBlocks:
@@ -45,6 +47,8 @@ func (k *Kernel) Picture(seq int64) ([]byte, error) {
 			seq, k.Tiles(seq), blocks, pictureTiles, pictureBlocks)
 	case len(k.HeadTiles) == 0:
 		return nil, fmt.Errorf("layout: the kernel has no head tiles to draw")
+	case len(k.SharedMap()) == 0:
+		return nil, fmt.Errorf("layout: the kernel names no code generator of its target")
 	}
 	p := &picture{k: k, seq: seq, y: margin}
 	p.title()
@@ -169,8 +173,12 @@ func (p *picture) shared() {
 	regions := k.SharedMap()
 	for n, r := range regions {
 		x := margin + r.Offset*gridSide/k.SharedBytes
-		w := r.Tile.Bytes()*gridSide/k.SharedBytes - 2
-		p.rect(x, p.y, w, 22, hue(n, len(regions)), fmt.Sprintf("%s: %d × %d at byte %d", r.Name, r.Tile.Rows, r.Tile.Cols, r.Offset))
+		w := max(r.Bytes*gridSide/k.SharedBytes-2, 1)
+		hint := fmt.Sprintf("%s: %d bytes at byte %d", r.Name, r.Bytes, r.Offset)
+		p.rect(x, p.y, w, 22, hue(n, len(regions)), hint)
+		if r.Tile == (SmemTile{}) {
+			continue
+		}
 		fmt.Fprintf(&p.b, `<text class="in" x="%d" y="%d">%s</text>`+"\n", x+w/2, p.y+15, r.Name)
 	}
 	p.y += 22 + lineHeight

@@ -2,15 +2,20 @@ package layout
 
 import "github.com/s2attention/s2c/ir"
 
+// warpRows is the query rows of one warp on every target: the m of mma.m16n8k16,
+// a warp's share of wgmma's 64.
+const warpRows = 16
+
 // The sm80 family: mma.sync m16n8k16, so a warp owns 16 query rows; keys and
 // values arrive by cp.async.
 const (
-	sm80WarpRows  = 16
 	sm80MaxRows   = 128
 	sm80MaxGather = 4
 	// sm80State is what a thread holds besides tiles: row maxima and sums,
 	// addresses, lengths, the cell's bounds.
 	sm80State = 48
+	// sm80Limit is 255 less what the assembler may need beside the estimate.
+	sm80Limit = 240
 )
 
 func sm80Emitter(reason string) Emitter {
@@ -20,9 +25,11 @@ func sm80Emitter(reason string) Emitter {
 		Serves: func(s ir.Shape) bool {
 			return s.HeadDim%8 == 0 && s.HeadDim <= 256 && s.Block%16 == 0 && s.Block <= 128
 		},
-		Candidates: sm80Candidates,
-		Registers:  sm80Registers,
-		Shared:     sm80Shared,
+		Candidates:    sm80Candidates,
+		Registers:     sm80Registers,
+		RegisterLimit: func(Candidate) int { return sm80Limit },
+		Memory:        sm80Memory,
+		Loop:          Loop{ReadRows: warpRows, CopyOps: 4, StepClocks: 300},
 	}
 }
 
@@ -41,7 +48,7 @@ func sm80Candidates(s ir.Shape, heads int) []Candidate {
 				for stages := 1; stages <= 2; stages++ {
 					c := Candidate{
 						Pack: pack, Merge: q.merge, Split: q.split, Rows: rows,
-						KVTile: kv, Stages: stages, Warps: rows / sm80WarpRows,
+						KVTile: kv, Stages: stages, Warps: rows / warpRows,
 						QInRegisters: PaddedDim(s.HeadDim) <= 128,
 					}
 					list = append(list, c)
@@ -80,9 +87,13 @@ func sm80Registers(s ir.Shape, c Candidate) int {
 	return n
 }
 
-// sm80Shared: the query tile, which becomes the output's staging buffer, and a
-// key and a value tile for each stage.
-func sm80Shared(s ir.Shape, c Candidate) int {
+// sm80Memory: the query tile, which becomes the output's staging buffer after the
+// last step, then the key tile of each stage, then the value tiles.
+func sm80Memory(s ir.Shape, c Candidate) []Region {
+	var m memory
 	d := PaddedDim(s.HeadDim)
-	return SmemTile{c.Rows, d}.Bytes() + c.Stages*2*SmemTile{c.KVTile, d}.Bytes()
+	m.tile("q", c.Rows, d)
+	m.stages("k", c.Stages, c.KVTile, d)
+	m.stages("v", c.Stages, c.KVTile, d)
+	return m.regions
 }

@@ -11,13 +11,12 @@ import (
 type Target struct {
 	Name string // "sm_80"
 
-	BlockShared     int // bytes of dynamic shared memory a thread block may take
-	CoreShared      int // bytes a multiprocessor has for its thread blocks
-	SharedReserve   int // bytes of it that the system takes for each thread block
-	CoreRegisters   int // 32-bit registers of a multiprocessor
-	ThreadRegisters int // registers a thread may hold and be sure not to spill
-	CoreWarps       int // resident warps a multiprocessor
-	CoreBlocks      int // resident thread blocks a multiprocessor
+	BlockShared   int // bytes of dynamic shared memory a thread block may take
+	CoreShared    int // bytes a multiprocessor has for its thread blocks
+	SharedReserve int // bytes of it that the system takes for each thread block
+	CoreRegisters int // 32-bit registers of a multiprocessor
+	CoreWarps     int // resident warps a multiprocessor
+	CoreBlocks    int // resident thread blocks a multiprocessor
 
 	// Rates a clock and multiprocessor.
 	MatrixFMA  float64 // 16-bit multiply-adds of the tensor cores
@@ -44,10 +43,32 @@ type Emitter struct {
 	// order; memory and registers are checked afterwards. heads is the greatest
 	// number of equal heads that may be packed.
 	Candidates func(s ir.Shape, heads int) []Candidate
-	// Registers estimates the registers a thread holds in the main loop.
-	Registers func(s ir.Shape, c Candidate) int
-	// Shared is the dynamic shared memory of a thread block.
-	Shared func(s ir.Shape, c Candidate) int
+	// Registers estimates the registers a thread holds in the main loop, and
+	// RegisterLimit is how many it may hold and be sure not to spill.
+	Registers     func(s ir.Shape, c Candidate) int
+	RegisterLimit func(c Candidate) int
+	// Memory is the map of a thread block's dynamic shared memory.
+	Memory func(s ir.Shape, c Candidate) []Region
+	// Loop describes the main loop to the cost model.
+	Loop Loop
+}
+
+// Loop is what the cost model needs to know of an emitter's main loop.
+type Loop struct {
+	ReadRows   int     // query rows that share one read of a key or value tile
+	CopyOps    float64 // issue slots of the computing warps for each 16 bytes loaded
+	StepClocks float64 // barriers, reductions and addresses of one step
+	// Overlap: a warp's softmax runs beside its own matrix products.
+	Overlap bool
+	// Alone: one thread block a multiprocessor, which stays for all its work.
+	Alone bool
+}
+
+// Shared is the dynamic shared memory of a thread block in bytes.
+func (e Emitter) Shared(s ir.Shape, c Candidate) int {
+	regions := e.Memory(s, c)
+	last := regions[len(regions)-1]
+	return last.Offset + last.Bytes
 }
 
 // Targets lists the targets by name. Limits: CUDA C++ Programming Guide, tables
@@ -57,7 +78,7 @@ var Targets = []Target{
 		Name: "sm_80",
 		// 99 KiB, not A100's 163: the same PTX then also runs on 8.6 and 8.9.
 		BlockShared: 99 << 10, CoreShared: 164 << 10, SharedReserve: 1 << 10,
-		CoreRegisters: 64 << 10, ThreadRegisters: 240, CoreWarps: 64, CoreBlocks: 32,
+		CoreRegisters: 64 << 10, CoreWarps: 64, CoreBlocks: 32,
 		MatrixFMA: 1024, Exp: 16, Lanes: 64, SharedRate: 128, L2Rate: 47,
 		L2Group: 24 << 20,
 		Emitters: []Emitter{
@@ -67,10 +88,11 @@ var Targets = []Target{
 	{
 		Name:        "sm_90a",
 		BlockShared: 227 << 10, CoreShared: 228 << 10, SharedReserve: 1 << 10,
-		CoreRegisters: 64 << 10, ThreadRegisters: 240, CoreWarps: 64, CoreBlocks: 32,
+		CoreRegisters: 64 << 10, CoreWarps: 64, CoreBlocks: 32,
 		MatrixFMA: 2048, Exp: 16, Lanes: 128, SharedRate: 128, L2Rate: 42,
 		L2Group: 32 << 20,
 		Emitters: []Emitter{
+			sm90aEmitter("wgmma, TMA and warp specialisation are what this target has beyond sm_80"),
 			sm80Emitter("no wgmma emitter serves this shape yet; mma.sync runs on every target since sm_80"),
 		},
 	},
@@ -98,6 +120,20 @@ func (t Target) Emitter(s ir.Shape, trial bool) (Emitter, error) {
 	}
 	return Emitter{}, fmt.Errorf("layout: no code generator of %s serves head dimension %d in blocks of %d tokens",
 		t.Name, s.HeadDim, s.Block)
+}
+
+// emitter is the one that a kernel's family names.
+func (k *Kernel) emitter() (Target, Emitter, error) {
+	t, err := FindTarget(k.Target)
+	if err != nil {
+		return t, Emitter{}, err
+	}
+	for _, e := range t.Emitters {
+		if e.Family == k.Family {
+			return t, e, nil
+		}
+	}
+	return t, Emitter{}, fmt.Errorf("layout: %s has no code generator %q", k.Target, k.Family)
 }
 
 // PaddedDim is the head dimension rounded up to what the matrix instructions take.

@@ -31,7 +31,7 @@ func (k *Kernel) VerifyShape() error {
 
 // VerifyTile checks the tile's geometry against itself and the target's limits.
 func (k *Kernel) VerifyTile() error {
-	t, err := FindTarget(k.Target)
+	t, e, err := k.emitter()
 	if err != nil {
 		return err
 	}
@@ -54,25 +54,15 @@ func (k *Kernel) VerifyTile() error {
 		return fmt.Errorf("layout: %d packed heads do not divide the group of %d", k.Pack, k.Shape.Group())
 	case k.KVTile%16 != 0 || k.KVTile%block != 0 && block%k.KVTile != 0:
 		return fmt.Errorf("layout: a KV tile of %d tokens neither divides nor gathers blocks of %d", k.KVTile, block)
-	case k.SharedBytes > t.BlockShared:
-		return fmt.Errorf("layout: %d bytes of shared memory, %s has %d a thread block", k.SharedBytes, k.Target, t.BlockShared)
-	case k.Family == "sm80" && k.Rows != sm80WarpRows*k.Warps:
+	case k.Rows != warpRows*k.Warps:
 		return fmt.Errorf("layout: %d warps for %d rows, want 16 rows each", k.Warps, k.Rows)
 	}
-	end := 0
-	for _, r := range k.SharedMap() {
-		if err := r.Tile.Check(); err != nil {
-			return fmt.Errorf("%s: %w", r.Name, err)
-		}
-		if r.Offset != end || r.Offset%1024 != 0 && r.Tile.Cols >= 32 || r.Offset%256 != 0 {
-			return fmt.Errorf("layout: shared region %s at %d: overlaps, leaves a hole, or breaks the swizzle", r.Name, r.Offset)
-		}
-		end += r.Tile.Bytes()
+	c := k.candidate()
+	c.SharedBytes = k.SharedBytes
+	if err := configurationError(t, e, k.Shape, c); err != nil {
+		return fmt.Errorf("layout: %s, %s: %w", k.Target, k.Family, err)
 	}
-	if end != k.SharedBytes {
-		return fmt.Errorf("layout: regions take %d bytes of shared memory, the kernel declares %d", end, k.SharedBytes)
-	}
-	return nil
+	return verifyMemory(k.SharedMap(), k.SharedBytes)
 }
 
 // VerifyHeads checks that the head tiles partition the query heads and that

@@ -37,7 +37,7 @@ func weigh(s *State) error {
 			work = layout.CountWork(s.trial(*c), patterns, k.MaxBlocks)
 			works[g] = work
 		}
-		c.Cost = s.Target.Cost(s.Shape, *c, work)
+		c.Cost = s.Target.Cost(s.Emitter, s.Shape, *c, work)
 	}
 	chosen := choose(k.Choice)
 	if chosen < 0 {
@@ -86,18 +86,11 @@ func simpler(a, b layout.Candidate) int {
 	)
 }
 
-// fit fills in what a candidate takes, and its verdict if the target has too little.
+// fit fills in what a candidate takes, and its verdict if it is out of the race.
 func (s *State) fit(c *layout.Candidate) {
-	c.SharedBytes = s.Emitter.Shared(s.Shape, *c)
-	c.Registers = s.Emitter.Registers(s.Shape, *c)
-	c.Resident = s.Target.Resident(*c)
-	switch {
-	case c.SharedBytes > s.Target.BlockShared:
-		c.Verdict = fmt.Sprintf("needs %d bytes of shared memory of %d", c.SharedBytes, s.Target.BlockShared)
-	case c.Registers > s.Target.ThreadRegisters:
-		c.Verdict = fmt.Sprintf("needs about %d registers of %d", c.Registers, s.Target.ThreadRegisters)
-	case c.Resident < 1:
-		c.Verdict = "a multiprocessor cannot hold one thread block"
+	switch err := s.Target.Fit(s.Emitter, s.Shape, c); {
+	case err != nil:
+		c.Verdict = err.Error()
 	case s.opts.Only != nil && !s.opts.Only(*c):
 		c.Verdict = "excluded by the caller"
 	}
