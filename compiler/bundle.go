@@ -35,7 +35,7 @@ func (u *Unit) facts(layer *ir.Layer) (runtime.Facts, error) {
 	}
 	for _, head := range layer.Heads {
 		f.Tables = f.Tables || head.Table != nil
-		if n := head.Limit(); n > 0 && (f.MaxBlocks == 0 || n < f.MaxBlocks) {
+		if n := head.Limit(); n < ir.Inf && (f.MaxBlocks == 0 || n < f.MaxBlocks) {
 			f.MaxBlocks = n
 		}
 	}

@@ -61,21 +61,46 @@ type counterexample struct {
 
 // layoutFacts is the layout on one target.
 type layoutFacts struct {
-	Target      string             `json:"target"`
-	Family      string             `json:"family"`
-	Reason      string             `json:"reason"`
-	Pack        int                `json:"pack"`
-	Merge       int                `json:"merge"`
-	Split       int                `json:"split"`
-	Rows        int                `json:"rows"`
-	KVTile      int                `json:"kv_tile"`
-	Stages      int                `json:"stages"`
-	Warps       int                `json:"warps"`
-	SharedBytes int                `json:"shared_bytes"`
-	Counts      layout.Counts      `json:"counts"` // at seq, all heads of one sequence
-	Candidates  []layout.Candidate `json:"candidates"`
+	Target      string          `json:"target"`
+	Family      string          `json:"family"`
+	Reason      string          `json:"reason"`
+	Pack        int             `json:"pack"`
+	Merge       int             `json:"merge"`
+	Split       int             `json:"split"`
+	Rows        int             `json:"rows"`
+	KVTile      int             `json:"kv_tile"`
+	Stages      int             `json:"stages"`
+	Warps       int             `json:"warps"`
+	SharedBytes int             `json:"shared_bytes"`
+	Steps       *stepCounts     `json:"steps,omitempty"` // at seq, all heads of one sequence
+	Candidates  []candidateFact `json:"candidates"`
 
 	kernel *layout.Kernel
+}
+
+// stepCounts says what the main loops of one sequence do.
+type stepCounts struct {
+	Total    int64 `json:"total"`
+	Full     int64 `json:"full"` // without a mask
+	Diagonal int64 `json:"diagonal"`
+	Partial  int64 `json:"partial"`
+	Tail     int64 `json:"tail"`
+	Skipped  int64 `json:"skipped"` // pieces that a dense kernel would load
+}
+
+// candidateFact is a layout that the cost model weighed.
+type candidateFact struct {
+	Rows        int    `json:"rows"`
+	Pack        int    `json:"pack"`
+	Merge       int    `json:"merge"`
+	Split       int    `json:"split"`
+	KVTile      int    `json:"kv_tile"`
+	Stages      int    `json:"stages"`
+	Warps       int    `json:"warps"`
+	SharedBytes int    `json:"shared_bytes"`
+	Registers   int    `json:"registers"`
+	Cost        number `json:"cost"` // null where it was not weighed
+	Verdict     string `json:"verdict"`
 }
 
 // Run prints the explanation.
@@ -103,21 +128,9 @@ func (c *explainCmd) Run(s *streams) error {
 		e.Layouts = append(e.Layouts, *facts)
 	}
 	if c.JSON {
-		for n := range e.Layouts {
-			dropInfinite(e.Layouts[n].Candidates)
-		}
 		return s.json(e)
 	}
 	return c.text(s, unit, e)
-}
-
-// dropInfinite makes costs that JSON cannot hold 0: the verdict says why.
-func dropInfinite(list []layout.Candidate) {
-	for n := range list {
-		if math.IsInf(list[n].Cost, 0) || math.IsNaN(list[n].Cost) {
-			list[n].Cost = 0
-		}
-	}
 }
 
 // explain asks the closed form.
@@ -186,13 +199,30 @@ func explainLayout(unit *compiler.Unit, layer *ir.Layer, arch string, seq int64)
 	if err != nil {
 		return nil, err
 	}
-	return &layoutFacts{
+	f := &layoutFacts{
 		Target: k.Target, Family: k.Family, Reason: k.Reason,
 		Pack: k.Pack, Merge: k.Merge, Split: k.Split, Rows: k.Rows, KVTile: k.KVTile,
-		Stages: k.Stages, Warps: k.Warps, SharedBytes: k.SharedBytes,
-		Counts: k.Total(seq), Candidates: k.Choice, kernel: k,
-	}, nil
+		Stages: k.Stages, Warps: k.Warps, SharedBytes: k.SharedBytes, kernel: k,
+	}
+	if k.Tiles(seq)*int64(len(k.HeadTiles)) <= maxCountedTiles {
+		n := k.Total(seq)
+		f.Steps = &stepCounts{n.Steps, n.Full, n.Diagonal, n.Partial, n.Tail, n.Skipped}
+	}
+	for _, c := range k.Choice {
+		cost := c.Cost
+		if cost <= 0 {
+			cost = math.NaN()
+		}
+		f.Candidates = append(f.Candidates, candidateFact{
+			c.Rows, c.Pack, c.Merge, c.Split, c.KVTile, c.Stages, c.Warps, c.SharedBytes, c.Registers, number(cost), c.Verdict,
+		})
+	}
+	return f, nil
 }
+
+// maxCountedTiles bounds the work of counting steps, which is done tile by tile;
+// it takes a second or so.
+const maxCountedTiles = 1 << 20
 
 // text is the explanation for people.
 func (c *explainCmd) text(s *streams, unit *compiler.Unit, e *explanation) error {
@@ -282,10 +312,13 @@ func (c *explainCmd) layoutText(r *report, f *layoutFacts, seq int64) {
 	r.line("thread block", "%d query rows: %s; %d warps", f.Rows, tileText(k), f.Warps)
 	r.line("main loop", "%d tokens a step%s, %d stages, %s bytes of shared memory",
 		f.KVTile, gatherText(k), f.Stages, grouped(f.SharedBytes))
-	n := f.Counts
-	r.line("steps", "%s at %s tokens: %s without a mask, %s diagonal, %s partial, %s tail",
-		grouped(n.Steps), grouped(seq), grouped(n.Full), grouped(n.Diagonal), grouped(n.Partial), grouped(n.Tail))
-	r.line("never loaded", "%s tiles of %d tokens that a dense kernel would load", grouped(n.Skipped), min(f.KVTile, k.Shape.Block))
+	if n := f.Steps; n != nil {
+		r.line("steps", "%s at %s tokens: %s without a mask, %s diagonal, %s partial, %s tail",
+			grouped(n.Total), grouped(seq), grouped(n.Full), grouped(n.Diagonal), grouped(n.Partial), grouped(n.Tail))
+		r.line("never loaded", "%s tiles of %d tokens that a dense kernel would load", grouped(n.Skipped), min(f.KVTile, k.Shape.Block))
+	} else {
+		r.line("steps", "not counted at %s tokens; ask for a shorter --seq", grouped(seq))
+	}
 	r.print("\n")
 	r.table(candidateTable(f.Candidates, c.All))
 }
@@ -318,9 +351,9 @@ const shownCandidates = 6
 
 // candidateTable lists what the cost model weighed: the chosen one first, then
 // the cheapest.
-func candidateTable(all []layout.Candidate, everything bool) [][]string {
+func candidateTable(all []candidateFact, everything bool) [][]string {
 	sorted := slices.Clone(all)
-	slices.SortStableFunc(sorted, func(a, b layout.Candidate) int {
+	slices.SortStableFunc(sorted, func(a, b candidateFact) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Cost, b.Cost))
 	})
 	hidden := 0
@@ -331,7 +364,7 @@ func candidateTable(all []layout.Candidate, everything bool) [][]string {
 	rows := [][]string{{"rows", "pack", "merge", "split", "step", "stages", "warps", "shared", "registers", "cost", "verdict"}}
 	for _, c := range sorted {
 		cost := "–"
-		if c.Cost > 0 && !math.IsInf(c.Cost, 0) {
+		if weighed(c) {
 			cost = fmt.Sprintf("%.3f", c.Cost)
 		}
 		rows = append(rows, []string{
@@ -347,12 +380,17 @@ func candidateTable(all []layout.Candidate, everything bool) [][]string {
 }
 
 // rank puts the chosen candidate first and those without a cost last.
-func rank(c layout.Candidate) int {
+func rank(c candidateFact) int {
 	switch {
 	case c.Verdict == "chosen":
 		return 0
-	case c.Cost > 0 && !math.IsInf(c.Cost, 0):
+	case weighed(c):
 		return 1
 	}
 	return 2
+}
+
+// weighed reports whether the cost model gave the candidate a cost.
+func weighed(c candidateFact) bool {
+	return !math.IsNaN(float64(c.Cost)) && !math.IsInf(float64(c.Cost), 0)
 }

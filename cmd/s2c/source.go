@@ -9,7 +9,7 @@ import (
 
 // source is the file that a command reads, and what overrides its parameters.
 type source struct {
-	File   string            `arg:"" help:"The .s2 file." predictor:"s2"`
+	File   string            `arg:"" help:"The .s2 file."`
 	Define map[string]string `short:"D" placeholder:"NAME=VALUE" mapsep:"none" help:"Set a parameter or a model field, as in -D stride=16. Repeatable."`
 }
 
