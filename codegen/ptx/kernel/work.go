@@ -38,21 +38,32 @@ func LoadLengths(b *ptx.Builder, positions int) Lengths {
 func DecodeWork(b *ptx.Builder, item ptx.R32, k *layout.Kernel, l Lengths) Tile {
 	b.Comment("work item -> batch entry, group of head tiles, query tile (longest first), head tile")
 	heads := len(k.HeadTiles)
-	group := min(max(k.GroupSize, 1), heads)
+	group := groupSize(b, k, l)
 	perBatch := b.MulLoS32(l.Tiles, ptx.Imm(heads))
 	t := Tile{Batch: b.DivU32(item, perBatch)}
 	rest := b.SubS32(item, b.MulLoS32(t.Batch, perBatch))
-	perGroup := b.MulLoS32(l.Tiles, ptx.Imm(group))
+	perGroup := b.MulLoS32(l.Tiles, group)
 	g := b.DivU32(rest, perGroup)
 	rest = b.SubS32(rest, b.MulLoS32(g, perGroup))
-	first := b.MulLoS32(g, ptx.Imm(group))
-	width := b.MinU32(b.SubS32(b.Const32(int64(heads)), first), ptx.Imm(group))
+	first := b.MulLoS32(g, group)
+	width := b.MinU32(b.SubS32(b.Const32(int64(heads)), first), group)
 	rank := b.DivU32(rest, width)
 	t.HeadTile = b.AddS32(first, b.SubS32(rest, b.MulLoS32(rank, width)))
 	last := b.AddS32(l.FirstTile, b.SubS32(l.Tiles, ptx.Imm(1)))
 	t.Index = b.SubS32(last, rank)
 	t.Position = b.MulLoS32(t.Index, ptx.Imm(k.Positions))
 	return t
+}
+
+// groupSize is the head tiles of a group: as many as fit L2 at the context's
+// length, given how many do at layout.GroupTokens. Wide groups deal the longest
+// tiles of all heads first, which leaves the short ones to even out the end.
+func groupSize(b *ptx.Builder, k *layout.Kernel, l Lengths) ptx.R32 {
+	heads := len(k.HeadTiles)
+	least := min(max(k.GroupSize, 1), heads)
+	times := b.DivU32(b.Const32(layout.GroupTokens), l.KLen)
+	times = b.MaxU32(b.MinU32(times, ptx.Imm(heads)), ptx.Imm(1))
+	return b.MinU32(b.MulLoS32(times, ptx.Imm(least)), ptx.Imm(heads))
 }
 
 // PatternRow is the row of the pattern that a tile belongs to: the tile itself
