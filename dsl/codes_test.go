@@ -46,9 +46,6 @@ func TestCodes(t *testing.T) {
 			if info.Title == "" || info.Why == "" {
 				t.Error("not documented")
 			}
-			if info.Target {
-				return // decided by the compiler, and tested there
-			}
 			files := map[string]string{"example.s2": info.Example}
 			for name, text := range info.Files {
 				files[name] = text

@@ -286,7 +286,7 @@ func (c *checker) proveTotal(cond expr, holds boolFunc, v *env, limit int64, cau
 	if causal {
 		pairs /= 2
 	}
-	if !c.spend(pairs/4, cond) {
+	if !c.spend(pairs/2, cond) {
 		return false
 	}
 	for i := range limit {

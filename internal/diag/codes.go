@@ -72,19 +72,12 @@ const (
 	UnknownProperty Code = "S2C0501"
 	BadRequire      Code = "S2C0502"
 
-	EmptyRow         Code = "S2C0520"
-	NotCovered       Code = "S2C0521"
-	NotKVEfficient   Code = "S2C0522"
-	DensityFails     Code = "S2C0523"
-	KVKeptFails      Code = "S2C0524"
-	SpeedupFails     Code = "S2C0525"
-	NotClosedForm    Code = "S2C0526"
-	BeyondWhereLimit Code = "S2C0527"
-	NoClosedForm     Code = "S2C0528"
-)
-
-// Target: S2C06xx.
-const (
-	UnsupportedShape  Code = "S2C0601"
-	UnsupportedTarget Code = "S2C0602"
+	EmptyRow       Code = "S2C0520"
+	NotCovered     Code = "S2C0521"
+	NotKVEfficient Code = "S2C0522"
+	DensityFails   Code = "S2C0523"
+	KVKeptFails    Code = "S2C0524"
+	SpeedupFails   Code = "S2C0525"
+	NotClosedForm  Code = "S2C0526"
+	NoClosedForm   Code = "S2C0527"
 )

@@ -161,6 +161,7 @@ func (b *Bag) Add(d Diagnostic) {
 	if b.seen[key] {
 		return
 	}
+	b.seen[key] = true
 	if d.Severity == Error {
 		b.errors++
 	}
@@ -168,7 +169,6 @@ func (b *Bag) Add(d Diagnostic) {
 		b.dropped++
 		return
 	}
-	b.seen[key] = true
 	b.list = append(b.list, d)
 }
 

@@ -19,8 +19,6 @@ type Info struct {
 	Described string
 	// Proof says that the closed form decides it: reading the file succeeds.
 	Proof bool
-	// Target says that the compilation target decides it.
-	Target bool
 }
 
 // Lookup finds a code's documentation.
@@ -200,17 +198,9 @@ var table = []Info{
 	{Code: NotClosedForm, Title: "a pattern needs a table", Proof: true,
 		Why:     "where(…) and irregular lists of blocks become tables; everything else has a closed form.",
 		Example: shape + "layer * -> window(1) | where(j * j == i, max: 4096)\nrequire closed_form\n"},
-	{Code: BeyondWhereLimit, Title: "an input longer than where allows", Proof: true,
-		Why:     "The pattern is defined up to the `max` of its where(…). Raise it, or ask for a shorter input.",
-		Example: shape + "layer * -> where(j <= i, max: 4096)\n"},
 	{Code: NoClosedForm, Title: "a pattern whose closed form is too large", Proof: true,
 		Why:     "Strides that meet give the least common multiple of their steps; it, or the number of pieces, is beyond what a kernel can hold. Use strides with common factors.",
 		Example: shape + "layer * -> window(1) | stride(1009) & dilated(1013) & stride(1019)\n"},
-
-	{Code: UnsupportedShape, Title: "a shape that the target cannot run", Target: true,
-		Why: "The message says which dimension does not fit and what does."},
-	{Code: UnsupportedTarget, Title: "an architecture that is not known", Target: true,
-		Why: "The message lists the architectures that code can be made for."},
 }
 
 // doubling is patterns p0 … pn of size 2^n.
