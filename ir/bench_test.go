@@ -15,7 +15,7 @@ func phi3() (Layer, Shape) {
 	var l Layer
 	b := NewBuilder(true)
 	for h := range int64(32) {
-		l.Heads = append(l.Heads, localStride(b, 16, 8, -(h + 1)))
+		l.Heads = append(l.Heads, localStride(b, 16, 8, -(h+1)))
 	}
 	return l, Shape{Heads: 32, KVHeads: 8, HeadDim: 128, Block: 64, DType: BF16, Causal: true, Scale: 1.0 / 128}
 }

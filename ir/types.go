@@ -61,6 +61,11 @@ type Table struct {
 // Pattern is one head's set of (query block, key block) pairs: disjoint cells,
 // and a table for rows that are irregular. In a causal model j ≤ i is already
 // part of it; in a bidirectional one the last key block is the run-time bound.
+//
+// Patterns from [Builder] and [Merge] are in normal form: Lo is bounded (0
+// where it would not be positive), every admitted row's interval is not empty,
+// slopes are 0 or 1 (after a merge of r, 0 or r). Others may be written freely;
+// [Verify] says what has to hold.
 type Pattern struct {
 	Cells []Cell
 	Table *Table

@@ -21,10 +21,16 @@ import (
 // whose pattern passes the limits of the closed form and for every layer with a
 // query block that attends nothing; the module is nil then.
 func Module(p *dsl.Program) (*ir.Module, diag.List) {
+	return within(budget{entries: ir.MaxTableEntries, pairs: maxPairs, words: maxWords}, p)
+}
+
+// within is Module with a budget for tables.
+func within(b budget, p *dsl.Program) (*ir.Module, diag.List) {
 	l := lowerer{
 		program: p,
 		builder: ir.NewBuilder(p.Model.Causal),
 		known:   map[string]ir.Pattern{},
+		left:    b,
 	}
 	m := &ir.Module{Name: p.Model.Name, Shape: shape(p.Model)}
 	for _, numbers := range p.LayerClasses() {
@@ -77,9 +83,7 @@ type lowerer struct {
 	builder *ir.Builder
 	bag     diag.Bag
 	known   map[string]ir.Pattern // by what the head's tree says
-	entries int                   // of all tables so far
-	pairs   int                   // evaluated by predicates so far
-	words   int                   // of bit rows worked on so far
+	left    budget                // for tables
 	key     []byte                // scratch
 }
 

@@ -9,10 +9,16 @@ import (
 	"github.com/s2attention/s2c/ir"
 )
 
-// Limits on the work that tables cost, for a whole module.
+// budget is what the tables of a module may still cost together.
+type budget struct {
+	entries int // stored
+	pairs   int // evaluated by predicates
+	words   int // of bit rows worked on
+}
+
 const (
 	maxTableWidth = 1 << 17 // key blocks of a row
-	maxPairs      = 1 << 28 // evaluations of predicates
+	maxPairs      = 1 << 27 // evaluations of predicates: seconds
 	maxWords      = 1 << 30 // words of bit rows
 )
 
@@ -40,7 +46,7 @@ func (l *lowerer) table(s dsl.Set, rows, width int64) (*ir.Table, error) {
 			entries += bits.OnesCount64(word)
 		}
 		t.Crow = append(t.Crow, int64(entries))
-		if l.entries+entries > ir.MaxTableEntries {
+		if entries > l.left.entries {
 			return errTable
 		}
 		if keep {
@@ -51,7 +57,7 @@ func (l *lowerer) table(s dsl.Set, rows, width int64) (*ir.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.entries += entries
+	l.left.entries -= entries
 	t.Col = make([]int32, 0, entries)
 	t.Members = slices.Repeat([]uint32{1}, entries)
 	fill := func(row []uint64) error {
@@ -160,7 +166,7 @@ func (r *rasteriser) compile(s dsl.Set) fill {
 func (r *rasteriser) both(a, b dsl.Set, op func(x, y uint64) uint64) fill {
 	left, right := r.compile(a), r.compile(b)
 	return func(row []uint64) {
-		if r.l.words += len(row); r.l.words > maxWords {
+		if r.l.left.words -= len(row); r.l.left.words < 0 {
 			r.err = errTable
 		}
 		if r.err != nil {
@@ -207,7 +213,7 @@ func (r *rasteriser) blocks(s dsl.Blocks) fill {
 			todo = todo[1:]
 		}
 		active = slices.DeleteFunc(active, func(b dsl.Rect) bool { return b.IHi < r.row })
-		if r.l.words += len(active); r.l.words > maxWords {
+		if r.l.left.words -= len(active); r.l.left.words < 0 {
 			r.err = errTable
 			return
 		}
@@ -223,7 +229,7 @@ func (r *rasteriser) where(s dsl.Where) fill {
 			return
 		}
 		n := min(r.width, s.Limit)
-		if r.l.pairs += int(n); r.l.pairs > maxPairs {
+		if r.l.left.pairs -= int(n); r.l.left.pairs < 0 {
 			r.err = errPairs
 			return
 		}
