@@ -19,9 +19,9 @@ var maskColours = []struct {
 	mask   Mask
 	colour string
 }{
-	{Partial, "#d9822b"},
-	{Tail, "#8a5bb5"},
 	{Diagonal, "#2f7fc1"},
+	{Tail, "#8a5bb5"},
+	{Partial, "#d9822b"},
 	{Full, "#3d9a57"},
 }
 
