@@ -19,9 +19,7 @@ func withDrivers(t *testing.T, list ...driver) {
 		defer drivers.Unlock()
 		drivers.list = old
 	})
-	for _, d := range list {
-		drivers.list = append(drivers.list, d)
-	}
+	drivers.list = append(drivers.list, list...)
 }
 
 func opens(d Device, err error) Opener { return func(string) (Device, error) { return d, err } }

@@ -2,7 +2,6 @@ package cuda
 
 import (
 	"errors"
-	"runtime"
 	"sync"
 	"unsafe"
 
@@ -200,11 +199,3 @@ func (l *Library) has(p proc, what string) error {
 
 // errDriver is any failure of the driver without a kind of its own.
 var errDriver = errors.New("CUDA driver error")
-
-// pinned keeps the goroutine on its thread, because the current context is the
-// thread's.
-func pinned(f func() error) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	return f()
-}

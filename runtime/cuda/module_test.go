@@ -251,8 +251,10 @@ func TestDiskCache(t *testing.T) {
 		}
 		return list[0]
 	}
-	if load(attn) != "compilation 1" || load(attn) != "compilation 1" {
-		t.Error("the second load did not come from the cache with its log")
+	for range 2 {
+		if got := load(attn); got != "compilation 1" {
+			t.Errorf("%s: the second load did not come from the cache with its log", got)
+		}
 	}
 	path := file()
 	whole, err := os.ReadFile(path)
@@ -273,8 +275,10 @@ func TestDiskCache(t *testing.T) {
 			t.Fatal(err)
 		}
 		n++
-		if want := fmt.Sprintf("compilation %d", n); load(attn) != want || load(attn) != want {
-			t.Errorf("a damaged entry of %d bytes was not compiled anew once", len(bad))
+		for range 2 {
+			if got, want := load(attn), fmt.Sprintf("compilation %d", n); got != want {
+				t.Errorf("a damaged entry of %d bytes was not compiled anew once: %s, want %s", len(bad), got, want)
+			}
 		}
 		file()
 	}
