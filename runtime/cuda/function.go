@@ -16,6 +16,7 @@ type Function struct {
 	entry  string
 	handle uintptr // CUfunction
 	shared int
+	params *ParamLayout
 }
 
 var _ s2c.Function = (*Function)(nil)
@@ -62,15 +63,15 @@ func (f *Function) Launch(s s2c.Stream, grid, block [3]int, params []byte) error
 		return err
 	}
 	defer d.leave()
-	if err := d.lib.Launch(f.handle, h, grid, block, f.shared, params); err != nil {
+	if err := d.lib.Launch(f.handle, h, grid, block, f.shared, params, f.params); err != nil {
 		return fmt.Errorf("launch of %s: %w", f.entry, err)
 	}
 	return nil
 }
 
-// Launch queues a CUfunction on a CUstream with a whole parameter block. It
-// copies params.
-func (l *Library) Launch(function, stream uintptr, grid, block [3]int, shared int, params []byte) error {
+// Launch queues a CUfunction on a CUstream with a whole parameter block, which it
+// copies; at is the function's ParamLayout.
+func (l *Library) Launch(function, stream uintptr, grid, block [3]int, shared int, params []byte, at *ParamLayout) error {
 	for i := range 3 {
 		if grid[i] < 1 || block[i] < 1 || grid[i] > math.MaxInt32 || block[i] > math.MaxInt32 {
 			return s2c.Errorf(s2c.ErrArgs, "a grid of %v blocks of %v threads", grid, block)
@@ -81,8 +82,7 @@ func (l *Library) Launch(function, stream uintptr, grid, block [3]int, shared in
 	}
 	fr := frames.Get().(*launchFrame)
 	defer frames.Put(fr)
-	copy(fr.params[:], params)
-	fr.size = uintptr(len(params))
+	fr.size = uintptr(at.place(fr.params[:], params))
 	fr.args = [11]uintptr{
 		function, uintptr(grid[0]), uintptr(grid[1]), uintptr(grid[2]), uintptr(block[0]), uintptr(block[1]), uintptr(block[2]),
 		uintptr(shared), stream, 0, uintptr(unsafe.Pointer(&fr.extra[0])),

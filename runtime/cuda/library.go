@@ -44,6 +44,7 @@ const (
 	cuModuleGetFunction
 	cuModuleUnload
 	cuFuncSetAttribute
+	cuFuncGetParamInfo
 	cuLaunchKernel
 	cuStreamCreate
 	cuStreamSynchronize
@@ -87,6 +88,7 @@ var symbols = [procCount]string{
 	cuModuleGetFunction:       "cuModuleGetFunction",
 	cuModuleUnload:            "cuModuleUnload",
 	cuFuncSetAttribute:        "cuFuncSetAttribute",
+	cuFuncGetParamInfo:        "cuFuncGetParamInfo",
 	cuLaunchKernel:            "cuLaunchKernel",
 	cuStreamCreate:            "cuStreamCreate",
 	cuStreamSynchronize:       "cuStreamSynchronize",
@@ -101,7 +103,7 @@ var symbols = [procCount]string{
 
 // since is the CUDA version that brought a function, where a driver that is
 // good enough for sm_80 may lack it.
-var since = map[proc]int{cuTensorMapEncodeTiled: 12000}
+var since = map[proc]int{cuTensorMapEncodeTiled: 12000, cuFuncGetParamInfo: 12040}
 
 // Library is the opened driver. Its exported methods work on the calling
 // thread's current context, for programs that manage contexts themselves;

@@ -234,6 +234,10 @@ func (m *Module) Function(entry string, sharedBytes int) (s2c.Function, error) {
 			return d.lib.check(cuModuleGetFunction, r, "finding kernel "+entry)
 		}
 		f.handle = *h
+		var err error
+		if f.params, err = d.lib.ParamLayout(f.handle); err != nil {
+			return err
+		}
 		return d.lib.SetSharedBytes(f.handle, sharedBytes)
 	})
 	if err != nil {

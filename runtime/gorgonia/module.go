@@ -92,6 +92,9 @@ func (m *Module) Function(entry string, sharedBytes int) (runtime.Function, erro
 		if err != nil {
 			return failed("finding kernel "+entry, err)
 		}
+		if f.params, err = d.lib.ParamLayout(f.handle()); err != nil {
+			return err
+		}
 		return d.lib.SetSharedBytes(f.handle(), sharedBytes)
 	})
 	if err != nil {
@@ -106,6 +109,7 @@ type Function struct {
 	entry  string
 	fn     cu.Function
 	shared int
+	params *cuda.ParamLayout
 }
 
 // handle is the CUfunction within cu.Function, which holds nothing else.
@@ -120,7 +124,7 @@ func (f *Function) Launch(s runtime.Stream, grid, block [3]int, params []byte) e
 		return err
 	}
 	return f.d.with(func() error {
-		if err := f.d.lib.Launch(f.handle(), h, grid, block, f.shared, params); err != nil {
+		if err := f.d.lib.Launch(f.handle(), h, grid, block, f.shared, params, f.params); err != nil {
 			return fmt.Errorf("launch of %s: %w", f.entry, err)
 		}
 		return nil
