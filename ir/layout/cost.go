@@ -18,8 +18,9 @@ const (
 	tileClocks   = 2000.0 // prologue and epilogue of a query tile, waits included
 	cellClocks   = 250.0  // opening a cell: its record comes from global memory
 	copyBytes    = 16
-	tileSamples  = 2048 // query tiles that one geometry is counted on, all patterns together
-	leastSamples = 8    // and at least this many for each pattern and length
+	cellSamples  = 8192 // cells that one geometry is counted on, all patterns and tiles together
+	leastSamples = 16   // query tiles of each pattern and length at least,
+	mostSamples  = 256  // and at most
 )
 
 // Weighted is a pattern and how many head tiles have it.
@@ -42,7 +43,11 @@ type Work struct {
 func CountWork(k *Kernel, patterns []Weighted, maxBlocks int64) Work {
 	var w Work
 	total := 0.0
-	samples := int64(max(leastSamples, tileSamples/(len(patterns)*len(NominalTokens))))
+	cells := 0
+	for _, p := range patterns {
+		cells += len(p.Pattern.Cells) + 1
+	}
+	samples := int64(min(max(cellSamples/(cells*len(NominalTokens)), leastSamples), mostSamples))
 	for _, p := range patterns {
 		for _, tokens := range NominalTokens {
 			if maxBlocks > 0 {

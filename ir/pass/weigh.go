@@ -110,7 +110,9 @@ func compared(cost, chosen float64) string {
 	switch {
 	case math.IsInf(cost, 1):
 		return "no faster: the pattern is empty"
-	case cost <= chosen:
+	case cost > chosen*0.9995 && cost < chosen*1.0005:
+		return "no faster"
+	case cost < chosen:
 		return fmt.Sprintf("%.1f%% faster, less simple", (1-cost/chosen)*100)
 	}
 	return fmt.Sprintf("%.1f%% slower", (cost/chosen-1)*100)
