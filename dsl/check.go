@@ -1,7 +1,6 @@
 package dsl
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -385,11 +384,4 @@ func withSuggestion(d diag.Diagnostic, name string, known []string) diag.Diagnos
 		return d.WithHint("there is %s", strings.Join(slices.Sorted(slices.Values(known)), ", "))
 	}
 	return d
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return fmt.Sprintf("%d %s", n, one)
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

@@ -30,6 +30,7 @@ func Load(path string, opt Options) (*Program, diag.List) {
 	l := loader{read: opt.ReadFile, bag: bag, state: map[string]loadState{}}
 	if l.read == nil {
 		l.read = readLimited
+		l.regular = true
 	}
 	l.file(path, diag.Span{})
 	if len(l.units) == 0 {
@@ -113,6 +114,8 @@ type loader struct {
 	units []*unit
 	// failed says that an import is missing, and with it perhaps names.
 	failed bool
+	// regular allows imports of regular files only: a pipe may never answer.
+	regular bool
 }
 
 func (l *loader) file(path string, from diag.Span) {
@@ -131,7 +134,7 @@ func (l *loader) file(path string, from diag.Span) {
 		l.bag.Add(diag.New(diag.CannotRead, from, "more than %d files are imported", maxFiles))
 		return
 	}
-	text, err := l.read(path)
+	text, err := l.text(path, from.Src != nil)
 	if err != nil {
 		if from.Src == nil {
 			from = diag.Whole(diag.NewSource(path, ""))
@@ -155,6 +158,15 @@ func (l *loader) file(path string, from diag.Span) {
 		}
 		l.file(next, i.span)
 	}
+}
+
+func (l *loader) text(path string, imported bool) ([]byte, error) {
+	if l.regular && imported {
+		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+			return nil, errors.New("it is not a regular file")
+		}
+	}
+	return l.read(path)
 }
 
 // reason is an error without the path, which the message names already.

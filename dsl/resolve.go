@@ -119,7 +119,9 @@ func (r *resolver) call(p *patternDef, bound []*rangeExpr, v *env) (Set, bool) {
 // enter binds a pattern's parameters: arguments are evaluated where the call
 // stands, defaults in the pattern; h, g and kv come from the caller.
 func (c *checker) enter(p *patternDef, bound []*rangeExpr, v *env) (*env, bool) {
-	p.entered = true
+	if !c.loaded { // a program is only read after Load
+		p.entered = true
+	}
 	inner := &env{head: v.head, kv: v.kv, inHead: v.inHead, quiet: v.quiet, vars: make(map[string]int64, len(p.formals))}
 	for i, f := range p.formals {
 		switch {

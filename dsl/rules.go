@@ -63,14 +63,8 @@ func (c *checker) pickItem(item *selectItem, count int64, what string, code diag
 	if !ok {
 		return progression{}, false
 	}
-	field := what + "s"
-	if what == "KV head" {
-		field = "kv_heads"
-	} else if what == "query head" {
-		field = "heads"
-	}
 	open := item.r.ranged && item.r.hi == nil && lo == count // picks nothing
-	if lo >= 0 && (c.fixed[field] || open || hi <= last && lo <= last) {
+	if lo >= 0 && (c.countDefined(what) || open || hi <= last && lo <= last) {
 		return progression{lo, min(hi, last), 1}, true
 	}
 	bad := hi
@@ -80,6 +74,36 @@ func (c *checker) pickItem(item *selectItem, count int64, what string, code diag
 	c.bag.Add(diag.New(code, item.span, "there is no %s %d", what, bad).
 		WithHint("there are %d; they are numbered 0 to %d", count, last))
 	return progression{}, false
+}
+
+// countDefined reports whether a define decides how many layers or heads there
+// are, directly or through what their number is computed from.
+func (c *checker) countDefined(what string) bool {
+	if what == "layer" {
+		return c.defined("layers", map[string]bool{})
+	}
+	return c.defined("heads", map[string]bool{}) || c.defined("kv_heads", map[string]bool{})
+}
+
+func (c *checker) defined(name string, seen map[string]bool) bool {
+	if seen[name] {
+		return false
+	}
+	seen[name] = true
+	var value expr
+	switch p, f := c.params[name], c.fields[name]; {
+	case c.fixed[name], p != nil && p.overridden:
+		return true
+	case p != nil:
+		value = p.value
+	case f != nil && f.value.lo != nil:
+		value = f.value.lo
+	default:
+		return false
+	}
+	found := false
+	eachName(value, func(id string) { found = found || c.defined(id, seen) })
+	return found
 }
 
 func (c *checker) everyFrom(item *selectItem) (step, from int64, ok bool) {
@@ -347,7 +371,7 @@ func leastLimit(a, b int64) int64 {
 func (p *Program) unusedRules() {
 	for _, l := range p.c.layers {
 		for _, r := range l.rules {
-			if !r.used && !r.idle && !p.c.bag.Failed() && !p.c.fixed["heads"] && !p.c.fixed["kv_heads"] && !p.c.fixed["layers"] {
+			if !r.used && !r.idle && !p.c.bag.Failed() && !p.c.countDefined("head") && !p.c.countDefined("layer") {
 				p.c.bag.Add(diag.Warn(diag.UnusedRule, r.span, "this rule never applies").
 					WithHint("earlier rules take all its heads and layers; the first rule that fits wins"))
 			}

@@ -182,10 +182,11 @@ func TestDKernelCausal(t *testing.T) {
 			if c.homo == 1 {
 				phase = 0
 			}
+			eval := p.Evaluator(0, int(h))
 			for i := range int64(64) {
 				for j := range int64(64) {
 					want := j <= i && (dense || dkernelCausal(phase, c.heads, c.local, c.stride, c.offset, i, j))
-					if got := p.Attends(0, int(h), i, j); got != want {
+					if got := eval(i, j); got != want {
 						t.Fatalf("%+v head %d (%d, %d): %v, want %v", c, h, i, j, got, want)
 					}
 				}
@@ -220,9 +221,10 @@ func TestDKernelBidirectional(t *testing.T) {
 	compare := func(p *Program, want func(i, j int64) bool) {
 		t.Helper()
 		for h := range p.Model.Heads {
+			eval := p.Evaluator(0, h)
 			for i := range int64(48) {
 				for j := range int64(48) {
-					if got := p.Attends(0, h, i, j); got != want(i, j) {
+					if got := eval(i, j); got != want(i, j) {
 						t.Fatalf("%v head %d (%d, %d): %v", p.Params, h, i, j, got)
 					}
 				}
@@ -257,10 +259,11 @@ func TestPhi3Small(t *testing.T) {
 				t.Errorf("layer %d: dense %v", layer, !dense)
 			}
 			for h := range c.heads {
+				eval := p.Evaluator(layer, int(h))
 				for i := range int64(48) {
 					for j := range int64(48) {
 						want := j <= i && (dense || i-j < c.local || (j+h*step+1)%c.stride == 0)
-						if got := p.Attends(layer, int(h), i, j); got != want {
+						if got := eval(i, j); got != want {
 							t.Fatalf("%+v layer %d head %d (%d, %d): %v", c, layer, h, i, j, got)
 						}
 					}
