@@ -18,6 +18,7 @@ type fake struct {
 	set    func(key string, v int64)
 	get    func(key string) int64
 	fail   func(name string, code int32, skip int32)
+	param  func(i int32, offset, size int64)
 	launch func(i int32, out *fakeLaunch)
 }
 
@@ -71,6 +72,7 @@ func newFakeVariant(t testing.TB, flag string) *fake {
 	purego.RegisterLibFunc(&f.set, h, "fake_set")
 	purego.RegisterLibFunc(&f.get, h, "fake_get")
 	purego.RegisterLibFunc(&f.fail, h, "fake_fail")
+	purego.RegisterLibFunc(&f.param, h, "fake_param")
 	purego.RegisterLibFunc(&f.launch, h, "fake_launch")
 	f.reset()
 	return f

@@ -138,6 +138,41 @@ func TestLaunch(t *testing.T) {
 	wantError(t, fn.Launch(s, [3]int{1, 1, 1}, [3]int{32, 1, 1}, nil), s2c.ErrClosed)
 }
 
+// A driver that places parameters elsewhere than they are declared gets them there.
+func TestLaunchPlacesParameters(t *testing.T) {
+	f := newFake(t)
+	d := f.open(t)
+	m, err := d.LoadModule(attn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range [][2]int64{{0, 8}, {8, 4}, {48, 128}} { // declared at 0, 8 and 64
+		f.param(int32(i), p[0], p[1])
+	}
+	fn, err := m.Function("attn", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := make([]byte, 192)
+	for i := range params {
+		params[i] = byte(i)
+	}
+	if err := fn.Launch(nil, [3]int{1, 1, 1}, [3]int{32, 1, 1}, params); err != nil {
+		t.Fatal(err)
+	}
+	var l fakeLaunch
+	f.launch(0, &l)
+	if l.size != 176 || string(l.params[:12]) != string(params[:12]) || string(l.params[48:176]) != string(params[64:]) {
+		t.Errorf("%d bytes: % x", l.size, l.params[:l.size])
+	}
+	f.fail("cuFuncGetParamInfo", 700, 0)
+	_, err = m.Function("attn", 0)
+	wantError(t, err, errDriver, "parameters")
+	f.param(0, 0, 1<<20)
+	_, err = m.Function("attn", 0)
+	wantError(t, err, errDriver, "a parameter of 1048576 bytes")
+}
+
 // Launches from many goroutines keep their own parameters.
 func TestConcurrentLaunches(t *testing.T) {
 	f := newFake(t)

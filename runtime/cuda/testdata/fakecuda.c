@@ -48,6 +48,7 @@ static struct counter counters[128];
 static struct { char *p; size_t n; } blocks[MAX];
 static struct launch launches[MAX];
 static int launchCount;
+static size_t paramOffsets[8], paramSizes[8]; // what cuFuncGetParamInfo says of every kernel
 static __thread CUcontext stack[64];
 static __thread int depth;
 static char primary; // its address is the primary context
@@ -86,6 +87,7 @@ void fake_reset(void) {
 	version = 13000, devices = 1, major = 9, minor = 0, sms = 132, maxShared = 232448;
 	total = 1 << 30, used = 0, retained = badContext = clock_ = linked = launchCount = 0;
 	memset(failures, 0, sizeof failures);
+	memset(paramSizes, 0, sizeof paramSizes);
 	memset(counters, 0, sizeof counters);
 	for (int i = 0; i < MAX; i++) { free(blocks[i].p); blocks[i].p = 0; }
 }
@@ -115,6 +117,8 @@ void fake_fail(const char *name, int code, int skip) {
 	for (int i = 0; i < 16; i++)
 		if (!failures[i].name[0]) { strncpy(failures[i].name, name, 63); failures[i].code = code; failures[i].skip = skip; return; }
 }
+
+void fake_param(int i, int64_t offset, int64_t size) { paramOffsets[i] = offset; paramSizes[i] = size; }
 
 void fake_launch(int i, struct launch *out) { *out = launches[i]; }
 
@@ -369,6 +373,15 @@ CUresult CUDAAPI cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v)
 	CONTEXT();
 	if ((int)a != 8 || v > maxShared) return 1;
 	f->granted = v;
+	return 0;
+}
+
+CUresult CUDAAPI cuFuncGetParamInfo(CUfunction f, size_t i, size_t *offset, size_t *size) {
+	BEGIN("cuFuncGetParamInfo");
+	CONTEXT();
+	if (i >= 8 || !paramSizes[i]) return 1;
+	*offset = paramOffsets[i];
+	*size = paramSizes[i];
 	return 0;
 }
 
