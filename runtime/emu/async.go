@@ -121,7 +121,7 @@ func (w *warp) issueCopy(in *instr, l, off int) bool {
 	if !s.shadow {
 		return true
 	}
-	if c := w.writeLine(off/lineBytes, lineFull, l, false); c.check != 0 {
+	if c := w.writeLine(off/lineBytes, lineFull, l, false); c != nil {
 		w.report(in, l, off, c, "asynchronous write")
 		return false
 	}
@@ -220,7 +220,7 @@ func (w *warp) land(c *laneCopy, done uint32) {
 		if s.shadow {
 			i := int(c.dst[l]) / lineBytes
 			s.lines[i].pend = 0
-			w.recordWrite(i, lineFull, l)
+			w.recordWrite(i, lineFull, makeStamp(w.time, w.id, l))
 		}
 	}
 }

@@ -6,33 +6,42 @@ package emu
 // it: of warp v, those of all lanes before base[v], and of single lanes before
 // extra[v][lane]. Clocks are immutable once shared, so that all lanes of a warp,
 // and all warps behind a barrier, can point to one.
+//
+// Beside the warps, each mbarrier is an agent with the index behind them; its time
+// is its phase, and the accesses it stamps are the TMA copies that complete on it.
 
 const (
-	laneWarp  = 32 // the whole warp together: ldmatrix, wgmma
-	laneShift = 8
-	timeShift = 16
+	laneWarp   = 32   // the whole warp together: ldmatrix, wgmma
+	laneAsync  = 0x80 // flag: through the async proxy
+	agentShift = 8
+	timeShift  = 24
 )
 
-// stamp is (time, warp, lane) packed; 0 is no access.
+// stamp is (time, agent, lane) packed; 0 is no access.
 type stamp uint64
 
-func makeStamp(time uint32, warp, lane int) stamp {
-	return stamp(time)<<timeShift | stamp(warp)<<laneShift | stamp(lane)
+func makeStamp(time uint32, agent, lane int) stamp {
+	return stamp(time)<<timeShift | stamp(agent)<<agentShift | stamp(lane)
 }
 
 func (s stamp) time() uint32 { return uint32(s >> timeShift) }
-func (s stamp) warp() int    { return int(s>>laneShift) & 0xff }
-func (s stamp) lane() int    { return int(s) & 0xff }
+func (s stamp) agent() int   { return int(s>>agentShift) & 0xffff }
+func (s stamp) lane() int    { return int(s) & 0x7f }
+func (s stamp) async() bool  { return s&laneAsync != 0 }
 
 type clock struct {
 	base  []uint32
-	extra []*[32]uint32 // nil as long as no warp has any
+	extra []*[32]uint32 // by warp, or nil as long as no warp has any
+
+	// fenced covers the accesses through the generic proxy that a
+	// fence.proxy.async has made visible to the async proxy.
+	fenced *clock
 }
 
 func newClock(warps int) *clock { return &clock{base: make([]uint32, warps)} }
 
 func (c *clock) clone() *clock {
-	d := &clock{base: append([]uint32(nil), c.base...)}
+	d := &clock{base: append([]uint32(nil), c.base...), fenced: c.fenced}
 	if c.extra != nil {
 		d.extra = append([]*[32]uint32(nil), c.extra...) // the arrays are immutable too
 	}
@@ -41,17 +50,16 @@ func (c *clock) clone() *clock {
 
 // covers says whether the access happened before the holder of c.
 func (c *clock) covers(s stamp) bool {
-	w := s.warp()
-	if s.time() < c.base[w] {
+	a := s.agent()
+	if a < len(c.base) && s.time() < c.base[a] {
 		return true
 	}
-	if c.extra == nil || c.extra[w] == nil {
-		return false
-	}
-	if l := s.lane(); l < 32 {
-		return s.time() < c.extra[w][l]
-	}
-	return false
+	return c.extra != nil && c.coversLane(s)
+}
+
+func (c *clock) coversLane(s stamp) bool {
+	a, l := s.agent(), s.lane()
+	return a < len(c.extra) && c.extra[a] != nil && l < 32 && s.time() < c.extra[a][l]
 }
 
 // join returns the least clock that covers what a and b cover; it may return either.
@@ -67,27 +75,26 @@ func join(a, b *clock) *clock {
 		return b
 	}
 	c := a.clone()
-	for w, t := range b.base {
-		c.base[w] = max(c.base[w], t)
+	c.fenced = join(a.fenced, b.fenced)
+	for agent, t := range b.base {
+		c.raiseAgent(agent, t)
 	}
-	if b.extra != nil {
-		for w, lanes := range b.extra {
-			if lanes != nil {
-				c.raise(w, lanes)
-			}
+	for w, lanes := range b.extra {
+		if lanes != nil {
+			c.raise(w, lanes)
 		}
 	}
 	return c
 }
 
 func (c *clock) includes(b *clock) bool {
-	for w, t := range b.base {
-		if c.base[w] < t {
+	for a, t := range b.base {
+		if t != 0 && (a >= len(c.base) || c.base[a] < t) {
 			return false
 		}
 	}
-	if b.extra == nil {
-		return true
+	if b.fenced != nil && b.fenced != c.fenced && (c.fenced == nil || !c.fenced.includes(b.fenced)) {
+		return false
 	}
 	for w, lanes := range b.extra {
 		if lanes == nil {
@@ -102,10 +109,18 @@ func (c *clock) includes(b *clock) bool {
 	return true
 }
 
+// raiseAgent lifts one agent. c must be private.
+func (c *clock) raiseAgent(agent int, t uint32) {
+	for agent >= len(c.base) {
+		c.base = append(c.base, 0)
+	}
+	c.base[agent] = max(c.base[agent], t)
+}
+
 // raise lifts the lanes of one warp to at least the given times. c must be private.
 func (c *clock) raise(w int, lanes *[32]uint32) {
-	if c.extra == nil {
-		c.extra = make([]*[32]uint32, len(c.base))
+	for w >= len(c.extra) {
+		c.extra = append(c.extra, nil)
 	}
 	merged := *lanes
 	if old := c.extra[w]; old != nil {
@@ -150,18 +165,15 @@ func (w *warp) released(mask uint32) *clock {
 	}
 	if mask == w.all {
 		c.base[w.id] = w.time
-		if c.extra != nil {
+		if w.id < len(c.extra) {
 			c.extra[w.id] = nil
 		}
 		return c
 	}
 	var own [32]uint32
-	for m := mask; m != 0; m &= m - 1 {
-		own[trailing(m)] = w.time
-	}
 	for l := range own {
-		if w.all>>l&1 == 0 {
-			own[l] = w.time // no such thread
+		if (mask|^w.all)>>l&1 != 0 { // threads that do not exist stand in no way
+			own[l] = w.time
 		}
 	}
 	c.raise(w.id, &own)
@@ -178,9 +190,13 @@ func (w *warp) acquire(mask uint32, c *clock) {
 		return
 	}
 	w.split()
+	var from, to *clock // lanes with one clock get one again
 	for m := mask; m != 0; m &= m - 1 {
 		l := trailing(m)
-		w.lanes[l] = join(w.lanes[l], c)
+		if w.lanes[l] != from {
+			from, to = w.lanes[l], join(w.lanes[l], c)
+		}
+		w.lanes[l] = to
 	}
 	w.unite()
 }
@@ -215,25 +231,64 @@ func (w *warp) meet(mask uint32) {
 	w.acquire(mask, c)
 }
 
+// fence makes what the lanes of mask have done and rely on visible to the async
+// proxy: fence.proxy.async (PTX ISA 9.0 §9.7.13.4).
+func (w *warp) fence(mask uint32) {
+	seen := w.released(mask)
+	now := &clock{base: seen.base, extra: seen.extra}
+	add := func(c *clock) *clock {
+		d := c.clone()
+		d.fenced = join(c.fenced, now)
+		return d
+	}
+	if w.lanes == nil && mask == w.all {
+		w.clock = add(w.clock)
+		return
+	}
+	w.split()
+	var from, to *clock
+	for m := mask; m != 0; m &= m - 1 {
+		l := trailing(m)
+		if w.lanes[l] != from {
+			from, to = w.lanes[l], add(w.lanes[l])
+		}
+		w.lanes[l] = to
+	}
+}
+
 // ordered says whether an earlier access happened before one by a lane now,
 // or by the whole warp with laneWarp.
 func (w *warp) ordered(s stamp, lane int) bool {
-	if s.warp() == w.id && (s.lane() == lane || s.lane() == laneWarp) {
+	if s.agent() == w.id && (s.lane() == lane || s.lane() == laneWarp) {
 		return true
 	}
 	if w.lanes == nil {
-		if w.clock.covers(s) {
-			return true
-		}
-		// What other lanes of a partial warp know does not matter.
-		return false
+		return w.clock.covers(s)
 	}
 	if lane < 32 {
 		return w.lanes[lane].covers(s)
 	}
 	for m := w.all; m != 0; m &= m - 1 {
 		l := trailing(m)
-		if !(s.warp() == w.id && s.lane() == l) && !w.lanes[l].covers(s) {
+		if !(s.agent() == w.id && s.lane() == l) && !w.lanes[l].covers(s) {
+			return false
+		}
+	}
+	return true
+}
+
+// visible says whether an access that happened before is also visible to the
+// async proxy, for an access through it by a lane or by the whole warp.
+func (w *warp) visible(s stamp, lane int) bool {
+	if s.async() {
+		return true
+	}
+	if w.lanes == nil || lane < 32 {
+		c := w.clockOf(lane & 31)
+		return c.fenced != nil && c.fenced.covers(s)
+	}
+	for m := w.all; m != 0; m &= m - 1 {
+		if c := w.lanes[trailing(m)]; c.fenced == nil || !c.fenced.covers(s) {
 			return false
 		}
 	}

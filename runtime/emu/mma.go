@@ -171,13 +171,13 @@ func (w *warp) matrixRows(in *instr, mask uint32, matrices int, store bool, offs
 		if !shadow {
 			continue
 		}
-		var c conflict
+		var c *conflict
 		if store {
 			c = w.writeLine(off/lineBytes, lineFull, laneWarp, true)
 		} else {
 			c = w.readLine(off/lineBytes, lineFull, laneWarp)
 		}
-		if c.check != 0 {
+		if c != nil {
 			verb := "read"
 			if store {
 				verb = "write"

@@ -29,6 +29,8 @@ type line struct {
 	log   int32  // index into logs, plus 1; 0 without a log
 	init  uint16 // bytes that hold a value
 	pend  uint16 // bytes that an unfinished asynchronous copy will write
+	busy  uint16 // unfinished asynchronous reads
+	bars  uint8  // halves that hold an mbarrier
 }
 
 // lineLog lists the accesses to the bytes of one line that a later access may race with.
@@ -71,9 +73,12 @@ type conflict struct {
 	check Check
 	byte  int // in the line
 	with  access
+	why   string // instead of a message made from the rest
 }
 
-var clean = conflict{}
+func raceWith(bytes uint16, a access) *conflict {
+	return &conflict{check: CheckRace, byte: trailing(uint32(a.bytes & bytes)), with: a}
+}
 
 // span returns the bytes of a line that [off, off+n) touches, off within the line.
 func span(off, n int) uint16 {
@@ -102,7 +107,7 @@ func (w *warp) loadShared(in *instr, lane int, addr uint32, n int) (int, bool) {
 	if !ok || !w.b.shared.shadow {
 		return off, ok
 	}
-	if c := w.readLine(off/lineBytes, span(off%lineBytes, n), lane); c.check != 0 {
+	if c := w.readLine(off/lineBytes, span(off%lineBytes, n), lane); c != nil {
 		w.report(in, lane, off, c, "read")
 		return 0, false
 	}
@@ -115,49 +120,64 @@ func (w *warp) storeShared(in *instr, lane int, addr uint32, n int) (int, bool) 
 	if !ok || !w.b.shared.shadow {
 		return off, ok
 	}
-	if c := w.writeLine(off/lineBytes, span(off%lineBytes, n), lane, true); c.check != 0 {
+	if c := w.writeLine(off/lineBytes, span(off%lineBytes, n), lane, true); c != nil {
 		w.report(in, lane, off, c, "write")
 		return 0, false
 	}
 	return off, true
 }
 
+// barHalves maps bytes of a line to the halves in ln.bars.
+func barHalves(bytes uint16) uint8 {
+	return uint8(bit(bytes&0xff != 0) | bit(bytes&0xff00 != 0)<<1)
+}
+
+func (ln *line) holdsBarrier(bytes uint16) (*conflict, bool) {
+	if ln.bars&barHalves(bytes) == 0 {
+		return nil, false
+	}
+	return &conflict{check: CheckBarrier, byte: trailing(uint32(bytes)), why: "the bytes hold an mbarrier"}, true
+}
+
 // readLine checks and records a read.
-func (w *warp) readLine(i int, bytes uint16, lane int) conflict {
+func (w *warp) readLine(i int, bytes uint16, lane int) *conflict {
 	s := &w.b.shared
 	ln := &s.lines[i]
 	if ln.pend&bytes != 0 && w.checks(CheckAsync) {
-		return conflict{check: CheckAsync, byte: trailing(uint32(ln.pend & bytes))}
+		return &conflict{check: CheckAsync, byte: trailing(uint32(ln.pend & bytes))}
+	}
+	if c, bad := ln.holdsBarrier(bytes); bad {
+		return c
 	}
 	if ln.init&bytes != bytes && w.checks(CheckUninit) {
-		return conflict{check: CheckUninit, byte: trailing(uint32(bytes &^ ln.init))}
+		return &conflict{check: CheckUninit, byte: trailing(uint32(bytes &^ ln.init))}
 	}
 	if !w.checks(CheckRace) {
-		return clean
+		return nil
 	}
 	now := makeStamp(w.time, w.id, lane)
 	if ln.log == 0 {
 		if ln.write != 0 && !w.ordered(ln.write, lane) {
-			return conflict{CheckRace, trailing(uint32(bytes)), access{ln.write, lineFull, true}}
+			return raceWith(bytes, access{ln.write, lineFull, true})
 		}
 		last := &w.b.shared.reads[w.id][i]
 		if bytes == lineFull && (*last == 0 || w.ordered(*last, lane)) {
 			*last = now
-			return clean
+			return nil
 		}
 		s.detail(i)
 	}
 	return w.logRead(&s.logs[ln.log-1], now, bytes, lane)
 }
 
-func (w *warp) logRead(log *lineLog, now stamp, bytes uint16, lane int) conflict {
+func (w *warp) logRead(log *lineLog, now stamp, bytes uint16, lane int) *conflict {
 	kept := log.entries[:0]
 	merged := false
 	for _, a := range log.entries {
 		if a.bytes&bytes != 0 {
 			switch known := w.ordered(a.stamp, lane); {
 			case a.write && !known:
-				return conflict{CheckRace, trailing(uint32(a.bytes & bytes)), a}
+				return raceWith(bytes, a)
 			case !a.write && known:
 				a.bytes &^= bytes // whoever is ordered after this read is ordered after that one
 			}
@@ -174,57 +194,83 @@ func (w *warp) logRead(log *lineLog, now stamp, bytes uint16, lane int) conflict
 		kept = append(kept, access{now, bytes, false})
 	}
 	log.entries = kept
-	return clean
+	return nil
 }
 
 // writeLine checks a write, and records it when commit is set: an asynchronous
-// write is checked when it is issued and recorded when it is done.
-func (w *warp) writeLine(i int, bytes uint16, lane int, commit bool) conflict {
-	s := &w.b.shared
-	ln := &s.lines[i]
-	if ln.pend&bytes != 0 && w.checks(CheckAsync) {
-		return conflict{check: CheckAsync, byte: trailing(uint32(ln.pend & bytes))}
-	}
-	if w.checks(CheckRace) {
-		if c := w.race(i, bytes, lane); c.check != 0 {
-			return c
+// write is checked when it is issued and recorded when it is done. The lane may
+// carry laneAsync.
+func (w *warp) writeLine(i int, bytes uint16, lane int, commit bool) *conflict {
+	ln := &w.b.shared.lines[i]
+	if w.checks(CheckAsync) {
+		if ln.pend&bytes != 0 {
+			return &conflict{check: CheckAsync, byte: trailing(uint32(ln.pend & bytes))}
+		}
+		if ln.busy != 0 {
+			return &conflict{check: CheckAsync, byte: trailing(uint32(bytes)),
+				why: "an unfinished asynchronous operation still reads the bytes"}
 		}
 	}
-	if commit {
-		w.recordWrite(i, bytes, lane)
+	if c, bad := ln.holdsBarrier(bytes); bad {
+		return c
 	}
-	return clean
+	if c := w.race(i, bytes, lane); c != nil {
+		return c
+	}
+	if commit {
+		w.recordWrite(i, bytes, makeStamp(w.time, w.id, lane))
+	}
+	return nil
 }
 
-// race looks for an access to the bytes that did not happen before a write now.
-func (w *warp) race(i int, bytes uint16, lane int) conflict {
+// unsafe says what keeps a write now from following an earlier access: 0, CheckRace or,
+// for a write through the async proxy, CheckProxy.
+func (w *warp) unsafe(s stamp, lane int) Check {
+	switch {
+	case !w.ordered(s, lane&^laneAsync):
+		return CheckRace & w.b.checks
+	case lane&laneAsync != 0 && !w.visible(s, lane&^laneAsync):
+		return CheckProxy & w.b.checks
+	}
+	return 0
+}
+
+// race looks for an access to the bytes that a write now must not follow.
+func (w *warp) race(i int, bytes uint16, lane int) *conflict {
 	s := &w.b.shared
 	ln := &s.lines[i]
 	if ln.log != 0 {
 		for _, a := range s.logs[ln.log-1].entries {
-			if a.bytes&bytes != 0 && !w.ordered(a.stamp, lane) {
-				return conflict{CheckRace, trailing(uint32(a.bytes & bytes)), a}
+			if a.bytes&bytes == 0 {
+				continue
+			}
+			if check := w.unsafe(a.stamp, lane); check != 0 {
+				return &conflict{check: check, byte: trailing(uint32(a.bytes & bytes)), with: a}
 			}
 		}
-		return clean
+		return nil
 	}
-	if ln.write != 0 && !w.ordered(ln.write, lane) {
-		return conflict{CheckRace, trailing(uint32(bytes)), access{ln.write, lineFull, true}}
-	}
-	for _, reads := range s.reads {
-		if r := reads[i]; r != 0 && !w.ordered(r, lane) {
-			return conflict{CheckRace, trailing(uint32(bytes)), access{r, lineFull, false}}
+	if ln.write != 0 {
+		if check := w.unsafe(ln.write, lane); check != 0 {
+			return &conflict{check: check, byte: trailing(uint32(bytes)), with: access{ln.write, lineFull, true}}
 		}
 	}
-	return clean
+	for _, reads := range s.reads {
+		if r := reads[i]; r != 0 {
+			if check := w.unsafe(r, lane); check != 0 {
+				return &conflict{check: check, byte: trailing(uint32(bytes)), with: access{r, lineFull, false}}
+			}
+		}
+	}
+	return nil
 }
 
 // recordWrite notes a write that race has found in order.
-func (w *warp) recordWrite(i int, bytes uint16, lane int) {
-	s := &w.b.shared
+func (w *warp) recordWrite(i int, bytes uint16, now stamp) { w.b.shared.recordWrite(i, bytes, now) }
+
+func (s *sharedMemory) recordWrite(i int, bytes uint16, now stamp) {
 	ln := &s.lines[i]
 	ln.init |= bytes
-	now := makeStamp(w.time, w.id, lane)
 	if bytes == lineFull {
 		s.plain(i)
 		ln.write = now
@@ -289,15 +335,17 @@ func (s *sharedMemory) plain(i int) {
 }
 
 // report turns a conflict into a fault.
-func (w *warp) report(in *instr, lane, off int, c conflict, verb string) {
+func (w *warp) report(in *instr, lane, off int, c *conflict, verb string) {
 	addr := uint64(off&^(lineBytes-1) + c.byte + sharedBase)
 	msg := ""
-	switch c.check {
-	case CheckAsync:
+	switch {
+	case c.why != "":
+		msg = fmt.Sprintf("%s of shared memory: %s", verb, c.why)
+	case c.check == CheckAsync:
 		msg = fmt.Sprintf("%s of shared memory that an unfinished asynchronous copy writes", verb)
-	case CheckUninit:
+	case c.check == CheckUninit:
 		msg = "read of shared memory that nobody wrote"
-	case CheckProxy:
+	case c.check == CheckProxy:
 		msg = fmt.Sprintf("%s of shared memory that %s, without a fence.proxy.async between", verb, w.who(c.with))
 	default:
 		msg = fmt.Sprintf("%s of shared memory that %s, with no barrier between", verb, w.who(c.with))
@@ -311,7 +359,10 @@ func (w *warp) who(a access) string {
 	if a.write {
 		verb = "writes"
 	}
-	other := w.b.warps[a.stamp.warp()]
+	if a.stamp.agent() >= len(w.b.warps) {
+		return fmt.Sprintf("a TMA copy %s too", verb)
+	}
+	other := w.b.warps[a.stamp.agent()]
 	if a.stamp.lane() == laneWarp {
 		return fmt.Sprintf("warp %d %s too", other.id, verb)
 	}
