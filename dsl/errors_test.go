@@ -152,6 +152,10 @@ func TestModelErrors(t *testing.T) {
 			t.Errorf("%s: want %s\n%s", c.fields, c.want, diag.Text(list, false))
 		}
 	}
+	_, list := loadText("model m { heads 4 head_dim 64 causal }\nlayer 5000 -> dense", nil)
+	if len(list) != 1 || list[0].Code != diag.BadField {
+		t.Error(diag.Text(list, false))
+	}
 }
 
 func TestRendering(t *testing.T) {

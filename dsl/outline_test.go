@@ -86,7 +86,7 @@ func exprText(e expr) string {
 	case *indexExpr:
 		return exprText(e.list) + "[" + exprText(e.i) + "]"
 	case *unaryExpr:
-		return "(" + e.op + exprText(e.x) + ")"
+		return "(" + strings.Replace(e.op, "not", "not ", 1) + exprText(e.x) + ")"
 	case *binaryExpr:
 		return "(" + exprText(e.x) + " " + e.op + " " + exprText(e.y) + ")"
 	case *condExpr:
