@@ -125,19 +125,20 @@ func TestFit(t *testing.T) {
 	}{
 		// Shared memory: 80 KiB and the system's one, twice in 164.
 		{"sm_80", "sm80", 128, layout.Candidate{Rows: 64, KVTile: 64, Stages: 2, Warps: 4, QInRegisters: true}, 80 << 10, 192, 2, ""},
-		// Registers: 168 × 128 threads, three times in 64 Ki.
-		{"sm_80", "sm80", 128, layout.Candidate{Rows: 64, KVTile: 32, Stages: 2, Warps: 4, QInRegisters: true}, 48 << 10, 168, 3, ""},
+		// Registers: 192 × 128 threads, twice in 64 Ki; the assembler takes them for any step up to 64.
+		{"sm_80", "sm80", 128, layout.Candidate{Rows: 64, KVTile: 32, Stages: 2, Warps: 4, QInRegisters: true}, 48 << 10, 192, 2, ""},
+		{"sm_80", "sm80", 64, layout.Candidate{Rows: 64, KVTile: 32, Stages: 2, Warps: 4, QInRegisters: true}, 24 << 10, 144, 3, ""},
+		{"sm_80", "sm80", 64, layout.Candidate{Rows: 128, Merge: 2, KVTile: 32, Stages: 2, Warps: 8, QInRegisters: true}, 32 << 10, 160, 1, ""},
 		{"sm_80", "sm80", 128, layout.Candidate{Rows: 128, KVTile: 64, Stages: 2, Warps: 8, QInRegisters: true}, 96 << 10, 192, 1, ""},
-		{"sm_80", "sm80", 128, layout.Candidate{Rows: 64, KVTile: 128, Stages: 2, Warps: 4, QInRegisters: true}, 144 << 10, 240, 1, "shared memory of 101376"},
-		{"sm_80", "sm80", 256, layout.Candidate{Rows: 64, KVTile: 64, Stages: 2, Warps: 4}, 160 << 10, 224, 1, "shared memory of 101376"},
-		{"sm_80", "sm80", 256, layout.Candidate{Rows: 16, KVTile: 128, Stages: 1, Warps: 1}, 136 << 10, 272, 1, "shared memory"},
-		{"sm_80", "sm80", 192, layout.Candidate{Rows: 16, KVTile: 128, Stages: 1, Warps: 1, QInRegisters: true}, 102 << 10, 288, 1, "shared memory"},
-		{"sm_80", "sm80", 136, layout.Candidate{Rows: 16, KVTile: 128, Stages: 1, Warps: 1, QInRegisters: true}, 78336, 252, 2, "252 registers of 240"},
+		{"sm_80", "sm80", 128, layout.Candidate{Rows: 64, KVTile: 128, Stages: 2, Warps: 4, QInRegisters: true}, 144 << 10, 255, 1, "shared memory of 101376"},
+		{"sm_80", "sm80", 256, layout.Candidate{Rows: 64, KVTile: 64, Stages: 2, Warps: 4}, 160 << 10, 248, 1, "shared memory of 101376"},
+		{"sm_80", "sm80", 256, layout.Candidate{Rows: 64, KVTile: 32, Stages: 2, Warps: 4}, 96 << 10, 248, 1, ""},
+		{"sm_80", "sm80", 136, layout.Candidate{Rows: 16, KVTile: 128, Stages: 1, Warps: 1, QInRegisters: true}, 78336, 255, 2, "252 registers of 240"},
 		// Two warpgroups at D 128: 64 KiB of queries, 128 of keys and values.
-		{"sm_90a", "sm90a", 128, layout.Candidate{Rows: 128, KVTile: 128, Stages: 2, Warps: 8}, 192<<10 + 2*128 + 16*8, 200, 1, ""},
+		{"sm_90a", "sm90a", 128, layout.Candidate{Rows: 128, KVTile: 128, Stages: 2, Warps: 8}, 192<<10 + 2*128 + 16*8, 240, 1, ""},
 		// At D 256 one query tile a warpgroup is left.
-		{"sm_90a", "sm90a", 256, layout.Candidate{Rows: 128, KVTile: 64, Stages: 2, Warps: 8}, 192<<10 + 2*128 + 12*8, 216, 1, ""},
-		{"sm_90a", "sm90a", 128, layout.Candidate{Rows: 192, KVTile: 128, Stages: 2, Warps: 12}, 224<<10 + 2*128 + 20*8, 200, 1, "registers of 160"},
+		{"sm_90a", "sm90a", 256, layout.Candidate{Rows: 128, KVTile: 64, Stages: 2, Warps: 8}, 192<<10 + 2*128 + 12*8, 240, 1, ""},
+		{"sm_90a", "sm90a", 128, layout.Candidate{Rows: 192, KVTile: 128, Stages: 2, Warps: 12}, 224<<10 + 2*128 + 20*8, 160, 1, "200 registers of 160"},
 	} {
 		s.HeadDim = c.dim
 		var e emitter

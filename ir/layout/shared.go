@@ -89,8 +89,8 @@ func configurationError(t Target, e Emitter, s ir.Shape, c Candidate) error {
 	switch limit := e.RegisterLimit(c); {
 	case c.SharedBytes > t.BlockShared:
 		return fmt.Errorf("needs %d bytes of shared memory of %d", c.SharedBytes, t.BlockShared)
-	case e.Registers(s, c) > limit:
-		return fmt.Errorf("needs about %d registers of %d", e.Registers(s, c), limit)
+	case e.Live(s, c) > limit:
+		return fmt.Errorf("needs about %d registers of %d", e.Live(s, c), limit)
 	}
 	return nil
 }

@@ -16,6 +16,12 @@ const (
 	sm80State = 48
 	// sm80Limit is 255 less what the assembler may need beside the estimate.
 	sm80Limit = 240
+	// The assembler takes more than must live, to load ahead: as for a step of 64
+	// tokens at least, and so many for merged or gathered blocks, and for query
+	// fragments that are loaded in the loop. Compared with ptxas 13.0 -v.
+	sm80AheadTokens = 64
+	sm80AheadBlocks = 16
+	sm80AheadQuery  = 24
 )
 
 func sm80Emitter(reason string) Emitter {
@@ -26,6 +32,7 @@ func sm80Emitter(reason string) Emitter {
 			return s.HeadDim%8 == 0 && s.HeadDim <= 256 && s.Block%16 == 0 && s.Block <= 128
 		},
 		Candidates:    sm80Candidates,
+		Live:          sm80Live,
 		Registers:     sm80Registers,
 		RegisterLimit: func(Candidate) int { return sm80Limit },
 		Memory:        sm80Memory,
@@ -75,16 +82,30 @@ func queryTiles(block, most int) []queryTile {
 	return list
 }
 
-// sm80Registers counts the tiles in flight, a thread of the warp's 32 each:
+// sm80Live counts the tiles in flight, a thread of the warp's 32 each:
 // fp32 accumulators of the output (16 × D) and the scores (16 × KVTile), the
 // probabilities and query fragments in pairs of 16 bits.
-func sm80Registers(s ir.Shape, c Candidate) int {
+func sm80Live(s ir.Shape, c Candidate) int {
 	d := PaddedDim(s.HeadDim)
 	n := d/2 + c.KVTile/2 + c.KVTile/4 + sm80State
 	if c.QInRegisters {
 		n += d / 4
 	}
 	return n
+}
+
+// sm80Registers is what the assembler is expected to allocate.
+func sm80Registers(s ir.Shape, c Candidate) int {
+	ahead := c
+	ahead.KVTile = max(c.KVTile, sm80AheadTokens)
+	n := sm80Live(s, ahead)
+	if c.Merge > 1 || c.KVTile > s.Block {
+		n += sm80AheadBlocks
+	}
+	if !c.QInRegisters {
+		n += sm80AheadQuery
+	}
+	return min(n, 255)
 }
 
 // sm80Memory: the query tile, which becomes the output's staging buffer after the

@@ -26,7 +26,8 @@ func sm90aEmitter(reason string) Emitter {
 			return s.HeadDim%8 == 0 && s.HeadDim <= 256 && s.Block%16 == 0 && s.Block <= 128
 		},
 		Candidates:    sm90aCandidates,
-		Registers:     sm90aNeeds,
+		Live:          sm90aLive,
+		Registers:     func(_ ir.Shape, c Candidate) int { return sm90aRegisters[c.Rows/sm90aGroupRows] },
 		RegisterLimit: func(c Candidate) int { return sm90aRegisters[c.Rows/sm90aGroupRows] },
 		Memory:        sm90aMemory,
 		Loop:          Loop{ReadRows: sm90aGroupRows, StepClocks: 150, Overlap: true, Alone: true},
@@ -65,10 +66,10 @@ func sm90aCandidates(s ir.Shape, heads int) []Candidate {
 	return list
 }
 
-// sm90aNeeds counts a consumer thread's tiles, 128 threads to 64 rows: fp32
+// sm90aLive counts a consumer thread's tiles, 128 threads to 64 rows: fp32
 // output and scores, and the weights as 16-bit operands of the product that
 // runs beside the next scores.
-func sm90aNeeds(s ir.Shape, c Candidate) int {
+func sm90aLive(s ir.Shape, c Candidate) int {
 	return sm90aDim(s)/2 + c.KVTile/2 + c.KVTile/4 + sm90aState
 }
 

@@ -43,10 +43,12 @@ type Emitter struct {
 	// order; memory and registers are checked afterwards. heads is the greatest
 	// number of equal heads that may be packed.
 	Candidates func(s ir.Shape, heads int) []Candidate
-	// Registers estimates the registers a thread holds in the main loop, and
-	// RegisterLimit is how many it may hold and be sure not to spill.
-	Registers     func(s ir.Shape, c Candidate) int
+	// Live estimates the registers that a thread must hold in the main loop,
+	// RegisterLimit how many it may hold and be sure not to spill, Registers how
+	// many it will be given.
+	Live          func(s ir.Shape, c Candidate) int
 	RegisterLimit func(c Candidate) int
+	Registers     func(s ir.Shape, c Candidate) int
 	// Memory is the map of a thread block's dynamic shared memory.
 	Memory func(s ir.Shape, c Candidate) []Region
 	// Loop describes the main loop to the cost model.
