@@ -21,6 +21,8 @@ var Arches = []string{"sm_80", "sm_90a"}
 type Options struct {
 	// Pass steers the layout passes; its Model is set here.
 	Pass pass.Options
+	// Tuning decides the layout where its file has an entry for the layer.
+	Tuning Tuning
 }
 
 // Compiled is one distinct layer on one target.
@@ -69,8 +71,7 @@ func hopperMaps(k *layout.Kernel) []runtime.MapRule {
 
 // Compile makes one distinct layer's kernel for a target.
 func (u *Unit) Compile(layer *ir.Layer, arch string, opt Options) (*Compiled, error) {
-	opt.Pass.Model = u.Module.Name
-	k, err := pass.Run(*layer, u.Module.Shape, arch, opt.Pass)
+	k, err := u.Layout(layer, arch, opt)
 	if err != nil {
 		return nil, fmt.Errorf("layer %d on %s: %w", layer.Numbers[0], arch, err)
 	}

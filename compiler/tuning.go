@@ -1,0 +1,60 @@
+package compiler
+
+import (
+	"fmt"
+
+	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/ir/pass"
+)
+
+// Tuning lets a tuning file decide layouts in place of the cost model. The zero
+// value leaves everything to the model.
+type Tuning struct {
+	File *layout.Tuning
+	// Device is the name of the GPU that the code is for. Without it an entry for
+	// any device serves, as long as all entries agree.
+	Device string
+	// Missing, where it is set, hears of layers and targets that the file has no
+	// entry for; the cost model decides those.
+	Missing func(layer *ir.Layer, target string)
+}
+
+// Apply restricts the layout passes to what the file says of a layer, and
+// returns the entry; nil where there is none.
+func (t Tuning) Apply(opt *pass.Options, layer *ir.Layer, shape ir.Shape, target string) (*layout.TuningEntry, error) {
+	if t.File == nil {
+		return nil, nil
+	}
+	e, err := t.File.Find(layout.NewTuningKey(*layer, shape, target, t.Device))
+	if err != nil {
+		return nil, err
+	}
+	if e == nil {
+		if t.Missing != nil {
+			t.Missing(layer, target)
+		}
+		return nil, nil
+	}
+	opt.Only, opt.Trial = e.Config.Matches, e.Trial
+	return e, nil
+}
+
+// explainTuned makes an error of the passes say that the tuning file may be the cause.
+func explainTuned(e *layout.TuningEntry, err error) error {
+	if e == nil || err == nil {
+		return err
+	}
+	return fmt.Errorf("the tuning file asks for %s, which this compiler does not offer for the layer (measure again with s2c tune): %w", e.Config, err)
+}
+
+// Layout runs the layout passes on one distinct layer.
+func (u *Unit) Layout(layer *ir.Layer, target string, opt Options) (*layout.Kernel, error) {
+	opt.Pass.Model = u.Module.Name
+	entry, err := opt.Tuning.Apply(&opt.Pass, layer, u.Module.Shape, target)
+	if err != nil {
+		return nil, err
+	}
+	k, err := pass.Run(*layer, u.Module.Shape, target, opt.Pass)
+	return k, explainTuned(entry, err)
+}
