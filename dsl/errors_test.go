@@ -130,6 +130,36 @@ func TestErrorsOf(t *testing.T) {
 	}
 }
 
+// TestHints checks what is said about the usual mistakes.
+func TestHints(t *testing.T) {
+	for text, want := range map[string]string{
+		"layer * => dense":                           "an arrow is spelt ->",
+		"layer *: dense":                             "layers are followed by ->",
+		"layer * -> head 0 dense, dense":             "heads are followed by a colon",
+		"layer all -> dense":                         "all layers or heads are `*`",
+		"layer * -> window(1) || sink(1)":            "a single |",
+		"layer * -> window(2 ** 3)":                  "no powers",
+		"layer * -> where(i = j, max: 64)":           "==",
+		"layer * -> where(i != 0 && j, max: 9)":      "joined with `and`",
+		"layer * -> dense\nrequire kv-efficient":     "kv_efficient",
+		"layer * -> dense\nrequire coverage on even": "on layer even",
+		"layer * -> windw(1)":                        "did you mean `window`",
+		"param a = 1 ; b = 2\nlayer * -> dense":      "",
+		"param layer = 1\nlayer * -> dense":          "line of its own",
+		"param from = 1\nlayer * -> dense":           "cannot be a name",
+		"lyer 0 -> dense\nlayer * -> dense":          "did you mean `layer`?",
+	} {
+		_, list := loadText(testModel+text, nil)
+		if len(list) == 0 || !strings.Contains(list[0].Hint, want) || want == "" && list[0].Hint != "" {
+			t.Errorf("%s: want %q\n%s", text, want, diag.Text(list, false))
+		}
+	}
+	_, list := loadText("model m { heads: 4 }", nil)
+	if len(list) != 1 || !strings.Contains(list[0].Hint, "without a sign") {
+		t.Error(diag.Text(list, false))
+	}
+}
+
 // TestModelErrors checks the model's fields.
 func TestModelErrors(t *testing.T) {
 	for _, c := range []struct{ fields, want string }{

@@ -3,6 +3,8 @@ package dsl
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -314,15 +316,56 @@ func syntaxHint(t lexer.Token, tokens []lexer.Token) string {
 	for i < len(tokens) && tokens[i].Pos.Offset != t.Pos.Offset {
 		i++
 	}
-	switch {
-	case i == 0:
+	if i == 0 {
 		return "a declaration begins with import, model, param, pattern, layer or require"
-	case t.Value == "=":
-		return "equality is spelt =="
+	}
+	prev, next := tokens[i-1], lexer.Token{}
+	if t.Type == tokIdent && t.Pos.Line > prev.Pos.Line && t.Pos.Column == 1 {
+		if s := suggest(t.Value, slices.Collect(maps.Keys(declarations))); s != "" {
+			return fmt.Sprintf("did you mean `%s`?", s)
+		}
+		return "a declaration begins with import, model, param, pattern, layer or require"
+	}
+	if i+1 < len(tokens) {
+		next = tokens[i+1]
+	}
+	for _, h := range hints {
+		if (h.prev == "" || h.prev == prev.Value) && (h.token == "" || h.token == t.Value) && (h.next == "" || h.next == next.Value) &&
+			(h.decl == "" || h.decl == tokens[0].Value) {
+			return h.hint
+		}
+	}
+	switch {
 	case t.Type == tokKeyword && declarations[t.Value]:
 		return "put each declaration on a line of its own"
 	case t.Type == tokKeyword:
 		return fmt.Sprintf("`%s` is a keyword and cannot be a name", t.Value)
 	}
 	return ""
+}
+
+// hints are by the unexpected token, its neighbours and the declaration's
+// keyword, as far as they matter; the first that fits is given.
+var hints = []struct{ decl, prev, token, next, hint string }{
+	{token: "=", next: ">", hint: "an arrow is spelt ->"},
+	{prev: "=", token: ">", hint: "an arrow is spelt ->"},
+	{prev: "=", token: "=", hint: "a value follows a single ="},
+	{decl: "model", next: "=", hint: "a field's value follows its name without a sign: heads 32"},
+	{decl: "model", next: ":", hint: "a field's value follows its name without a sign: heads 32"},
+	{decl: "model", token: "=", hint: "a field's value follows its name without a sign: heads 32"},
+	{decl: "model", token: ":", hint: "a field's value follows its name without a sign: heads 32"},
+	{token: "=", hint: "equality is spelt =="},
+	{prev: "|", token: "|", hint: "the union of sets is a single |; conditions are joined with `or`"},
+	{token: "|", next: "|", hint: "the union of sets is a single |; conditions are joined with `or`"},
+	{token: "&", next: "&", hint: "the intersection of sets is a single &; conditions are joined with `and`"},
+	{prev: "&", token: "&", hint: "the intersection of sets is a single &; conditions are joined with `and`"},
+	{token: "*", next: "*", hint: "there are no powers; write a product or index a list"},
+	{prev: "*", token: "*", hint: "there are no powers; write a product or index a list"},
+	{decl: "layer", token: ":", hint: "layers are followed by ->, heads by a colon: layer 0..3 -> head 0: dense"},
+	{token: "head", hint: "heads are followed by a colon: head 0..3: dense"},
+	{token: "kv_head", hint: "KV heads are followed by a colon: kv_head 0..3: dense"},
+	{decl: "require", prev: "on", token: "even", hint: "write `on layer even`"},
+	{decl: "require", prev: "on", token: "odd", hint: "write `on layer odd`"},
+	{decl: "require", token: "-", hint: "names have underscores: kv_efficient"},
+	{decl: "require", token: "==", hint: "a bound is one of < <= > >="},
 }

@@ -223,6 +223,10 @@ func (s *scope) name(e *nameExpr) kind {
 	if c.lost(e.id) {
 		return kindBad
 	}
+	if e.id == "all" {
+		c.bag.Add(diag.New(diag.UndefinedName, e.span, "`all` is not defined").WithHint("all layers or heads are `*`, all blocks are `dense`"))
+		return kindBad
+	}
 	c.bag.Add(withSuggestion(diag.New(diag.UndefinedName, e.span, "`%s` is not defined", clip(e.id)), e.id, s.known()))
 	return kindBad
 }
