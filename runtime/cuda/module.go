@@ -60,6 +60,7 @@ func logText(b []byte) string {
 type Module struct {
 	d      *Device
 	handle uintptr // CUmodule
+	ptx    string
 	log    string
 
 	mu       sync.Mutex
@@ -80,7 +81,7 @@ func (d *Device) LoadModule(ptx string) (s2c.Module, error) {
 	if err := d.lib.CheckPTX(ptx, d.major, d.minor, d.name); err != nil {
 		return nil, err
 	}
-	m := &Module{d: d}
+	m := &Module{d: d, ptx: ptx}
 	err := d.with(func() error {
 		if obj, ok := d.cache.get(ptx); ok {
 			if m.load(obj.cubin) == nil {
@@ -235,7 +236,7 @@ func (m *Module) Function(entry string, sharedBytes int) (s2c.Function, error) {
 		}
 		f.handle = *h
 		var err error
-		if f.params, err = d.lib.ParamLayout(f.handle); err != nil {
+		if f.params, err = d.lib.ParamLayout(f.handle, CountParams(m.ptx, entry)); err != nil {
 			return err
 		}
 		return d.lib.SetSharedBytes(f.handle, sharedBytes)

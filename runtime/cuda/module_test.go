@@ -142,7 +142,7 @@ func TestLaunch(t *testing.T) {
 func TestLaunchPlacesParameters(t *testing.T) {
 	f := newFake(t)
 	d := f.open(t)
-	m, err := d.LoadModule(attn)
+	m, err := d.LoadModule(strings.Replace(attn, ".param .u64 q", ".param .u64 q, .param .u32 n, .param .align 64 .b8 map[128]", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +164,9 @@ func TestLaunchPlacesParameters(t *testing.T) {
 	f.launch(0, &l)
 	if l.size != 176 || string(l.params[:12]) != string(params[:12]) || string(l.params[48:176]) != string(params[64:]) {
 		t.Errorf("%d bytes: % x", l.size, l.params[:l.size])
+	}
+	if got := f.get("cuFuncGetParamInfo"); got != 3 {
+		t.Errorf("asked for %d parameters of 3", got)
 	}
 	f.fail("cuFuncGetParamInfo", 700, 0)
 	_, err = m.Function("attn", 0)

@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"strings"
 	"unsafe"
 
 	s2c "github.com/s2attention/s2c/runtime"
@@ -28,20 +29,41 @@ func naturalAlign(bytes int) int {
 	return bytes
 }
 
-// ParamLayout asks the driver where a CUfunction's parameters lie. Drivers before
-// CUDA 12.4 cannot say; their answer is nil, right for every kernel without
-// tensor maps.
-func (l *Library) ParamLayout(function uintptr) (*ParamLayout, error) {
+// CountParams is the number of parameters that an entry of a PTX text declares;
+// 0 where the text has no such entry.
+func CountParams(ptx, entry string) int {
+	for rest := ptx; ; {
+		_, after, found := strings.Cut(rest, ".entry")
+		if !found {
+			return 0
+		}
+		rest = after
+		name, list, _ := strings.Cut(after, "(")
+		if strings.TrimSpace(name) != entry {
+			continue
+		}
+		list, _, _ = strings.Cut(list, ")")
+		n := 0
+		for line := range strings.Lines(list) {
+			line, _, _ = strings.Cut(line, "//")
+			n += strings.Count(line, ".param ") + strings.Count(line, ".param\t")
+		}
+		return n
+	}
+}
+
+// ParamLayout asks the driver where a CUfunction's parameters lie, which are as
+// many as count: to ask for one more is an error that tools such as
+// compute-sanitizer report. Drivers before CUDA 12.4 cannot say; their answer is
+// nil, right for every kernel without tensor maps.
+func (l *Library) ParamLayout(function uintptr, count int) (*ParamLayout, error) {
 	if l.procs[cuFuncGetParamInfo] == 0 {
 		return nil, nil
 	}
 	p, declared, same := &ParamLayout{}, 0, true
 	offset, size := new(uintptr), new(uintptr)
-	for i := uintptr(0); ; i++ {
-		r := l.call(cuFuncGetParamInfo, function, i, uintptr(unsafe.Pointer(offset)), uintptr(unsafe.Pointer(size)))
-		if r == errInvalidValue { // past the last
-			break
-		}
+	for i := range count {
+		r := l.call(cuFuncGetParamInfo, function, uintptr(i), uintptr(unsafe.Pointer(offset)), uintptr(unsafe.Pointer(size)))
 		if r != success {
 			return nil, l.check(cuFuncGetParamInfo, r, "reading a kernel's parameters")
 		}

@@ -35,3 +35,13 @@ func TestParamLayout(t *testing.T) {
 		t.Errorf("the declared block came to %d bytes", n)
 	}
 }
+
+func TestCountParams(t *testing.T) {
+	const ptx = ".visible .entry a(\n\t.param .u64 q, // .param of note\n\t.param .align 64 .b8 m[128]\n)\n{ ld.param.u64 %d, [q]; ret; }\n" +
+		".entry ab ()\n{ ret; }\n.entry b(.param .u32 x, .param\t.u32 y,.param .u32 z) { ret; }\n"
+	for entry, want := range map[string]int{"a": 2, "ab": 0, "b": 3, "c": 0, "": 0} {
+		if got := CountParams(ptx, entry); got != want {
+			t.Errorf("%q has %d parameters, want %d", entry, got, want)
+		}
+	}
+}

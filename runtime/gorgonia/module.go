@@ -24,6 +24,7 @@ const unsupportedPTX = 222
 type Module struct {
 	d   *Device
 	mod cu.Module
+	ptx string
 	log string
 }
 
@@ -36,7 +37,7 @@ func (d *Device) LoadModule(ptx string) (runtime.Module, error) {
 	if err := d.lib.CheckPTX(ptx, d.major, d.minor, d.name); err != nil {
 		return nil, err
 	}
-	m := &Module{d: d}
+	m := &Module{d: d, ptx: ptx}
 	info := &cu.JITInfoLogBuffer{Buffer: make([]byte, logBytes)}
 	fault := &cu.JITErrorLogBuffer{Buffer: make([]byte, logBytes)}
 	err := d.with(func() (err error) {
@@ -92,7 +93,7 @@ func (m *Module) Function(entry string, sharedBytes int) (runtime.Function, erro
 		if err != nil {
 			return failed("finding kernel "+entry, err)
 		}
-		if f.params, err = d.lib.ParamLayout(f.handle()); err != nil {
+		if f.params, err = d.lib.ParamLayout(f.handle(), cuda.CountParams(m.ptx, entry)); err != nil {
 			return err
 		}
 		return d.lib.SetSharedBytes(f.handle(), sharedBytes)

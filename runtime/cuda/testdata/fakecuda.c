@@ -48,7 +48,7 @@ static struct counter counters[128];
 static struct { char *p; size_t n; } blocks[MAX];
 static struct launch launches[MAX];
 static int launchCount;
-static size_t paramOffsets[8], paramSizes[8]; // what cuFuncGetParamInfo says of every kernel
+static size_t paramOffsets[8], paramSizes[8]; // what cuFuncGetParamInfo says of every kernel; 0: as declared, 8 bytes each
 static __thread CUcontext stack[64];
 static __thread int depth;
 static char primary; // its address is the primary context
@@ -379,9 +379,9 @@ CUresult CUDAAPI cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v)
 CUresult CUDAAPI cuFuncGetParamInfo(CUfunction f, size_t i, size_t *offset, size_t *size) {
 	BEGIN("cuFuncGetParamInfo");
 	CONTEXT();
-	if (i >= 8 || !paramSizes[i]) return 1;
-	*offset = paramOffsets[i];
-	*size = paramSizes[i];
+	if (i >= 8) return 1;
+	*offset = paramSizes[i] ? paramOffsets[i] : 8 * i;
+	*size = paramSizes[i] ? paramSizes[i] : 8;
 	return 0;
 }
 
