@@ -46,6 +46,6 @@ func (k *Kernel) Choose(c Candidate) {
 	k.Pack, k.Merge, k.Split = c.Pack, c.Merge, c.Split
 	k.Positions = k.Merge * k.Shape.Block / k.Split
 	k.KVTile, k.Stages = c.KVTile, c.Stages
-	k.QInRegisters = c.QInRegisters
+	k.QInRegisters, k.PingPong, k.LazyRescale = c.QInRegisters, c.PingPong, c.LazyRescale
 	k.SharedBytes = c.SharedBytes
 }

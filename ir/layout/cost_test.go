@@ -138,7 +138,7 @@ func TestFit(t *testing.T) {
 		{"sm_90a", "sm90a", 128, layout.Candidate{Rows: 128, KVTile: 128, Stages: 2, Warps: 8}, 192<<10 + 2*128 + 16*8, 240, 1, ""},
 		// At D 256 one query tile a warpgroup is left.
 		{"sm_90a", "sm90a", 256, layout.Candidate{Rows: 128, KVTile: 64, Stages: 2, Warps: 8}, 192<<10 + 2*128 + 12*8, 240, 1, ""},
-		{"sm_90a", "sm90a", 128, layout.Candidate{Rows: 192, KVTile: 128, Stages: 2, Warps: 12}, 224<<10 + 2*128 + 20*8, 160, 1, "200 registers of 160"},
+		{"sm_90a", "sm90a", 128, layout.Candidate{Rows: 192, KVTile: 128, Stages: 2, Warps: 12}, 224<<10 + 2*128 + 20*8, 160, 1, "192 registers of 160"},
 	} {
 		s.HeadDim = c.dim
 		var e emitter

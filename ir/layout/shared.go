@@ -53,9 +53,15 @@ func (k *Kernel) candidate() Candidate {
 	}
 }
 
+// bankLine is the bytes that all banks of shared memory hold side by side.
+const bankLine = 128
+
 // verifyMemory checks that regions follow one another without holes, that tiles
 // start where their swizzle needs it, and that the end is what the kernel declares.
-func verifyMemory(regions []Region, declared int) error {
+// Hardware that swizzles takes the permutation from the address, so that a slab
+// must start where the permutation does; software takes it from the row in the
+// tile, and a slab may start at any line of banks.
+func verifyMemory(regions []Region, declared int, hardware bool) error {
 	end := 0
 	for _, r := range regions {
 		if r.Offset != end {
@@ -72,8 +78,11 @@ func verifyMemory(regions []Region, declared int) error {
 			return fmt.Errorf("layout: shared region %s of %d bytes holds a tile of %d", r.Name, r.Bytes, r.Tile.Bytes())
 		}
 		for _, s := range r.Tile.Slabs() {
-			// The swizzle permutes inside 8 rows of a slab of 128 or 64 bytes, 8 of 32.
-			if at := r.Offset + s.Offset; at%(8*s.RowBytes()) != 0 {
+			align := bankLine
+			if hardware { // it permutes inside 8 rows
+				align = 8 * s.RowBytes()
+			}
+			if at := r.Offset + s.Offset; at%align != 0 {
 				return fmt.Errorf("layout: shared region %s: a slab at %d breaks the %d-byte swizzle", r.Name, at, s.RowBytes())
 			}
 		}

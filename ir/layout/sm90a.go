@@ -10,7 +10,7 @@ const (
 	sm90aInfo      = 128
 	sm90aBarrier   = 8
 	sm90aShared    = 227 << 10
-	sm90aState     = 40
+	sm90aState     = 32
 )
 
 // sm90aRegisters is what setmaxnreg leaves a consumer thread, by consumer
@@ -21,7 +21,6 @@ func sm90aEmitter(reason string) Emitter {
 	return Emitter{
 		Family: "sm90a",
 		Reason: reason,
-		Trial:  true,
 		Serves: func(s ir.Shape) bool {
 			return s.HeadDim%8 == 0 && s.HeadDim <= 256 && s.Block%16 == 0 && s.Block <= 128
 		},
@@ -54,16 +53,30 @@ func sm90aCandidates(s ir.Shape, heads int) []Candidate {
 				if kv%s.Block != 0 && s.Block%kv != 0 {
 					continue
 				}
-				for stages := 2; stages <= 4; stages++ {
-					list = append(list, Candidate{
-						Pack: pack, Merge: merge, Split: split, Rows: rows,
-						KVTile: kv, Stages: stages, Warps: rows / warpRows,
-					})
-				}
+				list = append(list, deepestFirst(s, Candidate{
+					Pack: pack, Merge: merge, Split: split, Rows: rows,
+					KVTile: kv, Warps: rows / warpRows, PingPong: groups > 1, LazyRescale: true,
+				})...)
 			}
 		}
 	}
 	return list
+}
+
+// deepestFirst lists a candidate with two to four stages. The cost model does
+// not see the depth, so the order decides: the deepest ring beside two query
+// buffers first (at head dimension 64, four stages are faster than two by 12 %,
+// see bench/results), then those that cost the second query buffer.
+func deepestFirst(s ir.Shape, c Candidate) []Candidate {
+	var first, rest []Candidate
+	for c.Stages = 4; c.Stages >= 2; c.Stages-- {
+		if sm90aPlace(s, c, 2).end <= sm90aShared {
+			first = append(first, c)
+		} else {
+			rest = append([]Candidate{c}, rest...)
+		}
+	}
+	return append(first, rest...)
 }
 
 // sm90aLive counts a consumer thread's tiles, 128 threads to 64 rows: fp32

@@ -95,7 +95,7 @@ var Targets = []Target{
 		L2Group: 32 << 20,
 		Emitters: []Emitter{
 			sm90aEmitter("wgmma, TMA and warp specialisation are what this target has beyond sm_80"),
-			sm80Emitter("no wgmma emitter serves this shape yet; mma.sync runs on every target since sm_80"),
+			sm80Emitter("wgmma cannot serve this shape; mma.sync runs on every target since sm_80"),
 		},
 	},
 }

@@ -62,7 +62,7 @@ func (k *Kernel) VerifyTile() error {
 	if err := configurationError(t, e, k.Shape, c); err != nil {
 		return fmt.Errorf("layout: %s, %s: %w", k.Target, k.Family, err)
 	}
-	return verifyMemory(k.SharedMap(), k.SharedBytes)
+	return verifyMemory(k.SharedMap(), k.SharedBytes, k.Family != "sm80")
 }
 
 // VerifyHeads checks that the head tiles partition the query heads and that

@@ -105,7 +105,7 @@ func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
 		parts:  max(1, k.Shape.Block/k.KVTile),
 	}
 	e.b = ptx.NewBuilder(&ptx.Entry{
-		Name: k.Entry, Params: kernel.Declare(Params()), Threads: Threads(k), MinCTAs: 1, Shared: "smem_" + k.Entry,
+		Name: k.Entry, Params: kernel.Declare(Params()), Threads: Threads(k), MinCTAs: Resident(k), Shared: "smem_" + k.Entry,
 	})
 	e.Frame = &kernel.Frame{K: k, B: e.b}
 	return e
@@ -113,10 +113,33 @@ func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
 
 func (e *emitter) members() bool { return kernel.Members(e.K, e.pattern) }
 
-// split is the registers a thread keeps after setmaxnreg, by consumer
-// warpgroups: 384 threads enter with 168, 512 with 128, and the sums match. One
-// consumer warpgroup enters with all that a thread can use: nothing to move.
-var split = map[int]struct{ producer, consumer ptx.Imm }{2: {24, 240}, 3: {32, 160}}
+// coreRegisters is the registers of a multiprocessor.
+const coreRegisters = 64 << 10
+
+// producerRegisters is what the producer keeps; the consumers share the rest.
+const producerRegisters = 24
+
+// maxRegisters is the most that a consumer asks for.
+const maxRegisters = 240
+
+// Resident is the thread blocks a multiprocessor that a kernel is built for.
+func Resident(k *layout.Kernel) int { return max(1, k.Resident) }
+
+// split is the registers a thread keeps after setmaxnreg (PTX ISA §9.7.19.5): the
+// block enters with an equal share for every thread, the producer warpgroup
+// gives up its own. Nothing moves where a thread enters with all it can use.
+func (e *emitter) split() (producer, consumer ptx.Imm, move bool) {
+	entry := coreRegisters / (Resident(e.K) * Threads(e.K)) / 8 * 8
+	if entry >= maxRegisters {
+		return 0, 0, false
+	}
+	give := producerRegisters
+	if e.groups == 3 { // 512 threads enter with 128: 32 + 3 x 160
+		give = 32
+	}
+	share := entry + (entry-give)/e.groups
+	return ptx.Imm(give), ptx.Imm(min(share/8*8, maxRegisters)), true
+}
 
 func (e *emitter) emit() {
 	b := e.b
@@ -132,11 +155,11 @@ func (e *emitter) emit() {
 	done := b.NewLabel("done")
 	b.If(b.SetpGeU32(e.first, e.items)).Bra(done)
 
-	regs, move := split[e.groups]
+	producer, consumer, move := e.split()
 	consume := b.NewLabel("consumer")
 	b.If(b.SetpGeU32(warp, ptx.Imm(groupWarps))).Bra(consume)
 	if move {
-		b.SetmaxnregDecSyncAlignedU32(regs.producer)
+		b.SetmaxnregDecSyncAlignedU32(producer)
 	}
 	b.If(b.SetpNeU32(warp, ptx.Imm(0))).Bra(done)
 	e.produce()
@@ -144,7 +167,7 @@ func (e *emitter) emit() {
 
 	b.Place(consume)
 	if move {
-		b.SetmaxnregIncSyncAlignedU32(regs.consumer)
+		b.SetmaxnregIncSyncAlignedU32(consumer)
 	}
 	e.Warp = b.SubS32(warp, ptx.Imm(groupWarps))
 	e.consume()
