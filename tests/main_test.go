@@ -1,0 +1,75 @@
+package tests
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/internal/conformance"
+)
+
+// full is whether all heads and all layers run.
+var full = os.Getenv("S2C_FULL") == "1"
+
+func TestMain(m *testing.M) {
+	start := time.Now()
+	code := m.Run()
+	fmt.Printf("tests: took %.1f s (S2C_FULL=1 is %v)\n", time.Since(start).Seconds(), full)
+	os.Exit(code)
+}
+
+// loaded is a case's pattern and its kernel for a target.
+type loaded struct {
+	subject  *conformance.Subject
+	compiled *compiler.Compiled
+}
+
+// load reads and compiles a case.
+func load(t testing.TB, c *conformance.Case, target string, full bool) loaded {
+	t.Helper()
+	s, err := c.Load(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := s.Compile(target, c.Only)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded{s, k}
+}
+
+// eachCase runs f, in parallel, for every case on every target that a filter
+// lets pass.
+func eachCase(t *testing.T, keep func(*conformance.Case) bool, f func(t *testing.T, c *conformance.Case, target string)) {
+	for _, target := range conformance.Targets() {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			for _, c := range conformance.Cases() {
+				if keep(&c) {
+					t.Run(c.Name, func(t *testing.T) {
+						t.Parallel()
+						f(t, &c, target)
+					})
+				}
+			}
+		})
+	}
+}
+
+// tally counts what ran, for the log.
+type tally struct {
+	sync.Mutex
+	n map[string]int
+}
+
+func (c *tally) add(key string) {
+	c.Lock()
+	defer c.Unlock()
+	if c.n == nil {
+		c.n = map[string]int{}
+	}
+	c.n[key]++
+}
