@@ -35,7 +35,8 @@ type block struct {
 	counts   []int64 // executed instructions by pc
 	stats    counters
 	hopper   blockHopper
-	progress bool // something happened that may let a polling warp go on
+	maps     map[uint64]*tensorMap // in the parameters, by address
+	progress bool                  // something happened that may let a polling warp go on
 }
 
 // newBlock prepares a worker's block for one launch.
@@ -45,6 +46,7 @@ func newBlock(l *launch) *block {
 		launch: l, mem: &dev.mem, checks: dev.checks, shuffle: dev.opts.Shuffle,
 		threads: l.block[0] * l.block[1] * l.block[2],
 		counts:  make([]int64, len(l.p.code)),
+		maps:    map[uint64]*tensorMap{},
 	}
 	n := (b.threads + 31) / 32
 	b.shared.resize(l.p.dynAt+l.dyn, n, b.checks)
@@ -63,9 +65,6 @@ func newWarp(b *block, id int) *warp {
 	}
 	if rest := b.threads - id*32; rest < 32 {
 		w.all = 1<<rest - 1
-	}
-	if p.hazards {
-		w.busy = make([]uint32, len(p.regs))
 	}
 	for _, c := range p.init32 {
 		for l := range 32 {
@@ -101,7 +100,6 @@ func (b *block) reset(index uint32) {
 
 func (w *warp) reset() {
 	clear(w.def)
-	clear(w.busy)
 	w.exited, w.turn, w.time = 0, 0, 1
 	w.groups = append(w.groups[:0], &group{mask: w.all, joinPC: -1})
 	w.clock, w.lanes = newClock(len(w.b.warps)), nil
@@ -146,7 +144,9 @@ func (b *block) run() (fault *Fault) {
 			}
 			alive = true
 			if b.shuffle {
-				b.early(w)
+				if b.early(w); w.fault != nil {
+					return w.fault
+				}
 			}
 			if w.ready() == nil {
 				continue
@@ -170,15 +170,27 @@ func (b *block) run() (fault *Fault) {
 		if !alive {
 			return b.end()
 		}
-		if b.idle(ran) {
-			idle++
-		} else {
+		if !b.idle(ran) {
 			idle = 0
-		}
-		if !ran && !b.complete() || idle > 64 {
-			return b.deadlock()
+		} else if idle++; !ran || idle > 1 {
+			if !b.complete() && (!ran || idle > 64) {
+				return b.deadlock()
+			}
+			if f := b.fault(); f != nil {
+				return f
+			}
 		}
 	}
+}
+
+// fault is what asynchronous work of some warp has run into.
+func (b *block) fault() *Fault {
+	for _, w := range b.warps {
+		if w.fault != nil {
+			return w.fault
+		}
+	}
+	return nil
 }
 
 // stuck reports a defect at the place where a warp is now.

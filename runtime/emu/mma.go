@@ -77,7 +77,7 @@ func execMmaBF16(w *warp, in *instr, mask uint32) status {
 			}
 		}
 	}
-	w.multiply(in, &a, &b)
+	w.multiply(in.vc, in.vd, &a, &b, true)
 	return stNext
 }
 
@@ -102,22 +102,24 @@ func execMmaF16(w *warp, in *instr, mask uint32) status {
 			b[k][l>>2], b[k+1][l>>2] = halvesF16(v[l])
 		}
 	}
-	w.multiply(in, &a, &b)
+	w.multiply(in.vc, in.vd, &a, &b, true)
 	return stNext
 }
 
-// multiply adds A·B to the accumulator registers.
-func (w *warp) multiply(in *instr, a *tileA, b *tileB) {
+// multiply is vd = A·B, plus vc if scale is set.
+func (w *warp) multiply(vc, vd []int32, a *tileA, b *tileB, scale bool) {
 	var c tileC
-	c0, c1, c2, c3 := &w.r[in.vc[0]], &w.r[in.vc[1]], &w.r[in.vc[2]], &w.r[in.vc[3]]
-	for l := range 32 {
-		g, t := l>>2&7, l&3*2
-		top, bottom := (*[2]float32)(c[g][t:]), (*[2]float32)(c[g+8][t:])
-		top[0], top[1] = fromBits(c0[l]), fromBits(c1[l])
-		bottom[0], bottom[1] = fromBits(c2[l]), fromBits(c3[l])
+	if scale {
+		c0, c1, c2, c3 := &w.r[vc[0]], &w.r[vc[1]], &w.r[vc[2]], &w.r[vc[3]]
+		for l := range 32 {
+			g, t := l>>2&7, l&3*2
+			top, bottom := (*[2]float32)(c[g][t:]), (*[2]float32)(c[g+8][t:])
+			top[0], top[1] = fromBits(c0[l]), fromBits(c1[l])
+			bottom[0], bottom[1] = fromBits(c2[l]), fromBits(c3[l])
+		}
 	}
 	multiplyTile(a, b, &c)
-	d0, d1, d2, d3 := &w.r[in.vd[0]], &w.r[in.vd[1]], &w.r[in.vd[2]], &w.r[in.vd[3]]
+	d0, d1, d2, d3 := &w.r[vd[0]], &w.r[vd[1]], &w.r[vd[2]], &w.r[vd[3]]
 	for l := range 32 {
 		g, t := l>>2&7, l&3*2
 		top, bottom := (*[2]float32)(c[g][t:]), (*[2]float32)(c[g+8][t:])

@@ -39,6 +39,7 @@ type instr struct {
 	// hazard: a register here may be in use by an unfinished wgmma.
 	hazard bool
 	reads  []int32 // register numbers
+	wgmma  *wgmmaRegs
 	writes []int32
 }
 
@@ -607,10 +608,10 @@ func (p *program) text(line int32) string {
 func (p *program) markHazards() {
 	used := make([]bool, len(p.regs))
 	for i := range p.code {
-		if in := &p.code[i]; in.form.Kind == inst.Wgmma {
+		if w := p.code[i].wgmma; w != nil {
 			p.hazards = true
-			for _, r := range append(append([]int32{}, in.reads...), in.writes...) {
-				if p.regs[r].class == inst.ClassF32 || p.regs[r].class == inst.ClassB32 {
+			for _, list := range [2][]int32{w.d, w.aIDs} {
+				for _, r := range list {
 					used[r] = true
 				}
 			}
@@ -618,8 +619,13 @@ func (p *program) markHazards() {
 	}
 	for i := range p.code {
 		in := &p.code[i]
-		for _, r := range append(append([]int32{}, in.reads...), in.writes...) {
-			in.hazard = in.hazard || used[r]
+		if in.wgmma != nil {
+			continue
+		}
+		for _, list := range [2][]int32{in.reads, in.writes} {
+			for _, r := range list {
+				in.hazard = in.hazard || used[r]
+			}
 		}
 	}
 }

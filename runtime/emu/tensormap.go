@@ -1,12 +1,145 @@
 package emu
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"hash/crc32"
 
 	"github.com/s2attention/s2c/runtime"
 )
 
-// EncodeTensorMap is not available yet.
-func (d *Device) EncodeTensorMap(runtime.TensorMap) ([128]byte, error) {
-	return [128]byte{}, errors.New("emu: tensor maps are not executed yet")
+// tensorMap is a decoded tensor map of 16-bit elements.
+type tensorMap struct {
+	base    uint64
+	dims    []int64  // elements, innermost first
+	strides []uint64 // bytes; strides[0] is 2
+	box     []int64
+	swizzle uint32 // bytes, 16 for none
+}
+
+// bytes is the size of a box in shared memory.
+func (m *tensorMap) bytes() int {
+	n := int64(2)
+	for _, b := range m.box {
+		n *= b
+	}
+	return int(n)
+}
+
+var mapMagic = [8]byte{'s', '2', 'c', 't', 'm', 'a', 'p', '1'}
+
+// EncodeTensorMap checks a description as cuTensorMapEncodeTiled does and makes
+// the 128 bytes that this device's TMA copies understand. Rules (CUDA driver API,
+// Tensor Map Object Management): rank 1 to 5; a base that is a multiple of 16;
+// strides that are multiples of 16 below 2⁴⁰; dimensions 1 to 2³²; boxes 1 to 256;
+// an inner box of a multiple of 16 bytes and, with a swizzle, of at most its span.
+func (d *Device) EncodeTensorMap(t runtime.TensorMap) (out [128]byte, err error) {
+	if err := checkTensorMap(&t); err != nil {
+		return out, fmt.Errorf("emu: tensor map: %w", err)
+	}
+	copy(out[:], mapMagic[:])
+	binary.LittleEndian.PutUint64(out[8:], uint64(t.Base))
+	out[16], out[17] = byte(len(t.Dims)), byte(t.Swizzle)
+	for i := range t.Dims {
+		binary.LittleEndian.PutUint32(out[20+4*i:], uint32(t.Dims[i]-1))
+		binary.LittleEndian.PutUint16(out[40+2*i:], uint16(t.Box[i]))
+	}
+	for i, s := range t.Strides {
+		binary.LittleEndian.PutUint64(out[56+8*i:], s)
+	}
+	binary.LittleEndian.PutUint32(out[124:], crc32.ChecksumIEEE(out[:124]))
+	return out, nil
+}
+
+func checkTensorMap(t *runtime.TensorMap) error {
+	rank := len(t.Dims)
+	switch {
+	case rank < 1 || rank > 5:
+		return fmt.Errorf("rank %d, must be 1 to 5", rank)
+	case len(t.Strides) != rank-1 || len(t.Box) != rank:
+		return fmt.Errorf("rank %d with %d strides and %d box dimensions", rank, len(t.Strides), len(t.Box))
+	case t.Base == 0 || t.Base%16 != 0:
+		return fmt.Errorf("base address %#x is no multiple of 16", uint64(t.Base))
+	case t.DType != runtime.BF16 && t.DType != runtime.F16:
+		return fmt.Errorf("element type %q", t.DType)
+	}
+	for i, n := range t.Dims {
+		if n < 1 || n > 1<<32 {
+			return fmt.Errorf("dimension %d has %d elements, must be 1 to 2³²", i, n)
+		}
+		if t.Box[i] < 1 || t.Box[i] > 256 {
+			return fmt.Errorf("box dimension %d is %d, must be 1 to 256", i, t.Box[i])
+		}
+	}
+	for i, s := range t.Strides {
+		if s%16 != 0 || s >= 1<<40 {
+			return fmt.Errorf("stride %d is %d bytes, must be a multiple of 16 below 2⁴⁰", i, s)
+		}
+	}
+	inner := 2 * int(t.Box[0])
+	switch {
+	case t.Swizzle != 0 && t.Swizzle != 32 && t.Swizzle != 64 && t.Swizzle != 128:
+		return fmt.Errorf("swizzle of %d bytes, must be 0, 32, 64 or 128", t.Swizzle)
+	case inner%16 != 0:
+		return fmt.Errorf("an inner box of %d bytes, must be a multiple of 16", inner)
+	case t.Swizzle != 0 && inner > t.Swizzle:
+		return fmt.Errorf("an inner box of %d bytes exceeds the swizzle of %d", inner, t.Swizzle)
+	}
+	return nil
+}
+
+// decodeTensorMap reads what EncodeTensorMap made.
+func decodeTensorMap(b []byte) (*tensorMap, error) {
+	if [8]byte(b) != mapMagic {
+		return nil, errors.New("the bytes are no tensor map")
+	}
+	if crc32.ChecksumIEEE(b[:124]) != binary.LittleEndian.Uint32(b[124:]) {
+		return nil, errors.New("the tensor map was changed after it was encoded")
+	}
+	rank := int(b[16])
+	m := &tensorMap{base: binary.LittleEndian.Uint64(b[8:]), swizzle: max(uint32(b[17]), 16), strides: []uint64{2}}
+	for i := range rank {
+		m.dims = append(m.dims, int64(binary.LittleEndian.Uint32(b[20+4*i:]))+1)
+		m.box = append(m.box, int64(binary.LittleEndian.Uint16(b[40+2*i:])))
+		if i > 0 {
+			m.strides = append(m.strides, binary.LittleEndian.Uint64(b[48+8*i:]))
+		}
+	}
+	return m, nil
+}
+
+// tensorMapAt reads the tensor map at a generic address, in the parameters or
+// in global memory.
+func (w *warp) tensorMapAt(in *instr, lane int, addr uint64) *tensorMap {
+	if addr%64 != 0 {
+		w.fail(in, lane, CheckAlign, addr, "the tensor map at %#x is not aligned to 64 bytes", addr)
+		return nil
+	}
+	var raw []byte
+	params := w.b.launch.params
+	if off := addr - paramWindow - paramSpace; off < uint64(len(params)) {
+		if m := w.b.maps[addr]; m != nil {
+			return m
+		}
+		if off+128 > uint64(len(params)) {
+			w.fail(in, lane, CheckBounds, addr, "the parameters end within the tensor map")
+			return nil
+		}
+		raw = params[off : off+128]
+	} else {
+		raw = make([]byte, 128)
+		if !w.loadRange(in, lane, addr, raw) {
+			return nil
+		}
+	}
+	m, err := decodeTensorMap(raw)
+	if err != nil {
+		w.fail(in, lane, CheckTensorMap, addr, "%v", err)
+		return nil
+	}
+	if addr >= paramWindow && addr < globalBase {
+		w.b.maps[addr] = m
+	}
+	return m
 }

@@ -16,6 +16,7 @@ const (
 	stYield               // go on with the next instruction after other warps had a turn
 	stWait                // stay here until somebody wakes the group, then go on behind it
 	stRetry               // stay here, other warps first, then execute again
+	stPoll                // like stYield, and other lanes of the warp have a turn
 	stGone                // the group has no lanes left
 	stFault
 )
@@ -61,7 +62,6 @@ type warp struct {
 	d    []reg64
 	pr   []uint32
 	def  []uint32 // lanes in which each register has a value
-	busy []uint32 // lanes in which an unfinished wgmma uses each register, see wgmma.go
 	tmp  reg32
 	tmp6 reg64
 
@@ -96,6 +96,7 @@ func (w *warp) ready() *group {
 func (w *warp) run(quantum int) int {
 	g := w.ready()
 	w.cur = g
+	w.hopper.polled = false
 	code, counts := w.p.code, w.b.counts
 	for n := range quantum {
 		if g.pc == g.joinPC {
@@ -126,8 +127,11 @@ func (w *warp) run(quantum int) int {
 			w.divergent(in, mask)
 			return n
 		}
-		if in.hazard && w.hopper.inFlight && !w.settled(in, mask) {
-			return n
+		if in.hazard {
+			if w.hopper.inFlight && !w.settled(in, mask) {
+				return n
+			}
+			w.soil(in)
 		}
 		counts[g.pc]++
 		switch st := in.exec(w, in, mask); st {
@@ -146,7 +150,15 @@ func (w *warp) run(quantum int) int {
 		case stWait:
 			g.waiting = true
 			return n + 1
+		case stPoll:
+			for _, r := range in.writes {
+				w.def[r] |= mask
+			}
+			g.pc++
+			w.turn++
+			return n + 1
 		case stRetry:
+			counts[in.pc]--
 			w.turn++
 			return n + 1
 		case stGone, stFault:
@@ -255,10 +267,6 @@ func (w *warp) undefined(in *instr, r int32, mask uint32) bool {
 		return false
 	}
 	lane := trailing(mask &^ w.def[r])
-	if w.busy != nil && w.busy[r]>>lane&1 != 0 {
-		w.fail(in, lane, CheckAsync, 0, "register %s is the result of a wgmma that no wait_group has covered", w.p.regs[r].name)
-		return true
-	}
 	w.fail(in, lane, CheckRegister, 0, "register %s has no value", w.p.regs[r].name)
 	return true
 }

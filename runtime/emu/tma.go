@@ -1,0 +1,332 @@
+package emu
+
+import "github.com/s2attention/s2c/codegen/ptx/inst"
+
+// TMA tensor copies (PTX ISA 9.0 §9.7.9.25.5). A load fills its box at some time
+// after its issue, at the latest when nothing else can go on, and then counts
+// its bytes on the mbarrier. A store reads its box when a wait covers its group.
+
+// tmaAlign is the alignment of a box in shared memory.
+const tmaAlign = 128
+
+// tmaLoad is a load in flight.
+type tmaLoad struct {
+	w       *warp
+	in      *instr
+	lane    int
+	bar     uint32
+	phase   uint32
+	dst     uint32
+	swizzle uint32
+	data    []byte
+}
+
+func buildTma(d *decoder, in *instr) error {
+	in.imm = nil
+	if in.form.Kind == inst.TmaLoad {
+		in.imm = []uint64{uint64(d.arg("dst").off), uint64(d.arg("tmap").off), uint64(d.arg("mbar").off)}
+		in.exec = execTmaLoad
+		return nil
+	}
+	// A store has the map in a and its source in b.
+	in.imm = []uint64{uint64(d.arg("src").off), uint64(d.arg("tmap").off)}
+	in.exec = execTmaStore
+	return nil
+}
+
+// box checks what loads and stores have in common and returns the lines of the box.
+func (w *warp) box(in *instr, l int, m *tensorMap, addr uint32) ([]int32, bool) {
+	if len(m.dims) != in.form.Vec {
+		w.fail(in, l, CheckTensorMap, 0, "a tensor of rank %d in a copy of rank %d", len(m.dims), in.form.Vec)
+		return nil, false
+	}
+	if addr%tmaAlign != 0 {
+		w.fail(in, l, CheckAlign, uint64(addr), "the box at %#x is not aligned to %d bytes", addr, tmaAlign)
+		return nil, false
+	}
+	n := m.bytes()
+	off := int64(addr) - sharedBase
+	if off < 0 || off+int64(n) > int64(len(w.b.shared.data)) {
+		w.fail(in, l, CheckBounds, uint64(addr), "a box of %d bytes at %#x, the block has shared memory %#x to %#x",
+			n, addr, sharedBase, sharedBase+len(w.b.shared.data))
+		return nil, false
+	}
+	lines := make([]int32, n/lineBytes)
+	for i := range lines {
+		lines[i] = int32(off)/lineBytes + int32(i)
+	}
+	return lines, true
+}
+
+// coordinates are the signed element coordinates of a lane.
+func (w *warp) coordinates(in *instr, l int) (at [5]int64) {
+	for i, r := range in.va {
+		at[i] = int64(int32(w.r[r][l]))
+	}
+	return at
+}
+
+// rows calls f for every inner row of a box: its place among the rows, the address of its
+// element at, and the part [lo, hi) of its elements inside the tensor.
+func (m *tensorMap) rows(at [5]int64, f func(row int, addr uint64, lo, hi int64) bool) bool {
+	rank := len(m.dims)
+	lo, hi := max(0, -at[0]), min(m.box[0], m.dims[0]-at[0])
+	var i [5]int64
+	for row := 0; ; row++ {
+		addr := m.base + uint64(at[0]*2)
+		from, to := lo, hi
+		for d := 1; d < rank; d++ {
+			x := at[d] + i[d]
+			if x < 0 || x >= m.dims[d] {
+				to = from
+			}
+			addr += uint64(x) * m.strides[d]
+		}
+		if !f(row, addr, from, max(from, to)) {
+			return false
+		}
+		d := 1
+		for ; d < rank; d++ {
+			if i[d]++; i[d] < m.box[d] {
+				break
+			}
+			i[d] = 0
+		}
+		if d == rank {
+			return true
+		}
+	}
+}
+
+func execTmaLoad(w *warp, in *instr, mask uint32) status {
+	for m := mask; m != 0; m &= m - 1 {
+		l := trailing(m)
+		if !w.issueLoad(in, l) {
+			return stFault
+		}
+	}
+	return stNext
+}
+
+func (w *warp) issueLoad(in *instr, l int) bool {
+	tm := w.tensorMapAt(in, l, w.d[in.b][l]+in.imm[1])
+	if tm == nil {
+		return false
+	}
+	dst := w.r[in.a][l] + uint32(in.imm[0])
+	lines, ok := w.box(in, l, tm, dst)
+	if !ok {
+		return false
+	}
+	bar := w.mbarrierAt(in, l, w.r[in.c][l]+uint32(in.imm[2]))
+	if bar == nil {
+		return false
+	}
+	if !bar.fenced && w.checks(CheckProxy) {
+		w.fail(in, l, CheckProxy, uint64(bar.addr),
+			"no fence.mbarrier_init or fence.proxy.async follows the initialisation of the mbarrier")
+		return false
+	}
+	if s := &w.b.shared; s.shadow {
+		for _, i := range lines {
+			if c := w.writeLine(int(i), lineFull, l|laneAsync, false); c != nil {
+				w.report(in, l, int(i)*lineBytes, c, "asynchronous write")
+				return false
+			}
+		}
+		for _, i := range lines {
+			s.lines[i].pend = lineFull
+		}
+	}
+	load := &tmaLoad{w: w, in: in, lane: l, bar: bar.addr, phase: bar.phase, dst: dst, swizzle: tm.swizzle, data: make([]byte, tm.bytes())}
+	pitch := int(2 * tm.box[0])
+	ok = tm.rows(w.coordinates(in, l), func(row int, addr uint64, lo, hi int64) bool {
+		if lo == hi {
+			return true
+		}
+		w.b.stats.asyncRead += 2 * (hi - lo)
+		return w.loadRange(in, l, addr+uint64(2*lo), load.data[row*pitch+int(2*lo):row*pitch+int(2*hi)])
+	})
+	w.b.stats.asyncWritten += int64(len(load.data))
+	w.b.hopper.loads = append(w.b.hopper.loads, load)
+	return ok
+}
+
+// finishLoad lets the i-th load in flight arrive.
+func (b *block) finishLoad(i int) {
+	l := b.hopper.loads[i]
+	b.hopper.loads = append(b.hopper.loads[:i], b.hopper.loads[i+1:]...)
+	b.progress = true
+	bar := b.hopper.mbars[l.bar]
+	if bar == nil {
+		l.w.fail(l.in, l.lane, CheckBarrier, uint64(l.bar), "the mbarrier was invalidated before the copy was done")
+		return
+	}
+	if bar.phase != l.phase {
+		l.w.fail(l.in, l.lane, CheckBarrier, uint64(l.bar),
+			"the phase of the mbarrier in which the copy was issued ended without its %d bytes: no expect_tx covers them", len(l.data))
+		return
+	}
+	s := &b.shared
+	now := makeStamp(bar.phase+1, bar.agent, laneAsync)
+	for at := 0; at < len(l.data); at += lineBytes {
+		off := swizzled(l.dst+uint32(at), l.swizzle, 0) - sharedBase
+		copy(s.data[off:], l.data[at:at+lineBytes])
+		if s.shadow {
+			s.lines[off/lineBytes].pend = 0
+			s.recordWrite(int(off/lineBytes), lineFull, now)
+		}
+	}
+	bar.copies = true
+	bar.tx -= int64(len(l.data))
+	bar.flip(b)
+}
+
+// bulkStore is a store whose box is still to be read.
+type bulkStore struct {
+	in    *instr
+	lane  int
+	group int // -1 before the commit
+	tm    *tensorMap
+	src   uint32
+	at    [5]int64
+	lines []int32
+}
+
+// bulkQueue holds a warp's stores; groups count for each thread.
+type bulkQueue struct {
+	list    []*bulkStore
+	commits [32]int
+}
+
+func execTmaStore(w *warp, in *instr, mask uint32) status {
+	for m := mask; m != 0; m &= m - 1 {
+		l := trailing(m)
+		tm := w.tensorMapAt(in, l, w.d[in.a][l]+in.imm[1])
+		if tm == nil {
+			return stFault
+		}
+		src := w.r[in.b][l] + uint32(in.imm[0])
+		lines, ok := w.box(in, l, tm, src)
+		if !ok || !w.readsAsync(in, l, l, lines) {
+			return stFault
+		}
+		at := w.coordinates(in, l)
+		for d := range tm.dims {
+			if at[d] < 0 {
+				return w.fail(in, l, CheckTensorMap, 0, "a store starts at the negative coordinate %d", at[d])
+			}
+		}
+		w.b.shared.hold(lines)
+		w.hopper.stores.list = append(w.hopper.stores.list, &bulkStore{in, l, -1, tm, src, at, lines})
+	}
+	return stNext
+}
+
+func execBulkCommit(w *warp, in *instr, mask uint32) status {
+	q := &w.hopper.stores
+	for _, s := range q.list {
+		if s.group < 0 && mask>>s.lane&1 != 0 {
+			s.group = q.commits[s.lane]
+		}
+	}
+	for m := mask; m != 0; m &= m - 1 {
+		q.commits[trailing(m)]++
+	}
+	return stNext
+}
+
+// execBulkWait ends the stores but for each thread's last groups. A store is
+// read and written at once: nobody can tell the two apart within a launch.
+func execBulkWait(w *warp, in *instr, mask uint32) status {
+	q := &w.hopper.stores
+	kept := q.list[:0]
+	for _, s := range q.list {
+		if mask>>s.lane&1 == 0 || s.group < 0 || s.group >= q.commits[s.lane]-int(min(in.imm[0], 1<<20)) {
+			kept = append(kept, s)
+			continue
+		}
+		if !w.finishStore(s) {
+			return stFault
+		}
+	}
+	q.list = kept
+	return stNext
+}
+
+func (w *warp) finishStore(s *bulkStore) bool {
+	data := make([]byte, s.tm.bytes())
+	for at := 0; at < len(data); at += lineBytes {
+		off := swizzled(s.src+uint32(at), s.tm.swizzle, 0) - sharedBase
+		copy(data[at:at+lineBytes], w.b.shared.data[off:])
+	}
+	w.b.shared.let(s.lines)
+	w.haveRead(s.lines, s.lane)
+	pitch := int(2 * s.tm.box[0])
+	return s.tm.rows(s.at, func(row int, addr uint64, lo, hi int64) bool {
+		return lo == hi || w.storeRange(s.in, s.lane, addr+uint64(2*lo), data[row*pitch+int(2*lo):row*pitch+int(2*hi)])
+	})
+}
+
+// drain reports what a warp has left unfinished at the end of its block.
+func (w *warp) drain() *Fault {
+	if w.b.checks&CheckAsync == 0 {
+		for _, s := range w.hopper.stores.list {
+			w.finishStore(s)
+		}
+		return w.fault
+	}
+	if list := w.hopper.stores.list; len(list) > 0 {
+		s := list[0]
+		w.fail(s.in, s.lane, CheckAsync, 0, "the block ends while this store reads its shared memory")
+	} else if list := w.hopper.pending; len(list) > 0 {
+		w.fail(list[0].in, 0, CheckAsync, 0, "the block ends before this wgmma")
+	}
+	return w.fault
+}
+
+// piece is the largest aligned power of two at an address, up to 16 and up to n.
+func piece(addr uint64, n int) int {
+	size := 16
+	for addr%uint64(size) != 0 || size > n {
+		size /= 2
+	}
+	return size
+}
+
+// loadRange reads global memory of any alignment.
+func (w *warp) loadRange(in *instr, l int, addr uint64, dst []byte) bool {
+	for len(dst) > 0 {
+		n := piece(addr, len(dst))
+		src := w.loadGlobal(in, l, addr, n)
+		if src == nil {
+			return false
+		}
+		copy(dst, src)
+		dst, addr = dst[n:], addr+uint64(n)
+	}
+	return true
+}
+
+// storeRange writes global memory of any alignment.
+func (w *warp) storeRange(in *instr, l int, addr uint64, src []byte) bool {
+	for len(src) > 0 {
+		n := piece(addr, len(src))
+		if !w.storeGlobal(in, l, addr, src[:n]) {
+			return false
+		}
+		src, addr = src[n:], addr+uint64(n)
+	}
+	return true
+}
+
+// execPrefetchMap checks the tensor map that it prefetches.
+func execPrefetchMap(w *warp, in *instr, mask uint32) status {
+	for m := mask; m != 0; m &= m - 1 {
+		l := trailing(m)
+		if w.tensorMapAt(in, l, w.d[in.a][l]+uint64(in.off)) == nil {
+			return stFault
+		}
+	}
+	return stNext
+}
