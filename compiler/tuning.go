@@ -56,5 +56,33 @@ func (u *Unit) Layout(layer *ir.Layer, target string, opt Options) (*layout.Kern
 		return nil, err
 	}
 	k, err := pass.Run(*layer, u.Module.Shape, target, opt.Pass)
-	return k, explainTuned(entry, err)
+	if err != nil {
+		return nil, explainTuned(entry, err)
+	}
+	if entry != nil {
+		return k, u.weighTuned(k, layer, target, opt.Pass)
+	}
+	return k, nil
+}
+
+// weighTuned gives the candidates of a tuned layout the costs that the model
+// puts on them, so that its record shows both decisions.
+func (u *Unit) weighTuned(k *layout.Kernel, layer *ir.Layer, target string, opt pass.Options) error {
+	model, err := pass.Run(*layer, u.Module.Shape, target, pass.Options{Model: opt.Model, Trial: opt.Trial})
+	if err != nil {
+		return err
+	}
+	for n := range k.Choice {
+		c := &k.Choice[n]
+		verdict := model.Choice[n].Verdict
+		switch {
+		case c.Verdict == "chosen":
+			verdict = "chosen"
+		case verdict == "chosen":
+			verdict = "the cost model's choice; the tuning file has another"
+		}
+		*c = model.Choice[n]
+		c.Verdict = verdict
+	}
+	return nil
 }

@@ -19,6 +19,7 @@ import (
 type compileCmd struct {
 	source
 	layerFlag
+	tuningFlag
 	Arch   []string `default:"${arch}" placeholder:"A,…" help:"Targets: ${arches} (${default})."`
 	Emit   string   `enum:"bundle,ptx,ir,layout" default:"bundle" help:"bundle: every layer and target in one file; ptx, ir, layout: text of one layer."`
 	Output string   `short:"o" required:"" placeholder:"PATH" help:"Where to write; - is standard output. With ptx or layout and several targets, the target is put before the name's ending."`
@@ -51,6 +52,9 @@ func (c *compileCmd) Run(s *streams) error {
 		return err
 	}
 	opt := compiler.Options{Pass: pass.Options{Dump: dump}}
+	if opt.Tuning, err = c.tuning(s, nil); err != nil {
+		return err
+	}
 	unit, err := c.load(s)
 	if err != nil {
 		return err

@@ -11,13 +11,13 @@ import (
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
-	"github.com/s2attention/s2c/ir/pass"
 )
 
 // explainCmd says what a pattern costs and what is proved of it.
 type explainCmd struct {
 	source
 	layerFlag
+	tuningFlag
 	Seq  int64    `default:"8192" placeholder:"N" help:"Context length in tokens that counts are given for (${default})."`
 	Arch []string `default:"${arch}" placeholder:"A,…" help:"Targets whose layout is explained (${default})."`
 	All  bool     `help:"List every layout candidate, not the best ones alone."`
@@ -120,8 +120,12 @@ func (c *explainCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	tuning, err := c.tuning(s, nil)
+	if err != nil {
+		return err
+	}
 	for _, arch := range c.Arch {
-		facts, err := explainLayout(unit, layer, arch, c.Seq)
+		facts, err := explainLayout(unit, layer, arch, c.Seq, tuning)
 		if err != nil {
 			return err
 		}
@@ -191,11 +195,11 @@ func failure(v ir.Verdict) *counterexample {
 }
 
 // explainLayout runs the layout passes.
-func explainLayout(unit *compiler.Unit, layer *ir.Layer, arch string, seq int64) (*layoutFacts, error) {
+func explainLayout(unit *compiler.Unit, layer *ir.Layer, arch string, seq int64, tuning compiler.Tuning) (*layoutFacts, error) {
 	if _, err := layout.FindTarget(arch); err != nil {
 		return nil, usageError{err}
 	}
-	k, err := pass.Run(*layer, unit.Module.Shape, arch, pass.Options{Model: unit.Module.Name})
+	k, err := unit.Layout(layer, arch, compiler.Options{Tuning: tuning})
 	if err != nil {
 		return nil, err
 	}

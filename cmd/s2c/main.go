@@ -28,6 +28,8 @@ type commands struct {
 	Mask       maskCmd       `cmd:"" help:"Export the block mask of one head."`
 	Compile    compileCmd    `cmd:"" help:"Compile a file to a bundle, PTX, the IR or the layout."`
 	Run        runCmd        `cmd:"" help:"Compile, execute and compare with a float64 reference."`
+	Bench      benchCmd      `cmd:"" help:"Time kernels on a device, check what they compute, and plot a sweep over lengths."`
+	Tune       tuneCmd       `cmd:"" help:"Measure layouts on a GPU, and write those that win to a tuning file."`
 	Bundle     bundleCmd     `cmd:"" help:"Look into compiled bundles."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

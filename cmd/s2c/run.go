@@ -20,6 +20,7 @@ import (
 type runCmd struct {
 	source
 	layerFlag
+	tuningFlag
 	Seq    int      `placeholder:"N" help:"Context length in tokens (2048)."`
 	QLen   int      `name:"q-len" placeholder:"N" help:"Queries: the last N positions of the context. Without it, as many as --seq."`
 	Batch  int      `placeholder:"B" help:"Sequences (1)."`
@@ -232,8 +233,12 @@ func (c *runCmd) execute(s *streams, unit *compiler.Unit, layer *ir.Layer, in *a
 	if arch == "" {
 		arch = suits(dev)
 	}
+	tuning, err := c.tuning(s, dev)
+	if err != nil {
+		return nil, nil, err
+	}
 	start := time.Now()
-	compiled, err := unit.Compile(layer, arch, compiler.Options{})
+	compiled, err := unit.Compile(layer, arch, compiler.Options{Tuning: tuning})
 	if err != nil {
 		return nil, nil, err
 	}

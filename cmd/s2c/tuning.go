@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/runtime"
+)
+
+// tuningFlag names a file of measured layouts.
+type tuningFlag struct {
+	Tuning    string `placeholder:"FILE" help:"Take layouts from this file, which s2c tune writes, where it has them."`
+	TuningGPU string `name:"tuning-gpu" placeholder:"NAME" help:"The GPU whose measurements count, as the file names it. Without it, the device's own; where no device is opened, any."`
+}
+
+// tuning reads the file; dev is the device that the code is for, or nil.
+func (f *tuningFlag) tuning(s *streams, dev runtime.Device) (t compiler.Tuning, err error) {
+	if f.Tuning == "" {
+		if f.TuningGPU != "" {
+			return t, usagef("--tuning-gpu goes with --tuning")
+		}
+		return t, nil
+	}
+	if t.File, err = layout.ReadTuningFile(f.Tuning); err != nil {
+		return t, err
+	}
+	t.Device = f.TuningGPU
+	if t.Device == "" && dev != nil {
+		t.Device = gpuName(dev)
+	}
+	t.Missing = func(layer *ir.Layer, target string) {
+		on := ""
+		if t.Device != "" {
+			on = " on " + t.Device
+		}
+		fmt.Fprintf(s.err, "%s: nothing for layer %d, %s%s: the cost model decides\n", f.Tuning, layer.Numbers[0], target, on)
+	}
+	return t, nil
+}
+
+// gpuName is a device's name without its architecture: "NVIDIA H200".
+func gpuName(dev runtime.Device) string {
+	name, _, _ := strings.Cut(dev.Describe(), " (")
+	return name
+}
