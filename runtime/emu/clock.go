@@ -101,7 +101,7 @@ func (c *clock) includes(b *clock) bool {
 			continue
 		}
 		for l, t := range lanes {
-			if t > c.base[w] && (c.extra == nil || c.extra[w] == nil || c.extra[w][l] < t) {
+			if t > c.base[w] && (w >= len(c.extra) || c.extra[w] == nil || c.extra[w][l] < t) {
 				return false
 			}
 		}

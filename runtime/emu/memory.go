@@ -12,7 +12,7 @@ import (
 
 // Windows of the address space. Device allocations start at globalBase.
 const (
-	paramSpace  = 0x210          // offset of the parameter block in the param space
+	paramSpace  = 0x200          // offset of the parameter block in the param space
 	paramWindow = 0x7e0000000000 // generic address of param space 0
 	globalBase  = 0x7f0000000000 // first device allocation
 	guardBytes  = 1 << 20        // no allocation lies closer to another

@@ -320,11 +320,12 @@ func (w *warp) storeRange(in *instr, l int, addr uint64, src []byte) bool {
 	return true
 }
 
-// execPrefetchMap checks the tensor map that it prefetches.
+// execPrefetchMap checks the tensor map that it prefetches, at an address in
+// param space (§9.7.9.15).
 func execPrefetchMap(w *warp, in *instr, mask uint32) status {
 	for m := mask; m != 0; m &= m - 1 {
 		l := trailing(m)
-		if w.tensorMapAt(in, l, w.d[in.a][l]+uint64(in.off)) == nil {
+		if w.tensorMapAt(in, l, w.d[in.a][l]+uint64(in.off)+paramWindow) == nil {
 			return stFault
 		}
 	}
