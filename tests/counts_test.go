@@ -101,8 +101,29 @@ func TestSkipsAtLength(t *testing.T) {
 }
 
 // maskCode finds the masks of a kernel: the branch over them, and the label
-// where it ends.
-var maskCode = regexp.MustCompile(`(?s)@!%p\d+ bra (L\d+_full_tile);\n(.*?)\n(L\d+_full_tile):`)
+// where they end.
+var maskCode = regexp.MustCompile(`(?s)@!?%p\d+ bra (L\d+_full_tile);\n(.*?)\n(L\d+_full_tile):`)
+
+// maskLines are the lines, from 1, of the first instruction of each piece of
+// mask code. It fails the test where a branch does not lead behind its masks, or
+// where no piece holds them.
+func maskLines(t *testing.T, ptx string) []int {
+	t.Helper()
+	var lines []int
+	for _, m := range maskCode.FindAllStringSubmatchIndex(ptx, -1) {
+		if from, to := ptx[m[2]:m[3]], ptx[m[6]:m[7]]; from != to {
+			t.Fatalf("the branch goes to %s, the masks end at %s", from, to)
+		}
+		if masks := ptx[m[4]:m[5]]; !strings.Contains(masks, "0fFF800000") {
+			t.Errorf("the code that is branched over masks nothing:\n%s", masks)
+		}
+		lines = append(lines, strings.Count(ptx[:m[4]], "\n")+1)
+	}
+	if len(lines) == 0 {
+		t.Fatal("there is no mask code")
+	}
+	return lines
+}
 
 // TestLazyMasks: a full step carries no mask. The masks are branched over, and the
 // first instruction behind the branch runs exactly once for each warp and step
@@ -111,29 +132,45 @@ func TestLazyMasks(t *testing.T) {
 	eachCase(t, counted, func(t *testing.T, c *conformance.Case, target string) {
 		l := load(t, c, target, full)
 		k := l.compiled.Layout
-		if k.Family != "sm80" {
-			return // its masked tiles have code of their own, see the golden checks
-		}
-		ptx := l.compiled.Kernel.PTX
-		at := maskCode.FindAllStringSubmatchIndex(ptx, -1)
-		if len(at) != 1 {
-			t.Fatalf("%d pieces of mask code, want 1", len(at))
-		}
-		m := at[0]
-		if ptx[m[2]:m[3]] != ptx[m[6]:m[7]] {
-			t.Fatalf("the branch goes to %s, the masks end at %s", ptx[m[2]:m[3]], ptx[m[6]:m[7]])
-		}
-		masks := ptx[m[4]:m[5]]
-		if !strings.Contains(masks, "0fFF800000") {
-			t.Errorf("the code that is branched over masks nothing:\n%s", masks)
-		}
-		line := strings.Count(ptx[:m[4]], "\n") + 1
 		batch, qLen, kLen := lengths(c)
-		want := batch * maskedWarps(k, qLen, kLen)
-		if got := run(t, c, l).Lines[line]; got != want {
+		var want int64
+		switch k.Family {
+		case "sm80":
+			want = batch * maskedWarps(k, qLen, kLen)
+		case "sm90a":
+			want = batch * maskedSteps(k, qLen, kLen) * int64(k.Rows/16)
+		default:
+			t.Fatalf("it is not known where the code generator %q masks", k.Family)
+		}
+		lines, stats := maskLines(t, l.compiled.Kernel.PTX), run(t, c, l)
+		var got int64
+		for _, n := range lines {
+			got += stats.Lines[n]
+		}
+		if got != want {
 			t.Errorf("the masks run for %d warps and steps, want %d", got, want)
 		}
 	})
+}
+
+// maskedSteps counts the steps that the producer marks: those with a mask for any
+// row of their tile, and the empty step of a tile that has none.
+func maskedSteps(k *layout.Kernel, qLen, kLen int64) int64 {
+	var n int64
+	for h := range k.HeadTiles {
+		for tile := k.FirstTile(kLen, qLen); tile < k.Tiles(kLen); tile++ {
+			steps := k.Steps(h, tile, kLen)
+			for _, s := range steps {
+				if s.Mask != layout.Full {
+					n++
+				}
+			}
+			if len(steps) == 0 {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // maskedWarps counts the (warp, step) pairs that need a mask and multiply

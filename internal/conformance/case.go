@@ -6,6 +6,7 @@ package conformance
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/dsl"
@@ -50,6 +51,8 @@ type Case struct {
 	LastRows int
 	// Only restricts the choice of the cost model.
 	Only func(layout.Candidate) bool
+	// Targets are those that the case is for; nil means all of them.
+	Targets []string
 	// Huge cases are too much for the emulator.
 	Huge bool
 	// Slow cases need S2C_FULL=1 where they would run in the emulator.
@@ -126,6 +129,11 @@ func (s *Subject) Compile(target string, only func(layout.Candidate) bool) (*com
 	opt.Pass.VerifyEach = true
 	opt.Pass.Only = only
 	return s.Unit.Compile(s.Layer, target, opt)
+}
+
+// For is whether the case is for a target.
+func (c *Case) For(target string) bool {
+	return c.Targets == nil || slices.Contains(c.Targets, target)
 }
 
 func (c *Case) batch() int { return max(c.Batch, 1) }

@@ -17,7 +17,7 @@ type Work struct {
 
 // predictions are the closed forms by code generator.
 var predictions = map[string]func(k *layout.Kernel, batch, qLen, kLen int64) Work{
-	"sm80": predictSM80,
+	"sm80": predictSM80, "sm90a": predictSM90a,
 }
 
 // Predict is what a kernel has to execute by the closed form of its layout; false
@@ -54,16 +54,36 @@ func predictSM80(k *layout.Kernel, batch, qLen, kLen int64) Work {
 	for h := range k.HeadTiles {
 		counts = counts.Add(k.Count(h, kLen, qLen))
 	}
-	threads := int64(k.Warps * inst.WarpSize)
 	return Work{
 		Matrix: batch * counts.Products * warps * 2 * (kv / 8) * (d / 16),
-		Copies: batch * (counts.Steps*2*copies(kv, d, threads) + counts.Tiles*copies(int64(k.Rows), d, threads)),
+		Copies: batch * (counts.Steps*2*copies(kv, d) + counts.Tiles*copies(int64(k.Rows), d)),
+		Bytes:  batch * (keyBytes(k, qLen, kLen) + queryBytes(k, qLen)),
+	}
+}
+
+// predictSM90a: every consumer warp multiplies every step, D/16 wgmma for the
+// scores and KVTile/16 for the output; a tile without steps takes one of zeros.
+// One lane copies boxes of 64 columns: of each of a step's blocks, those that are
+// missing included, and of the queries of a warpgroup or of a head.
+func predictSM90a(k *layout.Kernel, batch, qLen, kLen int64) Work {
+	var tiles, steps int64
+	for h := range k.HeadTiles {
+		for tile := k.FirstTile(kLen, qLen); tile < k.Tiles(kLen); tile++ {
+			tiles++
+			steps += int64(max(1, len(k.Steps(h, tile, kLen))))
+		}
+	}
+	slabs := int64(k.DimPadded+63) / 64
+	boxes := int64(k.Rows / min(64, k.Positions))
+	return Work{
+		Matrix: batch * steps * int64(k.Rows/16) * int64(k.DimPadded/16+k.KVTile/16),
+		Copies: batch * slabs * (steps*2*int64(k.Gather()) + tiles*boxes),
 		Bytes:  batch * (keyBytes(k, qLen, kLen) + queryBytes(k, qLen)),
 	}
 }
 
 // copies is the warp instructions that copy a tile of rows × cols, slab by slab.
-func copies(rows, cols, threads int64) int64 {
+func copies(rows, cols int64) int64 {
 	var n int64
 	for _, s := range (layout.SmemTile{Rows: int(rows), Cols: int(cols)}).Slabs() {
 		chunks := rows * int64(s.RowBytes()) / layout.ChunkBytes

@@ -187,27 +187,48 @@ func geometryCases() []Case {
 		return fmt.Sprintf("model geometry { heads 8  kv_heads 2  head_dim 64  block %d  causal  layers 1 }\n"+
 			"layer * -> window(3) | stride(5, phase: -%s)\n", block, phase)
 	}
-	return []Case{
-		{Name: "geometry/pack 2", Source: source(32, "g"), KLen: 333, Only: is(2, 1, 1), Seed: 1},
-		{Name: "geometry/pack 4", Source: source(32, "g"), KLen: 333, Only: is(4, 1, 1), Seed: 2},
-		{Name: "geometry/pack 2 split 2", Source: source(64, "g"), KLen: 333, Only: is(2, 1, 2), Seed: 3},
-		{Name: "geometry/merge 2", Source: source(32, "h"), KLen: 333, Only: is(1, 2, 1), Seed: 4},
-		{Name: "geometry/merge 4", Source: source(16, "h"), KLen: 333, Only: is(1, 4, 1), Seed: 5},
-		{Name: "geometry/merge 8", Source: source(16, "h"), KLen: 333, Only: is(1, 8, 1), Seed: 6},
-		{Name: "geometry/pack 2 merge 2", Source: source(16, "g"), QLen: 203, KLen: 333, Only: is(2, 2, 1), Seed: 7},
-		{Name: "geometry/split 4", Source: source(128, "h"), KLen: 533, Only: is(1, 1, 4), Seed: 8},
-		{Name: "geometry/gather 4", Source: source(16, "h"), KLen: 333, Seed: 9,
+	list := []Case{
+		{Name: "geometry/pack 2", Source: source(32, "g"), KLen: 333, Only: is(2, 1, 1)},
+		{Name: "geometry/pack 4", Source: source(32, "g"), KLen: 333, Only: is(4, 1, 1)},
+		{Name: "geometry/pack 2 split 2", Source: source(64, "g"), KLen: 333, Only: is(2, 1, 2)},
+		{Name: "geometry/merge 2", Source: source(32, "h"), KLen: 333, Only: is(1, 2, 1)},
+		{Name: "geometry/merge 4", Source: source(16, "h"), KLen: 333, Only: is(1, 4, 1)},
+		{Name: "geometry/merge 8", Source: source(16, "h"), KLen: 333, Only: is(1, 8, 1)},
+		{Name: "geometry/pack 2 merge 2", Source: source(16, "g"), QLen: 203, KLen: 333, Only: is(2, 2, 1)},
+		{Name: "geometry/split 4", Source: source(128, "h"), KLen: 533, Only: is(1, 1, 4), Targets: sm80Only},
+		{Name: "geometry/split 2", Source: source(128, "h"), KLen: 533, Only: is(1, 1, 2)},
+		{Name: "geometry/pack 4 split 4", Source: source(64, "g"), QLen: 203, KLen: 333, Only: is(4, 1, 4)},
+		{Name: "geometry/gather 4", Source: source(16, "h"), KLen: 333, Targets: sm80Only,
 			Only: func(c layout.Candidate) bool { return c.KVTile == 64 && c.Merge == 1 }},
-		{Name: "geometry/gather 4, merged", Source: source(16, "h"), KLen: 333, Seed: 10,
+		{Name: "geometry/gather 4, merged", Source: source(16, "h"), KLen: 333,
 			Only: func(c layout.Candidate) bool { return c.KVTile == 64 && c.Merge == 4 }},
-		{Name: "geometry/part of a block", Source: source(128, "h"), KLen: 533, Seed: 11,
-			Only: func(c layout.Candidate) bool { return c.KVTile == 32 }},
-		{Name: "geometry/one stage", Source: source(64, "h"), KLen: 333, Seed: 12,
+		{Name: "geometry/gather 8, merged", Source: source(16, "h"), KLen: 333, Targets: sm90aOnly,
+			Only: func(c layout.Candidate) bool { return c.KVTile == 128 && c.Merge == 8 }},
+		{Name: "geometry/part of a block", Source: source(128, "h"), KLen: 533,
+			Only: func(c layout.Candidate) bool { return c.KVTile == 64 }},
+		{Name: "geometry/one stage", Source: source(64, "h"), KLen: 333, Targets: sm80Only,
 			Only: func(c layout.Candidate) bool { return c.Stages == 1 }},
-		{Name: "geometry/one stage, gathered", Source: source(16, "h"), KLen: 333, Seed: 13,
+		{Name: "geometry/one stage, gathered", Source: source(16, "h"), KLen: 333, Targets: sm80Only,
 			Only: func(c layout.Candidate) bool { return c.Stages == 1 && c.KVTile == 64 }},
 	}
+	for groups := 1; groups <= 3; groups++ {
+		for stages := 2; stages <= 4; stages++ {
+			list = append(list, Case{
+				Name:   fmt.Sprintf("geometry/%d warpgroups, %d stages", groups, stages),
+				Source: source(64, "h"), KLen: 533, Targets: sm90aOnly,
+				Only: func(c layout.Candidate) bool {
+					return c.Rows == 64*groups && c.Stages == stages && c.Pack == 1 && c.KVTile == 64
+				},
+			})
+		}
+	}
+	for n := range list {
+		list[n].Seed = uint64(n)
+	}
+	return list
 }
+
+var sm80Only, sm90aOnly = []string{"sm_80"}, []string{"sm_90a"}
 
 // patternCases are patterns that no example has.
 func patternCases() []Case {
