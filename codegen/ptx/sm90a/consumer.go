@@ -176,6 +176,7 @@ func (c *consumer) valueAlone() {
 func (c *consumer) weigh(inFlight bool) {
 	b := c.b
 	c.mask()
+	b.BarWarpSync(ptx.Imm(kernel.FullMask)) // every lane has read the stage's words
 	c.k.release(all)
 	c.k.next()
 	alpha, matters := c.Weigh(c.scores, inFlight && c.K.LazyRescale)
