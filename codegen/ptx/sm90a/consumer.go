@@ -176,7 +176,6 @@ func (c *consumer) valueAlone() {
 func (c *consumer) weigh(inFlight bool) {
 	b := c.b
 	c.mask()
-	b.BarWarpSync(ptx.Imm(kernel.FullMask)) // every lane has read the stage's words
 	c.k.release(all)
 	c.k.next()
 	alpha, matters := c.Weigh(c.scores, inFlight && c.K.LazyRescale)
@@ -241,7 +240,6 @@ func (c *consumer) finish() {
 	c.StoreOutput(c.queryTile, base, rows)
 	b.Comment("the copy engine writes these rows next")
 	b.FenceProxyAsyncSharedCta()
-	b.BarWarpSync(ptx.Imm(kernel.FullMask))
 	c.held.release(c.group)
 }
 

@@ -2,6 +2,7 @@ package sm90a
 
 import (
 	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/codegen/ptx/kernel"
 	"github.com/s2attention/s2c/ir/layout"
 )
 
@@ -108,9 +109,10 @@ func (e *emitter) wait(at ptx.SAddr, parity ptx.Src32) {
 	b.Place(done)
 }
 
-// arrive signals a barrier once for this warp.
+// arrive signals a barrier once for this warp, for what all its lanes have done.
 func (e *emitter) arrive(at ptx.SAddr) {
 	b := e.b
+	b.BarWarpSync(ptx.Imm(kernel.FullMask))
 	skip := b.NewLabel("arrived")
 	b.If(b.SetpNeU32(e.Lane, ptx.Imm(0))).Bra(skip)
 	b.MbarrierArriveSharedB64(at)
