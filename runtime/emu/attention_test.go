@@ -10,16 +10,40 @@ import (
 	"github.com/s2attention/s2c/runtime"
 )
 
-// attention is a problem for the kernels in testdata: 4 query heads, 2 KV heads, bf16,
-// causal, block 64, 4 local blocks and every 4th block, (j + head) mod 4 = 0.
+// attentionKernel is a kernel of testdata: head dimension 128, 4 query heads, 2 KV
+// heads, bf16, causal, block 64, 4 local blocks and every 4th block before them.
+type attentionKernel struct {
+	file            string
+	shared, threads int
+	headsPerBlock   int
+	maps            bool // takes tensor maps, and phases go by KV head
+}
+
+var (
+	attentionSM80  = attentionKernel{"testdata/attention_sm80.ptx", 96 << 10, 128, 1, false}
+	attentionSM90a = attentionKernel{"testdata/attention_sm90a.ptx", 196992, 384, 2, true}
+)
+
+func (k attentionKernel) text(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(k.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// attention is a problem for one of the kernels.
 type attention struct {
+	kernel          attentionKernel
 	dim, qLen, kLen int
 	heads, kvHeads  int
 	q, k, v         []float32
 }
 
-func newAttention(dim, qLen, kLen int) *attention {
-	a := &attention{dim: dim, qLen: qLen, kLen: kLen, heads: 4, kvHeads: 2}
+func newAttention(k attentionKernel, qLen, kLen int) *attention {
+	const dim = 128
+	a := &attention{kernel: k, dim: dim, qLen: qLen, kLen: kLen, heads: 4, kvHeads: 2}
 	rng := rand.New(rand.NewPCG(1, 2))
 	fill := func(n int) []float32 {
 		x := make([]float32, n)
@@ -43,8 +67,11 @@ func bf16Bytes(x []float32) []byte {
 }
 
 func (a *attention) attends(head, i, j int) bool {
-	bi, bj := i/64, j/64
-	return j <= i && (bi-bj < 4 || bj%4 == head%4)
+	bi, bj, phase := i/64, j/64, head%4
+	if a.kernel.maps {
+		phase = head / (a.heads / a.kvHeads)
+	}
+	return j <= i && (bi-bj < 4 || bj%4 == phase)
 }
 
 // reference is row r of a head in float64.
@@ -85,12 +112,12 @@ func (a *attention) reference(head, r int) (out []float64, lse float64) {
 }
 
 // run launches a kernel of testdata on the problem and returns out and lse.
-func (a *attention) run(t testing.TB, dev *Device, text, entry string, shared int) (out []byte, lse []float32, err error) {
+func (a *attention) run(t testing.TB, dev *Device, text string) (out []byte, lse []float32, err error) {
 	m, err := dev.LoadModule(text)
 	if err != nil {
 		return nil, nil, err
 	}
-	fn, err := m.Function(entry, shared)
+	fn, err := m.Function("s2c_test", a.kernel.shared)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +150,31 @@ func (a *attention) run(t testing.TB, dev *Device, text, entry string, shared in
 	params = binary.LittleEndian.AppendUint32(params, uint32(a.qLen))
 	params = binary.LittleEndian.AppendUint32(params, uint32(a.kLen))
 	params = binary.LittleEndian.AppendUint32(params, math.Float32bits(0.1))
+	if a.kernel.maps {
+		params = append(params, make([]byte, -len(params)&63)...)
+		for _, m := range []struct {
+			p          runtime.Ptr
+			heads, len int
+		}{{q, a.heads, a.qLen}, {k, a.kvHeads, a.kLen}, {v, a.kvHeads, a.kLen}} {
+			row, head := uint64(2*a.dim), uint64(2*a.dim*m.len)
+			enc, err := dev.EncodeTensorMap(runtime.TensorMap{
+				Base: m.p, Dims: []uint64{uint64(a.dim), uint64(m.len), uint64(m.heads), 1},
+				Strides: []uint64{row, head, head * uint64(m.heads)}, Box: []uint32{64, 64, 1, 1}, Swizzle: 128, DType: runtime.BF16,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			params = append(params, enc[:]...)
+		}
+	}
 	tiles := (a.kLen+63)/64 - (a.kLen-a.qLen)/64
-	if err := fn.Launch(nil, [3]int{tiles * a.heads, 1, 1}, [3]int{128, 1, 1}, params); err != nil {
+	grid := tiles * a.heads / a.kernel.headsPerBlock
+	if a.kernel.maps { // persistent
+		grid = min(grid, 4)
+	}
+	err = fn.Launch(nil, [3]int{grid, 1, 1}, [3]int{a.kernel.threads, 1, 1}, params)
+	cover(dev)
+	if err != nil {
 		return nil, nil, err
 	}
 	if err := dev.CheckOutputs(); err != nil {
@@ -154,35 +204,38 @@ func (a *attention) compare(out []byte, lse []float32, step int) (rel, worst flo
 	return math.Sqrt(diff / norm), worst
 }
 
-func TestAttentionSM80(t *testing.T) {
-	text, err := os.ReadFile("testdata/attention_sm80.ptx")
+// check runs a kernel and compares a sample of its rows.
+func (a *attention) check(t *testing.T, o Options) {
+	t.Helper()
+	dev := New(o)
+	out, lse, err := a.run(t, dev, a.kernel.text(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, lens := range [][2]int{{1, 1}, {65, 65}, {200, 1000}, {1028, 1028}} {
-		a := newAttention(128, lens[0], lens[1])
-		dev := New(Options{})
-		out, lse, err := a.run(t, dev, string(text), "s2c_test", 96<<10)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rel, worst := a.compare(out, lse, 7)
-		t.Logf("%v: rel %.2g lse %.2g, %d warp instructions", lens, rel, worst, dev.LastLaunch().Total())
-		if !(rel < 4e-3 && worst < 1e-3) {
-			t.Errorf("%v: relative error %g, log-sum-exp off by %g", lens, rel, worst)
+	rel, worst := a.compare(out, lse, 1+a.qLen/64)
+	if !(rel < 4e-3 && worst < 1e-3) {
+		t.Errorf("%d of %d: relative error %g, log-sum-exp off by %g", a.qLen, a.kLen, rel, worst)
+	}
+	t.Logf("%d of %d: %.2g, %.2g, %d warp instructions", a.qLen, a.kLen, rel, worst, dev.LastLaunch().Total())
+}
+
+func TestAttention(t *testing.T) {
+	for _, k := range []attentionKernel{attentionSM80, attentionSM90a} {
+		for seed, lens := range [][2]int{{1, 1}, {65, 65}, {200, 700}, {513, 513}} {
+			newAttention(k, lens[0], lens[1]).check(t, Options{Seed: uint64(seed), Shuffle: seed > 0, Preempt: seed > 2})
 		}
 	}
 }
 
-func BenchmarkAttentionSM80(b *testing.B) {
-	text, err := os.ReadFile("testdata/attention_sm80.ptx")
-	if err != nil {
-		b.Fatal(err)
-	}
-	a := newAttention(128, 2048, 2048)
-	for b.Loop() {
-		if _, _, err := a.run(b, New(Options{}), string(text), "s2c_test", 96<<10); err != nil {
-			b.Fatal(err)
-		}
+func BenchmarkAttention(b *testing.B) {
+	for _, k := range []attentionKernel{attentionSM80, attentionSM90a} {
+		b.Run(k.file, func(b *testing.B) {
+			a := newAttention(k, 2048, 2048)
+			for b.Loop() {
+				if _, _, err := a.run(b, New(Options{}), k.text(b)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
