@@ -39,11 +39,12 @@ type attention struct {
 	dim, qLen, kLen int
 	heads, kvHeads  int
 	q, k, v         []float32
+	blocks          int // of a persistent grid
 }
 
 func newAttention(k attentionKernel, qLen, kLen int) *attention {
 	const dim = 128
-	a := &attention{kernel: k, dim: dim, qLen: qLen, kLen: kLen, heads: 4, kvHeads: 2}
+	a := &attention{kernel: k, dim: dim, blocks: 4, qLen: qLen, kLen: kLen, heads: 4, kvHeads: 2}
 	rng := rand.New(rand.NewPCG(1, 2))
 	fill := func(n int) []float32 {
 		x := make([]float32, n)
@@ -170,7 +171,7 @@ func (a *attention) run(t testing.TB, dev *Device, text string) (out []byte, lse
 	tiles := (a.kLen+63)/64 - (a.kLen-a.qLen)/64
 	grid := tiles * a.heads / a.kernel.headsPerBlock
 	if a.kernel.maps { // persistent
-		grid = min(grid, 4)
+		grid = min(grid, a.blocks)
 	}
 	err = fn.Launch(nil, [3]int{grid, 1, 1}, [3]int{a.kernel.threads, 1, 1}, params)
 	cover(dev)

@@ -144,8 +144,9 @@ func (b *block) run() (fault *Fault) {
 			}
 			alive = true
 			if b.shuffle {
-				if b.early(w); w.fault != nil {
-					return w.fault
+				b.early(w)
+				if f := b.fault(); f != nil {
+					return f
 				}
 			}
 			if w.ready() == nil {

@@ -1,8 +1,10 @@
 package emu
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
@@ -251,9 +253,16 @@ func (b *block) complete() bool {
 
 // end is called when all threads have exited.
 func (b *block) end() *Fault {
-	if len(b.hopper.loads) > 0 && b.checks&CheckAsync != 0 {
-		l := b.hopper.loads[0]
-		l.w.fail(l.in, l.lane, CheckAsync, 0, "the block ends while this copy writes its shared memory")
+	var loose []*tmaLoad
+	for _, m := range b.hopper.mbars {
+		if m.loose != nil {
+			loose = append(loose, m.loose)
+		}
+	}
+	slices.SortFunc(loose, func(x, y *tmaLoad) int { return cmp.Compare(x.bar, y.bar) })
+	if loads := append(b.hopper.loads, loose...); len(loads) > 0 && b.checks&CheckAsync != 0 {
+		l := loads[0]
+		l.w.fail(l.in, l.lane, CheckAsync, 0, "the block ends and nobody has waited for this copy")
 		return l.w.fault
 	}
 	for _, w := range b.warps {

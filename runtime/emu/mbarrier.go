@@ -1,5 +1,7 @@
 package emu
 
+import "math/bits"
+
 // mbarrier objects (PTX ISA 9.0 §9.7.13.15). Their eight bytes are opaque: the
 // state lives here, and the line's shadow keeps ordinary accesses away.
 type mbarrier struct {
@@ -14,6 +16,7 @@ type mbarrier struct {
 	clock    *clock    // released by the arrivals of the current phase
 	complete [2]*clock // of the last completed phase of each parity
 	copies   bool      // the current phase has a TMA copy
+	loose    *tmaLoad  // the last copy that is done and that nobody has waited for
 }
 
 // txLimit bounds the transaction count (PTX ISA 9.0 §9.7.13.15.2).
@@ -127,26 +130,46 @@ func (w *warp) arrivals(in *instr, mask uint32, expect func(lane int) uint32) st
 			}
 		}
 		rest &^= same
-		c := w.released(same)
-		for m := same; m != 0; m &= m - 1 {
-			l := trailing(m)
-			bar := w.mbarrierAt(in, l, addr)
-			if bar == nil {
-				return stFault
-			}
-			bar.clock = join(bar.clock, c)
-			if in.d >= 0 {
-				w.d[in.d][l] = uint64(bar.phase)<<32 | uint64(uint32(bar.pending))
-			}
-			if n := expect(l); n != 0 && !w.expectTx(in, l, bar, int64(n)) {
-				return stFault
-			}
-			if !w.arriveOn(in, l, bar) {
-				return stFault
-			}
+		if !w.arriveTogether(in, same, addr, expect) {
+			return stFault
 		}
 	}
 	return stNext
+}
+
+// arriveTogether is the arrival of several lanes on one mbarrier. Each arrival
+// releases what its own lane did, so a phase that ends halfway does not
+// vouch for the lanes that are still to come.
+func (w *warp) arriveTogether(in *instr, same, addr uint32, expect func(lane int) uint32) bool {
+	bar := w.mbarrierAt(in, trailing(same), addr)
+	if bar == nil {
+		return false
+	}
+	var all *clock
+	if bits.OnesCount32(same) <= int(bar.pending) {
+		all = w.released(same)
+	}
+	for m := same; m != 0; m &= m - 1 {
+		l := trailing(m)
+		if w.mbarrierAt(in, l, addr) == nil {
+			return false
+		}
+		c := all
+		if c == nil {
+			c = w.released(1 << l)
+		}
+		bar.clock = join(bar.clock, c)
+		if in.d >= 0 {
+			w.d[in.d][l] = uint64(bar.phase)<<32 | uint64(uint32(bar.pending))
+		}
+		if n := expect(l); n != 0 && !w.expectTx(in, l, bar, int64(n)) {
+			return false
+		}
+		if !w.arriveOn(in, l, bar) {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *warp) expectTx(in *instr, lane int, m *mbarrier, n int64) bool {
@@ -201,7 +224,11 @@ func execMbarTryWait(w *warp, in *instr, mask uint32) status {
 			}
 		}
 		m &^= same
-		w.acquire(same, w.b.hopper.mbars[addr].complete[parity])
+		bar := w.b.hopper.mbars[addr]
+		w.acquire(same, bar.complete[parity])
+		if bar.loose != nil && bar.loose.phase < bar.phase {
+			bar.loose = nil
+		}
 	}
 	w.putPred(in, mask, done)
 	if done == mask {

@@ -177,7 +177,7 @@ func (b *block) finishLoad(i int) {
 			s.recordWrite(int(off/lineBytes), lineFull, now)
 		}
 	}
-	bar.copies = true
+	bar.copies, bar.loose = true, l
 	bar.tx -= int64(len(l.data))
 	bar.flip(b)
 }
