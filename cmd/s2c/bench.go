@@ -21,6 +21,7 @@ type benchCmd struct {
 	source
 	layerFlag
 	tuningFlag
+	onlyFlag
 	Seq      lengthList `required:"" placeholder:"N,…" help:"Context lengths in tokens, as many queries as keys: 8192,32768 or 8K,32K."`
 	Batch    int        `default:"1" placeholder:"B" help:"Sequences (${default})."`
 	Device   string     `default:"auto" placeholder:"auto|cuda|emu" help:"As for run. The emulator's times say nothing about a GPU (${default})."`
@@ -145,6 +146,12 @@ func (c *benchCmd) checkFlags() error {
 			return usageError{err}
 		}
 	}
+	if c.Tuning != "" && len(c.Only) > 0 {
+		return usagef("--tuning and --only both decide the layout; give one of them")
+	}
+	if _, err := c.accept(); err != nil {
+		return err
+	}
 	if c.Batch < 1 || c.Runs < 0 || c.Launches != nil && *c.Launches < 0 {
 		return usagef("--batch is at least 1; --runs and --launches are not negative")
 	}
@@ -195,6 +202,9 @@ func (b *bench) open() (err error) {
 		missing(l, target)
 	}
 	opt.Pass.Trial = b.Trial
+	if opt.Pass.Only, err = b.accept(); err != nil {
+		return err
+	}
 	if b.compiled, err = b.unit.Compile(b.layer, arch, opt); err != nil {
 		return err
 	}
@@ -322,8 +332,11 @@ func (b *bench) title(r *report) {
 	r.title("%s · layer %d", m.Name, b.number)
 	r.line("device", "%s", b.dev.Describe())
 	by := "the cost model"
-	if b.tuned {
-		by = b.tuningFlag.Tuning
+	switch {
+	case b.tuned:
+		by = b.Tuning
+	case len(b.Only) > 0:
+		by += " among those allowed"
 	}
 	r.line("kernel", "%s for %s, family %s\n%s, chosen by %s",
 		k.Kernel.Entry, k.Kernel.Target, k.Layout.Family, chosen(k.Layout).Config(), by)

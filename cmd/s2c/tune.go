@@ -27,6 +27,7 @@ import (
 type tuneCmd struct {
 	source
 	layerFlag
+	onlyFlag
 	Seq    lengthList    `required:"" placeholder:"N,…" help:"Context lengths to measure at, as in 8K,32K; the layout that is fastest over all of them wins."`
 	Output string        `short:"o" default:"tuning.json" placeholder:"FILE" help:"The tuning file. Where it is there already, other entries stay (${default})."`
 	Batch  int           `default:"1" placeholder:"B" help:"Sequences (${default})."`
@@ -121,6 +122,9 @@ func (c *tuneCmd) checkFlags() error {
 			return usageError{err}
 		}
 	}
+	if _, err := c.accept(); err != nil {
+		return err
+	}
 	if c.Batch < 1 || c.Top < 0 || c.Runs < 0 || c.Budget < 0 {
 		return usagef("--batch is at least 1; --top, --runs and --budget are not negative")
 	}
@@ -194,6 +198,10 @@ func (t *tuning) close() error {
 // candidates lists what is to be measured, the cost model's choice first, then
 // by cost.
 func (t *tuning) candidates() error {
+	accept, err := t.accept()
+	if err != nil {
+		return err
+	}
 	seen := map[string]bool{}
 	trials := []bool{false}
 	if t.Trial {
@@ -206,7 +214,7 @@ func (t *tuning) candidates() error {
 		}
 		for _, c := range k.Choice {
 			key := k.Family + ": " + c.Config().String()
-			if c.Cost <= 0 || math.IsInf(c.Cost, 0) || math.IsNaN(c.Cost) || seen[key] {
+			if accept != nil && !accept(c) || c.Cost <= 0 || math.IsInf(c.Cost, 0) || math.IsNaN(c.Cost) || seen[key] {
 				continue
 			}
 			seen[key] = true
@@ -219,6 +227,9 @@ func (t *tuning) candidates() error {
 	slices.SortStableFunc(t.results, func(a, b *tuneResult) int {
 		return cmp.Or(-compareBool(a.model, b.model), cmp.Compare(a.Cost, b.Cost))
 	})
+	if len(t.results) == 0 {
+		return fmt.Errorf("no layout that fits %s has all of these choices; s2c explain --all lists them", t.arch)
+	}
 	if t.Top > 0 && len(t.results) > t.Top {
 		t.results = t.results[:t.Top]
 	}

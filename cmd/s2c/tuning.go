@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/s2attention/s2c/compiler"
@@ -39,6 +41,33 @@ func (f *tuningFlag) tuning(s *streams, dev runtime.Device) (t compiler.Tuning, 
 		fmt.Fprintf(s.err, "%s: nothing for layer %d, %s%s: the cost model decides\n", f.Tuning, layer.Numbers[0], target, on)
 	}
 	return t, nil
+}
+
+// onlyFlag restricts the layouts.
+type onlyFlag struct {
+	Only map[string]string `mapsep:"," placeholder:"CHOICE=VALUE,…" help:"Only layouts with these choices, as in kv_tile=128,ping_pong=true; s2c bench --json names the choices of a layout."`
+}
+
+// accept is the restriction as the layout passes take it; nil where there is none.
+func (f *onlyFlag) accept() (func(layout.Candidate) bool, error) {
+	if len(f.Only) == 0 {
+		return nil, nil
+	}
+	known := layout.Candidate{}.Config()
+	for name := range f.Only {
+		if _, ok := known[name]; !ok {
+			return nil, usagef("--only: there is no choice %q; there are %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+	}
+	return func(c layout.Candidate) bool {
+		config := c.Config()
+		for name, value := range f.Only {
+			if fmt.Sprint(config[name]) != value {
+				return false
+			}
+		}
+		return true
+	}, nil
 }
 
 // gpuName is a device's name without its architecture: "NVIDIA H200".
