@@ -1,0 +1,117 @@
+package broken
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// least is how many broken kernels there must be for a target.
+var least = map[string]int{"sm_80": 40, "sm_90a": 0}
+
+func TestMain(m *testing.M) {
+	start := time.Now()
+	code := m.Run()
+	fmt.Printf("tests/broken: took %.1f s\n", time.Since(start).Seconds())
+	os.Exit(code)
+}
+
+// variants are all broken kernels.
+func variants() []variant { return append(sm80Variants(), sm90aVariants()...) }
+
+// subjects are the good kernels that some variant is made of.
+func subjects() []*subject {
+	var list []*subject
+	seen := map[*subject]bool{}
+	for _, v := range append(variants(), harmlessVariants()...) {
+		if !seen[v.of] {
+			seen[v.of] = true
+			list = append(list, v.of)
+		}
+	}
+	return list
+}
+
+// TestSound runs the unchanged kernels: nothing may be reported in any order.
+func TestSound(t *testing.T) {
+	for _, s := range subjects() {
+		t.Run(s.target+"/"+s.Name, func(t *testing.T) {
+			if err := s.prepare(); err != nil {
+				t.Fatal(err)
+			}
+			for n, o := range orders {
+				start := time.Now()
+				r, err := s.run(s.kernel, o)
+				if err != nil || r.kind != 0 {
+					t.Errorf("order %d: %v, %v", n, r.err, err)
+				}
+				t.Logf("order %d: %v", n, time.Since(start).Round(time.Millisecond))
+			}
+		})
+	}
+}
+
+// TestBroken runs every broken kernel. It must be reported in one of the orders,
+// and in none of them as something that it is not.
+func TestBroken(t *testing.T) {
+	count, reported := map[string]int{}, 0
+	texts := map[string]string{}
+	for _, v := range variants() {
+		count[v.of.target]++
+		t.Run(v.of.target+"/"+strings.ReplaceAll(v.name, " ", "_"), func(t *testing.T) {
+			k, err := v.broken()
+			if err != nil {
+				t.Fatal(err)
+			}
+			key := fmt.Sprintf("%s %v %d", k.PTX, k.Maps, k.SharedBytes)
+			if other := texts[key]; other != "" {
+				t.Errorf("this is the same kernel as %q", other)
+			}
+			texts[key] = v.name
+			for n, o := range orders {
+				r, err := v.of.run(k, o)
+				switch {
+				case err != nil:
+					t.Fatalf("order %d: %v", n, err)
+				case r.kind == 0:
+					continue
+				case r.kind&v.want == 0:
+					t.Fatalf("order %d: want %v, got %v", n, v.want, r.err)
+				}
+				t.Logf("order %d: %v", n, r.err)
+				reported++
+				return
+			}
+			t.Errorf("not reported, want %v", v.want)
+		})
+	}
+	total := 0
+	for target, n := range least {
+		total += count[target]
+		if count[target] < n {
+			t.Errorf("%d broken kernels for %s, there must be at least %d", count[target], target, n)
+		}
+	}
+	fmt.Printf("tests/broken: %d broken kernels (%d for sm_80, %d for sm_90a), %d reported\n",
+		total, count["sm_80"], count["sm_90a"], reported)
+}
+
+// TestHarmless runs the changes that are said to break nothing: nothing may be
+// reported, or else they belong among the others.
+func TestHarmless(t *testing.T) {
+	for _, v := range harmlessVariants() {
+		t.Run(v.of.target+"/"+strings.ReplaceAll(v.name, " ", "_"), func(t *testing.T) {
+			k, err := v.broken()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n, o := range orders {
+				if r, err := v.of.run(k, o); err != nil || r.kind != 0 {
+					t.Errorf("order %d: %v, %v", n, r.err, err)
+				}
+			}
+		})
+	}
+}

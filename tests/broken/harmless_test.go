@@ -1,0 +1,3 @@
+package broken
+
+func harmlessVariants() []variant { return nil }

@@ -1,0 +1,162 @@
+package broken
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/s2attention/s2c/internal/conformance"
+	"github.com/s2attention/s2c/internal/reference"
+	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/runtime/emu"
+)
+
+// variant is one broken kernel.
+type variant struct {
+	name string
+	of   *subject
+	// how it is broken: changes of the PTX, and of what the launch is told.
+	text   []mutation
+	kernel func(*runtime.Kernel)
+	// want are the reports that say what is wrong, any of them.
+	want emu.Check
+}
+
+// mismatch is the report of the comparison with the reference, beside the checks
+// of the emulator.
+const mismatch emu.Check = 1 << 30
+
+// orders are the seeds and interleavings under which every kernel runs, until one
+// of them brings the defect to light.
+var orders = []emu.Options{
+	{},
+	{Shuffle: true, Seed: 1},
+	{Shuffle: true, Preempt: true, Seed: 2},
+	{Shuffle: true, Preempt: true, Seed: 3},
+	{Shuffle: true, Seed: 4},
+}
+
+// budget bounds a kernel that does not end; the good ones need a tenth.
+const budget = 1 << 20
+
+// subject is a good kernel and a problem for it. Lengths are odd and the queries
+// fewer than the keys, so that heads, tails and both ends of the queries matter.
+type subject struct {
+	conformance.Case
+	target string
+	sm     int // multiprocessors: persistent kernels get several work items
+
+	once    sync.Once
+	err     error
+	kernel  *runtime.Kernel
+	problem *conformance.Problem
+	ref     *reference.Result
+}
+
+// prepare compiles the kernel and solves the problem with the reference, once.
+func (s *subject) prepare() error {
+	s.once.Do(func() { s.err = s.solve() })
+	return s.err
+}
+
+func (s *subject) solve() error {
+	loaded, err := s.Load(true)
+	if err != nil {
+		return err
+	}
+	compiled, err := loaded.Compile(s.target, s.Only)
+	if err != nil {
+		return err
+	}
+	s.kernel = compiled.Kernel
+	s.problem, err = s.Problem(loaded)
+	if err != nil {
+		return err
+	}
+	p := s.problem
+	s.ref, err = reference.Attention(context.Background(), reference.Problem{
+		Model: loaded.Model, Attends: loaded.Attends, Scale: p.Scale, Q: p.Q, K: p.K, V: p.V,
+	})
+	return err
+}
+
+// broken makes the kernel of a variant.
+func (v *variant) broken() (*runtime.Kernel, error) {
+	if err := v.of.prepare(); err != nil {
+		return nil, err
+	}
+	k := *v.of.kernel
+	var err error
+	if k.PTX, err = applyAll(k.PTX, v.text); err != nil {
+		return nil, err
+	}
+	if v.kernel != nil {
+		k.Maps = append([]runtime.MapRule(nil), k.Maps...)
+		for i, m := range k.Maps {
+			k.Maps[i].Box = append([]uint32(nil), m.Box...)
+		}
+		v.kernel(&k)
+	}
+	return &k, nil
+}
+
+// report is what is wrong with a kernel: kind is 0 where nothing is.
+type report struct {
+	kind emu.Check
+	err  error
+}
+
+// run executes a kernel in one order and says what is reported. An error that is
+// no report, such as PTX that does not load, comes back as one.
+func (s *subject) run(k *runtime.Kernel, o emu.Options) (report, error) {
+	o.Workers, o.SM, o.Budget = 1, s.sm, budget
+	dev := emu.New(o)
+	defer dev.Close()
+	out, err := s.problem.Launch(dev, k)
+	var fault *emu.Fault
+	switch {
+	case errors.As(err, &fault):
+		return report{fault.Check, err}, locates(fault, k)
+	case err != nil:
+		return report{}, err
+	}
+	e, err := reference.Compare(out.Out, out.LSE, s.ref, s.kernel.Heads)
+	if err != nil {
+		return report{}, err
+	}
+	if !e.Within(reference.ToleranceOf(s.problem.Subject.Model.DType)) {
+		return report{mismatch, fmt.Errorf("output off by %.3g, worst row (%s) by %.3g, log-sum-exp (%s) by %.3g",
+			e.OutRel, e.WorstRow, e.OutRow, e.WorstLSE, e.LSE)}, nil
+	}
+	return report{}, nil
+}
+
+// addressed are the reports about memory: they name an address.
+const addressed = emu.CheckBounds | emu.CheckAlign | emu.CheckUninit | emu.CheckRace | emu.CheckProxy | emu.CheckOutput
+
+// locates checks that a fault says where: kernel, line, block, thread, address.
+// Only bytes that nobody wrote have no line.
+func locates(f *emu.Fault, k *runtime.Kernel) error {
+	var missing []string
+	add := func(bad bool, what string) {
+		if bad {
+			missing = append(missing, what)
+		}
+	}
+	add(f.Kernel != k.Entry, "the kernel")
+	add(f.Msg == "", "what is wrong")
+	add(f.Check&addressed != 0 && f.Addr == 0, "the address")
+	if f.Check != emu.CheckOutput {
+		lines := strings.Split(k.PTX, "\n")
+		inside := f.Line > 0 && f.Line <= len(lines)
+		add(!inside || !strings.Contains(lines[f.Line-1], f.Text) || f.Text == "", "the line")
+		add(f.Thread[0] < 0 || f.Thread[0] >= k.BlockThreads || f.Thread[1] != 0 || f.Thread[2] != 0, "the thread")
+		add(f.Block[0] < 0 || f.Block[1] != 0 || f.Block[2] != 0, "the block")
+	}
+	if missing != nil {
+		return fmt.Errorf("the fault does not name %s: %+v", strings.Join(missing, ", "), *f)
+	}
+	return nil
+}

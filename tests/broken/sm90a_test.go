@@ -1,0 +1,3 @@
+package broken
+
+func sm90aVariants() []variant { return nil }
