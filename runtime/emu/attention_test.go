@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"path"
+	"strings"
 	"testing"
 
 	"github.com/s2attention/s2c/runtime"
@@ -230,7 +232,7 @@ func TestAttention(t *testing.T) {
 
 func BenchmarkAttention(b *testing.B) {
 	for _, k := range []attentionKernel{attentionSM80, attentionSM90a} {
-		b.Run(k.file, func(b *testing.B) {
+		b.Run(strings.TrimSuffix(path.Base(k.file), ".ptx"), func(b *testing.B) {
 			a := newAttention(k, 2048, 2048)
 			for b.Loop() {
 				if _, _, err := a.run(b, New(Options{}), k.text(b)); err != nil {

@@ -12,6 +12,7 @@ package emu
 
 const (
 	laneWarp   = 32   // the whole warp together: ldmatrix, wgmma
+	laneAll    = 33   // every lane of the warp for itself, at one address
 	laneAsync  = 0x80 // flag: through the async proxy
 	agentShift = 8
 	timeShift  = 24

@@ -251,8 +251,31 @@ func buildLd(d *decoder, in *instr) error {
 	return nil
 }
 
+// broadcast says whether all threads of the warp access one address.
+func (w *warp) broadcast(addr *reg32, mask uint32) bool {
+	if mask != w.all || addr[0] != addr[31] {
+		return false
+	}
+	for m := mask; m != 0; m &= m - 1 {
+		if addr[trailing(m)] != addr[0] {
+			return false
+		}
+	}
+	return true
+}
+
 func execLdShared(w *warp, in *instr, mask uint32) status {
 	all := int(in.imm[1])
+	if addr := &w.r[in.a]; w.broadcast(addr, mask) {
+		off, ok := w.loadShared(in, laneAll, addr[0]+uint32(in.off), all)
+		if !ok {
+			return stFault
+		}
+		for m := mask; m != 0; m &= m - 1 {
+			w.spread(in, trailing(m), w.b.shared.data[off:off+all])
+		}
+		return stNext
+	}
 	for m := mask; m != 0; m &= m - 1 {
 		l := trailing(m)
 		off, ok := w.loadShared(in, l, w.r[in.a][l]+uint32(in.off), all)

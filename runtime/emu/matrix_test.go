@@ -88,28 +88,40 @@ func TestMmaLayout(t *testing.T) {
 	}
 }
 
-func TestMultiplyTileVariantsAgree(t *testing.T) {
+// TestTileVariantsAgree: the vector instructions give the bits of the portable code.
+func TestTileVariantsAgree(t *testing.T) {
+	if vector == nil {
+		t.Skip("no vector instructions here")
+	}
 	rng := rand.New(rand.NewPCG(5, 5))
-	for range 100 {
-		var a tileA
-		var b tileB
-		var c, d tileC
-		for i := range 16 {
-			for k := range 16 {
-				a[i][k] = float32(rng.NormFloat64())
-			}
-			for j := range 8 {
-				b[i][j], c[i][j] = float32(rng.NormFloat64()), float32(rng.NormFloat64())
+	for range 200 {
+		var r [10]reg32
+		for i := range r {
+			for l := range r[i] {
+				if r[i][l] = math.Float32bits(float32(rng.NormFloat64())); i < 6 {
+					r[i][l] = uint32(f16Bits(float32(rng.NormFloat64())))<<16 | uint32(f16Bits(float32(rng.NormFloat64())))
+				}
 			}
 		}
-		d = c
-		multiplyTile(&a, &b, &c)
-		multiplyTileGo(&a, &b, &d)
-		for i := range c {
-			for j := range c[i] {
-				if math.Abs(float64(c[i][j]-d[i][j])) > 1e-4 {
-					t.Fatalf("%v and %v at %d, %d", c[i][j], d[i][j], i, j)
-				}
+		for format := range 2 {
+			var a, a2 tileA
+			var b, b2 tileB
+			portable.fragA[format](&a, &r[0], &r[1], &r[2], &r[3])
+			vector.fragA[format](&a2, &r[0], &r[1], &r[2], &r[3])
+			portable.fragB[format](&b, &r[4], &r[5])
+			vector.fragB[format](&b2, &r[4], &r[5])
+			if a != a2 || b != b2 {
+				t.Fatalf("format %d: conversions differ", format)
+			}
+			if format == formatBF16 {
+				continue // random halves make no sensible bfloat16 products
+			}
+			c := [4]*reg32{&r[6], &r[7], &r[8], &r[9]}
+			var d, d2 [4]reg32
+			portable.multiply(&a, &b, &c, &[4]*reg32{&d[0], &d[1], &d[2], &d[3]})
+			vector.multiply(&a, &b, &c, &[4]*reg32{&d2[0], &d2[1], &d2[2], &d2[3]})
+			if d != d2 {
+				t.Fatalf("products differ: %x and %x", d, d2)
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package emu
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
@@ -16,136 +15,36 @@ import (
 //
 // Products of 16-bit floats are exact in float32; sums are in float32.
 
-// halves16 unpacks two 16-bit floats.
-type halves16 func(v uint32) (lo, hi float32)
-
-func halvesBF16(v uint32) (lo, hi float32) {
-	return math.Float32frombits(v << 16), math.Float32frombits(v &^ 0xffff)
-}
-
-func halvesF16(v uint32) (lo, hi float32) {
-	return f16Values[v&0xffff], f16Values[v>>16]
-}
-
-// tileA is A by rows, tileB is B by rows of 8 columns, tileC is C by rows.
-type (
-	tileA = [16][16]float32
-	tileB = [16][8]float32
-	tileC = [16][8]float32
-)
-
 func buildMma(_ *decoder, in *instr) error {
 	if in.form.Shape != [3]int{16, 8, 16} {
 		return fmt.Errorf("this shape is not executed")
 	}
-	switch in.form.From {
-	case inst.BF16:
-		in.exec = execMmaBF16
-	case inst.F16:
-		in.exec = execMmaF16
-	default:
+	format, ok := formats[in.form.From]
+	if !ok {
 		return fmt.Errorf("this type is not executed")
+	}
+	in.exec = func(w *warp, in *instr, mask uint32) status {
+		if !w.whole(in, mask) {
+			return stFault
+		}
+		a, b, r := &w.tile.a, &w.tile.b, w.r
+		tiles.fragA[format](a, &r[in.va[0]], &r[in.va[1]], &r[in.va[2]], &r[in.va[3]])
+		tiles.fragB[format](b, &r[in.vb[0]], &r[in.vb[1]])
+		w.multiply(in.vc, in.vd, a, b)
+		return stNext
 	}
 	return nil
 }
 
-func execMmaBF16(w *warp, in *instr, mask uint32) status {
-	if !w.whole(in, mask) {
-		return stFault
-	}
-	var a tileA
-	var b tileB
-	for r, reg := range in.va {
-		v := &w.r[reg]
-		row, col := r&1*8, r>>1*8
-		for g := range 8 {
-			dst := (*[8]float32)(a[row+g][col:])
-			src := (*[4]uint32)(v[4*g:])
-			dst[0], dst[1] = math.Float32frombits(src[0]<<16), math.Float32frombits(src[0]&^0xffff)
-			dst[2], dst[3] = math.Float32frombits(src[1]<<16), math.Float32frombits(src[1]&^0xffff)
-			dst[4], dst[5] = math.Float32frombits(src[2]<<16), math.Float32frombits(src[2]&^0xffff)
-			dst[6], dst[7] = math.Float32frombits(src[3]<<16), math.Float32frombits(src[3]&^0xffff)
-		}
-	}
-	for r, reg := range in.vb {
-		v := &w.r[reg]
-		for t := range 4 {
-			lo, hi := &b[8*r+2*t], &b[8*r+2*t+1]
-			for g := range 8 {
-				x := v[4*g+t]
-				lo[g], hi[g] = math.Float32frombits(x<<16), math.Float32frombits(x&^0xffff)
-			}
-		}
-	}
-	w.multiply(in.vc, in.vd, &a, &b, true)
-	return stNext
-}
+var formats = map[inst.Type]int{inst.BF16: formatBF16, inst.F16: formatF16}
 
-func execMmaF16(w *warp, in *instr, mask uint32) status {
-	if !w.whole(in, mask) {
-		return stFault
+// multiply is vd = A·B + vc on registers.
+func (w *warp) multiply(vc, vd []int32, a *tileA, b *tileB) {
+	c, d := &w.tile.c, &w.tile.d
+	for i := range c {
+		c[i], d[i] = &w.r[vc[i]], &w.r[vd[i]]
 	}
-	var a tileA
-	var b tileB
-	for r, reg := range in.va {
-		v := &w.r[reg]
-		row, col := r&1*8, r>>1*8
-		for l := range v {
-			dst := (*[2]float32)(a[row+l>>2][col+l&3*2:])
-			dst[0], dst[1] = halvesF16(v[l])
-		}
-	}
-	for r, reg := range in.vb {
-		v := &w.r[reg]
-		for l := range v {
-			k := 8*r + l&3*2
-			b[k][l>>2], b[k+1][l>>2] = halvesF16(v[l])
-		}
-	}
-	w.multiply(in.vc, in.vd, &a, &b, true)
-	return stNext
-}
-
-// multiply is vd = A·B, plus vc if scale is set.
-func (w *warp) multiply(vc, vd []int32, a *tileA, b *tileB, scale bool) {
-	var c tileC
-	if scale {
-		c0, c1, c2, c3 := &w.r[vc[0]], &w.r[vc[1]], &w.r[vc[2]], &w.r[vc[3]]
-		for l := range 32 {
-			g, t := l>>2&7, l&3*2
-			top, bottom := (*[2]float32)(c[g][t:]), (*[2]float32)(c[g+8][t:])
-			top[0], top[1] = fromBits(c0[l]), fromBits(c1[l])
-			bottom[0], bottom[1] = fromBits(c2[l]), fromBits(c3[l])
-		}
-	}
-	multiplyTile(a, b, &c)
-	d0, d1, d2, d3 := &w.r[vd[0]], &w.r[vd[1]], &w.r[vd[2]], &w.r[vd[3]]
-	for l := range 32 {
-		g, t := l>>2&7, l&3*2
-		top, bottom := (*[2]float32)(c[g][t:]), (*[2]float32)(c[g+8][t:])
-		d0[l], d1[l] = math.Float32bits(top[0]), math.Float32bits(top[1])
-		d2[l], d3[l] = math.Float32bits(bottom[0]), math.Float32bits(bottom[1])
-	}
-}
-
-// multiplyTileGo is C += A·B with one row of C in registers.
-func multiplyTileGo(a *tileA, b *tileB, c *tileC) {
-	for i := range a {
-		row := &c[i]
-		c0, c1, c2, c3, c4, c5, c6, c7 := row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]
-		for k := range b {
-			x, y := a[i][k], &b[k]
-			c0 += x * y[0]
-			c1 += x * y[1]
-			c2 += x * y[2]
-			c3 += x * y[3]
-			c4 += x * y[4]
-			c5 += x * y[5]
-			c6 += x * y[6]
-			c7 += x * y[7]
-		}
-		*row = [8]float32{c0, c1, c2, c3, c4, c5, c6, c7}
-	}
+	tiles.multiply(a, b, c, d)
 }
 
 func buildLdMatrix(_ *decoder, in *instr) error {

@@ -18,19 +18,21 @@ const (
 type sharedMemory struct {
 	data   []byte
 	lines  []line
-	reads  [][]stamp // per warp and line
+	reads  []stamp // the last read of each line by each warp, valid where line.readers says so
+	warps  int
 	logs   []lineLog
 	free   []int32
 	shadow bool
 }
 
 type line struct {
-	write stamp
-	log   int32  // index into logs, plus 1; 0 without a log
-	init  uint16 // bytes that hold a value
-	pend  uint16 // bytes that an unfinished asynchronous copy will write
-	busy  uint16 // unfinished asynchronous reads
-	bars  uint8  // halves that hold an mbarrier
+	write   stamp
+	log     int32  // index into logs, plus 1; 0 without a log
+	readers uint32 // warps that have read since the last write
+	init    uint16 // bytes that hold a value
+	pend    uint16 // bytes that an unfinished asynchronous copy will write
+	busy    uint16 // unfinished asynchronous reads
+	bars    uint8  // halves that hold an mbarrier
 }
 
 // lineLog lists the accesses to the bytes of one line that a later access may race with.
@@ -50,10 +52,7 @@ func (s *sharedMemory) resize(bytes int64, warps int, checks Check) {
 	}
 	n := (bytes + lineBytes - 1) / lineBytes
 	s.lines = make([]line, n)
-	s.reads = make([][]stamp, warps)
-	for i := range s.reads {
-		s.reads[i] = make([]stamp, n)
-	}
+	s.reads, s.warps = make([]stamp, int(n)*warps), warps
 }
 
 // reset forgets everything; the bytes get a value that is no sensible number.
@@ -62,9 +61,6 @@ func (s *sharedMemory) reset() {
 		s.data[i] = 0xff
 	}
 	clear(s.lines)
-	for i := range s.reads {
-		clear(s.reads[i])
-	}
 	s.logs, s.free = s.logs[:0], s.free[:0]
 }
 
@@ -160,9 +156,10 @@ func (w *warp) readLine(i int, bytes uint16, lane int) *conflict {
 		if ln.write != 0 && !w.ordered(ln.write, lane) {
 			return raceWith(bytes, access{ln.write, lineFull, true})
 		}
-		last := &w.b.shared.reads[w.id][i]
-		if bytes == lineFull && (*last == 0 || w.ordered(*last, lane)) {
+		last := &s.reads[i*s.warps+w.id]
+		if bytes == lineFull && (ln.readers>>w.id&1 == 0 || w.ordered(*last, lane)) {
 			*last = now
+			ln.readers |= 1 << w.id
 			return nil
 		}
 		s.detail(i)
@@ -255,11 +252,10 @@ func (w *warp) race(i int, bytes uint16, lane int) *conflict {
 			return &conflict{check: check, byte: trailing(uint32(bytes)), with: access{ln.write, lineFull, true}}
 		}
 	}
-	for _, reads := range s.reads {
-		if r := reads[i]; r != 0 {
-			if check := w.unsafe(r, lane); check != 0 {
-				return &conflict{check: check, byte: trailing(uint32(bytes)), with: access{r, lineFull, false}}
-			}
+	for m := ln.readers; m != 0; m &= m - 1 {
+		r := s.reads[i*s.warps+trailing(m)]
+		if check := w.unsafe(r, lane); check != 0 {
+			return &conflict{check: check, byte: trailing(uint32(bytes)), with: access{r, lineFull, false}}
 		}
 	}
 	return nil
@@ -273,7 +269,7 @@ func (s *sharedMemory) recordWrite(i int, bytes uint16, now stamp) {
 	ln.init |= bytes
 	if bytes == lineFull {
 		s.plain(i)
-		ln.write = now
+		ln.write, ln.readers = now, 0
 		return
 	}
 	if ln.log == 0 {
@@ -317,13 +313,10 @@ func (s *sharedMemory) detail(i int) {
 	if ln.write != 0 {
 		log.entries = append(log.entries, access{ln.write, lineFull, true})
 	}
-	for _, reads := range s.reads {
-		if reads[i] != 0 {
-			log.entries = append(log.entries, access{reads[i], lineFull, false})
-			reads[i] = 0
-		}
+	for m := ln.readers; m != 0; m &= m - 1 {
+		log.entries = append(log.entries, access{s.reads[i*s.warps+trailing(m)], lineFull, false})
 	}
-	ln.write = 0
+	ln.write, ln.readers = 0, 0
 }
 
 // plain drops a line's log.
@@ -363,7 +356,7 @@ func (w *warp) who(a access) string {
 		return fmt.Sprintf("a TMA copy %s too", verb)
 	}
 	other := w.b.warps[a.stamp.agent()]
-	if a.stamp.lane() == laneWarp {
+	if a.stamp.lane() >= laneWarp {
 		return fmt.Sprintf("warp %d %s too", other.id, verb)
 	}
 	return fmt.Sprintf("thread %v %s too", other.thread(a.stamp.lane()), verb)

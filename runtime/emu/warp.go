@@ -64,6 +64,7 @@ type warp struct {
 	def  []uint32 // lanes in which each register has a value
 	tmp  reg32
 	tmp6 reg64
+	tile tileScratch
 
 	// Race detection, see clock.go.
 	time  uint32

@@ -3,10 +3,7 @@ package emu
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
-
-	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
 
 // wgmma (PTX ISA 9.0 §9.7.15): four warps multiply 64 rows, 16 a warp, by a B that
@@ -112,7 +109,7 @@ func (d *descriptor) chunk(i, k int, mnMajor bool) uint32 {
 }
 
 // chunks lists the lines of rows [from, to) of a matrix 16 deep, in the order in
-// which unpack reads them.
+// which eightRows reads them.
 func (w *warp) chunks(in *instr, d descriptor, from, to int, mnMajor bool) ([]int32, bool) {
 	outer, inner := to-from, 2
 	if mnMajor {
@@ -131,28 +128,39 @@ func (w *warp) chunks(in *instr, d descriptor, from, to int, mnMajor bool) ([]in
 	return lines, true
 }
 
-// unpack calls put for each element of the chunks: row, depth, value.
-func unpack(data []byte, lines []int32, mnMajor, half bool, put func(row, k int, v float32)) {
-	inner := 2
-	if mnMajor {
-		inner = 16
+// fragment copies 16-byte chunks into the layout of a register: chunk i is lanes 4i to 4i+3.
+func fragment(data []byte, lines []int32, first, step int, r *reg32) {
+	for i := range 8 {
+		src := (*[16]byte)(data[int(lines[first+i*step])*lineBytes:])
+		dst := (*[4]uint32)(r[4*i:])
+		dst[0] = binary.LittleEndian.Uint32(src[0:])
+		dst[1] = binary.LittleEndian.Uint32(src[4:])
+		dst[2] = binary.LittleEndian.Uint32(src[8:])
+		dst[3] = binary.LittleEndian.Uint32(src[12:])
 	}
-	for n, line := range lines {
-		i, k := n/inner, n%inner
-		chunk := (*[16]byte)(data[int(line)*lineBytes:])
-		for e := range 8 {
-			bits := binary.LittleEndian.Uint16(chunk[2*e:])
-			v := math.Float32frombits(uint32(bits) << 16)
-			if half {
-				v = f16Values[bits]
-			}
-			if mnMajor {
-				put(8*i+e, k, v)
-			} else {
-				put(i, 8*k+e, v)
-			}
+}
+
+// transposed turns the chunks of one group of eight rows, eight values of K from
+// first, into the register that holds them row by row.
+func transposed(data []byte, lines []int32, first int, r *reg32) {
+	for k := 0; k < 8; k += 2 {
+		lo := (*[16]byte)(data[int(lines[first+k])*lineBytes:])
+		hi := (*[16]byte)(data[int(lines[first+k+1])*lineBytes:])
+		for row := range 8 {
+			r[4*row+k/2] = uint32(lo[2*row]) | uint32(lo[2*row+1])<<8 | uint32(hi[2*row])<<16 | uint32(hi[2*row+1])<<24
 		}
 	}
+}
+
+// eightRows reads eight rows of an operand from shared memory: K 0 to 7 and K 8 to 15.
+func eightRows(data []byte, lines []int32, i int, mnMajor bool, lo, hi *reg32) {
+	if mnMajor {
+		transposed(data, lines, 16*i, lo)
+		transposed(data, lines, 16*i+8, hi)
+		return
+	}
+	fragment(data, lines, 16*i, 2, lo)
+	fragment(data, lines, 16*i+1, 2, hi)
 }
 
 func buildWgmma(d *decoder, in *instr) error {
@@ -195,7 +203,7 @@ func buildWgmma(d *decoder, in *instr) error {
 	}
 	w.transB = in.imm[transB] == 1
 	w.negate = in.imm[0] != in.imm[1]
-	w.half = in.form.From == inst.F16
+	w.format = formats[in.form.From]
 	in.exec = func(wp *warp, in *instr, mask uint32) status { return wp.issueWgmma(in, w, mask) }
 	in.wgmma = w
 	return nil
@@ -207,7 +215,8 @@ type wgmmaRegs struct {
 	va, aIDs       []int32 // A in registers: slots and numbers
 	a, b, scaleD   int32   // descriptors (a is -1 for A in registers) and predicate
 	transA, transB bool
-	negate, half   bool
+	negate         bool
+	format         int
 }
 
 // uniform64 reads a 64-bit register that must be the same in all lanes.
@@ -436,12 +445,14 @@ func (w *warp) haveRead(lines []int32, who int) {
 		return
 	}
 	now := makeStamp(w.time, w.id, who|laneAsync)
-	reads := s.reads[w.id]
 	for _, i := range lines {
-		if ln := &s.lines[i]; ln.log == 0 && (reads[i] == 0 || w.ordered(reads[i], who)) {
-			reads[i] = now
+		ln, last := &s.lines[i], &s.reads[int(i)*s.warps+w.id]
+		if ln.log == 0 && (ln.readers>>w.id&1 == 0 || w.ordered(*last, who)) {
+			*last = now
+			ln.readers |= 1 << w.id
 			continue
-		} else if ln.log == 0 {
+		}
+		if ln.log == 0 {
 			s.detail(int(i))
 		}
 		w.logRead(&s.logs[s.lines[i].log-1], now, lineFull, who)
@@ -454,13 +465,19 @@ func (o *wgmmaOp) compute(w *warp) {
 		return
 	}
 	o.done = true
-	regs := o.in.wgmma
-	var a tileA
+	regs, data := o.in.wgmma, w.b.shared.data
+	r := &w.tile.regs
+	from := [4]*reg32{&r[0], &r[1], &r[2], &r[3]}
 	if regs.a >= 0 {
-		unpack(w.b.shared.data, o.lines, regs.transA, regs.half, func(row, k int, v float32) { a[row&15][k&15] = v })
+		eightRows(data, o.lines, 0, regs.transA, &r[0], &r[2])
+		eightRows(data, o.lines, 1, regs.transA, &r[1], &r[3])
 	} else {
-		fragmentsA(w, regs, &a)
+		for i, slot := range regs.va {
+			from[i] = &w.r[slot]
+		}
 	}
+	a := &w.tile.a
+	tiles.fragA[regs.format](a, from[0], from[1], from[2], from[3])
 	if regs.negate {
 		for i := range a {
 			for k := range a[i] {
@@ -470,27 +487,19 @@ func (o *wgmmaOp) compute(w *warp) {
 	}
 	if o.op.tiles == nil {
 		o.op.tiles = make([]tileB, o.in.form.Shape[1]/8)
-		tiles := o.op.tiles
-		unpack(w.b.shared.data, o.op.lines, regs.transB, regs.half, func(n, k int, v float32) { tiles[n>>3][k&15][n&7] = v })
+		for t := range o.op.tiles {
+			eightRows(data, o.op.lines, t, regs.transB, &r[0], &r[1])
+			tiles.fragB[regs.format](&o.op.tiles[t], &r[0], &r[1])
+		}
 	}
 	for t := range o.op.tiles {
 		acc := o.in.vd[4*t : 4*t+4]
-		w.multiply(acc, acc, &a, &o.op.tiles[t], o.op.scaleD)
-	}
-}
-
-// fragmentsA reads A from registers: the layout of mma.sync m16n8k16.
-func fragmentsA(w *warp, regs *wgmmaRegs, a *tileA) {
-	for r, reg := range regs.va {
-		v := &w.r[reg]
-		row, col := r&1*8, r>>1*8
-		for l := range v {
-			if regs.half {
-				a[row+l>>2][col+l&3*2], a[row+l>>2][col+l&3*2+1] = halvesF16(v[l])
-			} else {
-				a[row+l>>2][col+l&3*2], a[row+l>>2][col+l&3*2+1] = halvesBF16(v[l])
+		if !o.op.scaleD {
+			for _, slot := range acc {
+				w.r[slot] = reg32{}
 			}
 		}
+		w.multiply(acc, acc, a, &o.op.tiles[t])
 	}
 }
 

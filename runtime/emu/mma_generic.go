@@ -1,3 +1,0 @@
-package emu
-
-func multiplyTile(a *tileA, b *tileB, c *tileC) { multiplyTileGo(a, b, c) }
