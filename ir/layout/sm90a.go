@@ -11,6 +11,9 @@ const (
 	sm90aBarrier   = 8
 	sm90aShared    = 227 << 10
 	sm90aState     = 32
+	// sm90aFewBlocks is the gathered blocks that a producer can follow in the 32
+	// registers that three consumer warpgroups leave it; it spills with more.
+	sm90aFewBlocks = 2
 )
 
 // sm90aRegisters is what setmaxnreg leaves a consumer thread, by consumer
@@ -35,7 +38,7 @@ func sm90aEmitter(reason string) Emitter {
 
 // sm90aCandidates: one to three consumer warpgroups, filled by packed heads,
 // merged query blocks or both; KV tiles of 64 or 128 tokens from up to eight
-// blocks; two to four stages.
+// blocks (two, beside three warpgroups); two to four stages.
 func sm90aCandidates(s ir.Shape, heads int) []Candidate {
 	var list []Candidate
 	for groups := 1; groups <= 3; groups++ {
@@ -51,6 +54,9 @@ func sm90aCandidates(s ir.Shape, heads int) []Candidate {
 			}
 			for kv := 64; kv <= 128; kv *= 2 {
 				if kv%s.Block != 0 && s.Block%kv != 0 {
+					continue
+				}
+				if groups == 3 && kv/s.Block > sm90aFewBlocks {
 					continue
 				}
 				list = append(list, deepestFirst(s, Candidate{

@@ -116,8 +116,18 @@ func (e *emitter) members() bool { return kernel.Members(e.K, e.pattern) }
 // coreRegisters is the registers of a multiprocessor.
 const coreRegisters = 64 << 10
 
-// producerRegisters is what the producer keeps; the consumers share the rest.
-const producerRegisters = 24
+// producerRegisters is what the producer keeps, by the blocks that it gathers
+// for a tile: it holds where each of them starts, and the next tile's, too. The
+// consumers share the rest.
+func producerRegisters(gather int) int {
+	switch {
+	case gather > 4:
+		return 56
+	case gather > 2:
+		return 40
+	}
+	return 24
+}
 
 // maxRegisters is the most that a consumer asks for.
 const maxRegisters = 240
@@ -133,7 +143,7 @@ func (e *emitter) split() (producer, consumer ptx.Imm, move bool) {
 	if entry >= maxRegisters {
 		return 0, 0, false
 	}
-	give := producerRegisters
+	give := producerRegisters(e.gather)
 	if e.groups == 3 { // 512 threads enter with 128: 32 + 3 x 160
 		give = 32
 	}
