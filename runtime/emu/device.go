@@ -234,7 +234,11 @@ func (d *Device) LoadModule(ptx string) (m runtime.Module, err error) {
 	if err := d.runs(src.target); err != nil {
 		return nil, err
 	}
-	return d.load(src)
+	loaded, err := d.load(src)
+	if err != nil {
+		return nil, err // and no module: a nil *module would pass for one
+	}
+	return loaded, nil
 }
 
 // runs says whether the device executes code for a target.

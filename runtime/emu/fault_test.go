@@ -263,6 +263,15 @@ func TestLaunchRefuses(t *testing.T) {
 	}
 }
 
+func TestNoModuleBesideAnError(t *testing.T) {
+	for _, body := range []string{"mov.b32 %r1, %r2", "mov.b32 %rd1, %r2;", "setmaxnreg.inc.sync.aligned.u32 20;"} {
+		m, err := New(Options{}).LoadModule(kernelText("sm_90a", 0, "", body))
+		if err == nil || m != nil {
+			t.Errorf("%s: module %v, error %v", body, m, err)
+		}
+	}
+}
+
 func TestSameSeedSameFault(t *testing.T) {
 	f := faulty{"", 64, 64, `setp.eq.u32 %p1, %r2, 0; @%p1 st.shared.b32 [%r4], %r1;`, CheckRace, ""}
 	for seed := range uint64(3) {
