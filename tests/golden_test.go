@@ -1,0 +1,168 @@
+package tests
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/s2attention/s2c/examples"
+	"github.com/s2attention/s2c/internal/conformance"
+	"github.com/s2attention/s2c/internal/golden"
+	"github.com/s2attention/s2c/runtime/emu"
+)
+
+// goldenCase is one file under golden/.
+type goldenCase struct {
+	name  string
+	cases conformance.Case
+	// ptx keeps the whole PTX of the targets named; the others are covered by the
+	// focused checks under codegen/.
+	ptx []string
+}
+
+// goldenCases are every distinct layer of every example, and small patterns for
+// block sizes, head dimensions, packing, merging, splitting, tables and both
+// directions.
+func goldenCases() []goldenCase {
+	var list []goldenCase
+	for _, e := range conformance.Examples {
+		g := goldenCase{
+			name:  strings.ReplaceAll(e.Name(), " ", "-"),
+			cases: conformance.Case{File: e.File, Layer: e.Layer, KLen: 333, Seed: 1, Heads: []int{0}},
+		}
+		// Of kernels that differ in a pattern alone one is kept in full.
+		switch e.Name() {
+		case "phi3-small", "s2-gqa":
+			g.ptx = []string{"sm_80", "sm_90a"}
+		case "bidirectional", "custom-blocks":
+			g.ptx = []string{"sm_80"}
+		}
+		list = append(list, g)
+	}
+	for _, c := range conformance.Cases() {
+		if !strings.HasPrefix(c.Name, "geometry/") && !strings.HasPrefix(c.Name, "pattern/") {
+			continue
+		}
+		name := strings.NewReplacer("/", "-", " ", "-", ",", "").Replace(c.Name)
+		list = append(list, goldenCase{name: name, cases: c})
+	}
+	for _, c := range conformance.Matrix() {
+		for _, name := range []string{"dim 8 block 16 bf16", "dim 40 block 128 f16", "dim 72 block 32 f16", "dim 96 block 64 bf16", "dim 200 block 16 f16", "dim 256 block 64 bf16", "dim 256 block 128 f16"} {
+			if strings.HasPrefix(c.Name, "matrix/"+name) {
+				list = append(list, goldenCase{name: "matrix-" + strings.ReplaceAll(name, " ", "-"), cases: c})
+			}
+		}
+	}
+	return list
+}
+
+// TestGolden compares source, closed form, layout, PTX and the emulator's result
+// of each case with golden/*.txtar.
+func TestGolden(t *testing.T) {
+	known := map[string]bool{}
+	t.Cleanup(func() { leftOver(t, known) })
+	for _, g := range goldenCases() {
+		path := filepath.Join("golden", g.name+".txtar")
+		if known[path] {
+			t.Fatalf("two cases are called %s", g.name)
+		}
+		known[path] = true
+		t.Run(g.name, func(t *testing.T) {
+			t.Parallel()
+			checkGolden(t, &g, golden.Open(t, path))
+		})
+	}
+}
+
+func checkGolden(t *testing.T, g *goldenCase, f *golden.File) {
+	c := &g.cases
+	source := c.Source
+	if c.File != "" {
+		text, err := examples.Files.ReadFile(c.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = string(text)
+	}
+	f.SetComment(describe(c))
+	names := []string{"in.s2", "ir"}
+	f.Check(t, "in.s2", source)
+	s, err := c.Load(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Check(t, "ir", s.Layer.String())
+	result := ""
+	for _, target := range conformance.Targets() {
+		if !c.For(target) {
+			continue
+		}
+		l := load(t, c, target, true)
+		names = append(names, target+".layout")
+		f.Check(t, target+".layout", l.compiled.Layout.String())
+		for _, keep := range g.ptx {
+			if keep == target {
+				names = append(names, target+".ptx")
+				f.Check(t, target+".ptx", l.compiled.Kernel.PTX)
+			}
+		}
+		result += emulated(t, c, target, l)
+	}
+	f.Check(t, "emu.out", result)
+	f.CheckOnly(t, append(names, "emu.out")...)
+	f.Save(t)
+}
+
+// describe says what the file is, for who reads it.
+func describe(c *conformance.Case) string {
+	what := "a pattern"
+	if c.File != "" {
+		what = fmt.Sprintf("examples/%s, layer %d", c.File, c.Layer)
+	}
+	batch, qLen, kLen := lengths(c)
+	return fmt.Sprintf("The stages of %s, written by: S2C_UPDATE=1 go test ./tests -run TestGolden\nemu.out: %d queries of %d tokens, batch %d, seed %d\n\n",
+		what, qLen, kLen, batch, c.Seed)
+}
+
+// emulated is what the emulator made of a case on a target: the bytes, how far
+// they are from the reference, and what was executed beside what was predicted.
+func emulated(t *testing.T, c *conformance.Case, target string, l loaded) string {
+	t.Helper()
+	dev := emu.New(emu.Options{Workers: 1})
+	defer dev.Close()
+	o, e, err := c.Check(context.Background(), dev, l.subject, l.compiled)
+	if err != nil {
+		t.Fatalf("%s: %v", target, err)
+	}
+	batch, qLen, kLen := lengths(c)
+	want, ok := conformance.Predict(l.compiled.Layout, batch, qLen, kLen)
+	if !ok {
+		t.Fatalf("there is no prediction for the code generator %q", l.compiled.Layout.Family)
+	}
+	round := func(x float64) string { return strconv.FormatFloat(x, 'g', 2, 64) }
+	return fmt.Sprintf("%s\n  bytes       sha256 %s\n  errors      output %s, worst row %s, log-sum-exp %s\n  executed    %s\n  closed form %s\n",
+		target, o.Hash(), round(e.OutRel), round(e.OutRow), round(e.LSE), conformance.Executed(o.Stats), want)
+}
+
+// leftOver reports files that no case makes any more, or removes them.
+func leftOver(t *testing.T, known map[string]bool) {
+	files, err := filepath.Glob("golden/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		switch {
+		case known[path]:
+		case golden.Update():
+			if err := os.Remove(path); err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Errorf("no case makes %s any more; S2C_UPDATE=1 removes it", path)
+		}
+	}
+}
