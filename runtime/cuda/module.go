@@ -73,7 +73,8 @@ var (
 )
 
 // LoadModule compiles PTX text, or takes the code from the disk cache where
-// this driver compiled the same text for this kind of device before. Text that
+// this driver compiled the same text for this kind of device before (text for
+// one architecture alone, such as sm_90a, is cached by the driver instead). Text that
 // the driver's compiler refuses is an ErrCompile with the compiler's log; a PTX
 // version newer than the driver an ErrOldDriver; another architecture's text an
 // ErrArchitecture.
@@ -83,6 +84,9 @@ func (d *Device) LoadModule(ptx string) (s2c.Module, error) {
 	}
 	m := &Module{d: d, ptx: ptx}
 	err := d.with(func() error {
+		if wholeProgram(ptx) {
+			return m.loadText()
+		}
 		if obj, ok := d.cache.get(ptx); ok {
 			if m.load(obj.cubin) == nil {
 				m.log = obj.log
@@ -105,6 +109,30 @@ func (d *Device) LoadModule(ptx string) (s2c.Module, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// wholeProgram says whether PTX must not go through the link API, the only one
+// that hands out the code for the disk cache: it compiles for separate linking,
+// and then ignores setmaxnreg and serialises wgmma (ptxas C7504 and C7510), which
+// halves the speed of a Hopper kernel. The driver keeps a cache of its own, keyed
+// like ours, for what it compiles while loading.
+func wholeProgram(ptx string) bool {
+	h, err := readHeader(ptx)
+	return err == nil && strings.HasSuffix(h.target, "a")
+}
+
+// loadText has the driver compile the module's PTX while it loads it.
+func (m *Module) loadText() error {
+	l, text := m.d.lib, append([]byte(m.ptx), 0)
+	g, h := newLog(), new(uintptr)
+	r := l.call(cuModuleLoadDataEx, uintptr(unsafe.Pointer(h)), uintptr(unsafe.Pointer(&text[0])),
+		uintptr(len(g.keys)), uintptr(unsafe.Pointer(&g.keys[0])), uintptr(unsafe.Pointer(&g.values[0])))
+	runtime.KeepAlive(g)
+	if r != success {
+		return m.d.compileError(cuModuleLoadDataEx, r, g, m.ptx)
+	}
+	m.handle, m.log = *h, g.text()
+	return nil
 }
 
 // compile turns PTX into the device's code, with the context current.

@@ -426,3 +426,23 @@ func TestReadHeader(t *testing.T) {
 		}
 	}
 }
+
+// PTX for one architecture alone is compiled whole, not for linking: the fake
+// driver's log tells which way it went.
+func TestWholeProgram(t *testing.T) {
+	f := newFake(t)
+	f.set("major", 9)
+	d := f.open(t)
+	m, err := d.LoadModule(strings.Replace(attn, "sm_80", "sm_90a", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := m.(*Module).JITLog(), "ptxas info    : Used 40 registers"; got != want {
+		t.Errorf("log %q, want %q", got, want)
+	}
+	if _, err := m.Function("attn", 0); err != nil {
+		t.Error(err)
+	}
+	_, err = d.LoadModule(strings.Replace(attn, "sm_80", "sm_90a", 1) + "\nmov.bad\n")
+	wantError(t, err, s2c.ErrCompile, "Unknown modifier")
+}
