@@ -94,6 +94,9 @@ func Generate(k *layout.Kernel, layers []int) (*Compiled, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n := f.sharedBytes(k); n != k.SharedBytes {
+		return nil, fmt.Errorf("the layout counts %d bytes of shared memory, the %s code generator %d", k.SharedBytes, k.Family, n)
+	}
 	m.Header = header(k)
 	s := k.Shape
 	out := &runtime.Kernel{
