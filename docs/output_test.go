@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -16,21 +18,56 @@ var pictures = map[string][]string{
 	"phi3-small-tiles.png": {"show", "examples/phi3-small.s2", "--what", "tiles", "--seq", "2624", "--heads", "0..3", "--arch", "sm_90a"},
 }
 
-// TestPictures draws the README's pictures anew; S2C_UPDATE=1 replaces those
-// that are stale. Bytes may differ from machine to machine, shapes may not.
-func TestPictures(t *testing.T) {
+// build compiles the program; the path is where.
+func build(t *testing.T) (s2c string) {
+	t.Helper()
 	gobin, err := exec.LookPath("go")
 	if err != nil {
 		if os.Getenv("S2C_REQUIRE_TOOLS") == "1" {
 			t.Fatal("S2C_REQUIRE_TOOLS=1, but there is no go command")
 		}
-		t.Skip("SKIPPED, pictures are not drawn anew: no go command")
+		t.Skip("SKIPPED, documents are not compared with what s2c prints: no go command")
 	}
-	dir := t.TempDir()
-	s2c := filepath.Join(dir, "s2c")
+	s2c = filepath.Join(t.TempDir(), "s2c")
 	if out, err := exec.Command(gobin, "build", "-o", s2c, "../cmd/s2c").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	return s2c
+}
+
+// TestDumps finds what docs/architecture.md prints in what s2c prints.
+func TestDumps(t *testing.T) {
+	s2c := build(t)
+	var printed string
+	for _, emit := range []string{"ir", "layout"} {
+		cmd := exec.Command(s2c, "compile", "examples/phi3-small.s2", "--emit", emit, "-o", "-")
+		cmd.Dir = root
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("--emit %s: %v", emit, err)
+		}
+		printed += string(out)
+	}
+	text, err := os.ReadFile("architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?ms)^```\n(.*?)^```").FindAllStringSubmatch(string(text), -1)
+	if len(blocks) < 2 {
+		t.Fatalf("%d dumps in architecture.md", len(blocks))
+	}
+	for _, b := range blocks {
+		if !strings.Contains(printed, b[1]) {
+			t.Errorf("s2c does not print this, architecture.md does:\n%s", b[1])
+		}
+	}
+}
+
+// TestPictures draws the README's pictures anew; S2C_UPDATE=1 replaces those
+// that are stale. Bytes may differ from machine to machine, shapes may not.
+func TestPictures(t *testing.T) {
+	s2c := build(t)
+	dir := t.TempDir()
 	for name, args := range pictures {
 		fresh := filepath.Join(dir, name)
 		cmd := exec.Command(s2c, append(args, "-o", fresh)...)
