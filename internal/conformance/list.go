@@ -25,6 +25,7 @@ var Examples = []Example{
 	{File: "phi3-small.s2", Layer: 1, Cut: active(0, 3), Dense: true},
 	{File: "s2-gqa.s2", Cut: active(0, 7)},
 	{File: "s2-l1v15.s2", Cut: active(0, 2)},
+	{File: "s2-hd64.s2", Cut: active(0, 1)},
 	{File: "dense.s2", Cut: active(0, 3)},
 	{File: "hybrid.s2", Layer: 1, Cut: active(2, 7)},
 	{File: "hybrid.s2", Layer: 0, Cut: active(0, 1), Dense: true},
