@@ -2,7 +2,6 @@ package emu
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -266,40 +265,37 @@ func runWgmmaText(t testing.TB, o Options, c *wgmmaCase, text string) error {
 	return h.launch(1, 128, h.upload(in), h.alloc(128*512))
 }
 
-// TestBrokenHopperAttention: mutations of a whole warp-specialised kernel.
+// TestBrokenHopperAttention breaks a whole warp-specialised kernel in one place each.
 func TestBrokenHopperAttention(t *testing.T) {
-	a := newAttention(attentionSM90a, 450, 700)
+	a := newAttention(attentionSM90a, 200, 330)
 	a.blocks = 1
 	text := attentionSM90a.text(t)
-	rng := rand.New(rand.NewPCG(1, 1))
-	const any = AllChecks | CheckDeadlock | CheckBarrier | CheckDivergence | CheckInstruction | CheckBounds | CheckAlign
-	for name, match := range map[string]string{
-		"wgmma.fence": `wgmma\.fence`, "wgmma.commit": `wgmma\.commit`, "wgmma.wait": `wgmma\.wait`,
-		"arrive": `mbarrier\.arrive\.shared`, "expect_tx": `expect_tx`, "init": `mbarrier\.init`,
-		"fence.mbarrier_init": `fence\.mbarrier`, "fence.proxy": `fence\.proxy`, "bar.sync": `bar\.sync`, "bar.warp.sync": `bar\.warp`,
-		"setmaxnreg.dec": `setmaxnreg\.dec`, "copy": `^\s*cp\.async\.bulk\.tensor`, "arrive bar": `bar\.arrive`,
+	for _, c := range []struct {
+		mutation
+		want Check
+	}{
+		{mutation{"scores without a wgmma.fence", `wgmma\.fence`, 0, drop}, CheckAsync},
+		{mutation{"last values without a wgmma.fence", `wgmma\.fence`, 3, drop}, CheckAsync},
+		{mutation{"scores not committed", `wgmma\.commit`, 1, drop}, CheckAsync},
+		{mutation{"scores not waited for", `wgmma\.wait`, 1, drop}, CheckAsync},
+		{mutation{"values not waited for", `wgmma\.wait`, 3, drop}, CheckAsync},
+		{mutation{"wait for the values too weak", `wgmma\.wait`, 4, replace("0;", "1;")}, CheckAsync},
+		{mutation{"mbarrier not initialised", `mbarrier\.init`, 0, drop}, CheckBarrier},
+		{mutation{"initialisation not fenced", `fence\.mbarrier`, 0, drop}, CheckProxy},
+		{mutation{"output staged without a proxy fence", `fence\.proxy`, 0, drop}, CheckProxy},
+		{mutation{"slots not announced to the block", `bar\.sync 0`, 0, drop}, CheckRace | CheckBarrier},
+		{mutation{"a turn is not passed on", `bar\.arrive`, 1, drop}, CheckDeadlock},
+		{mutation{"a turn is not waited for", `bar\.sync %r`, 0, drop}, CheckBarrier},
+		{mutation{"slot released while lanes still read it", `bar\.warp`, 0, drop}, CheckRace},
+		{mutation{"a box is not copied", `^\s*cp\.async\.bulk\.tensor`, 5, drop}, CheckDeadlock},
+		{mutation{"bytes not expected", `expect_tx`, 2, drop}, CheckDeadlock | CheckBarrier},
+		{mutation{"registers not given back", `setmaxnreg\.dec`, 0, drop}, CheckDeadlock},
+		{mutation{"scores read before the copy", `@%p\d+ bra L50_ready`, 0, replace(`@%p\d+ `, "")}, CheckAsync | CheckRace},
+		{mutation{"slot refilled before it is released", `@%p\d+ bra L41_ready`, 0, replace(`@%p\d+ `, "")}, CheckAsync | CheckRace | CheckBarrier | CheckProxy},
 	} {
-		n := strings.Count(text, "\n")
-		lines := strings.Split(text, "\n")
-		var at []int
-		for i := range n {
-			if (mutation{match: match}).matches(lines[i]) {
-				at = append(at, i)
-			}
-		}
-		if len(at) == 0 {
-			t.Errorf("no line matches %s", match)
-			continue
-		}
-		for range min(3, len(at)) {
-			m := mutation{name, match, rng.IntN(len(at)), drop}
-			t.Run(fmt.Sprintf("%s dropped, %d", name, m.nth), func(t *testing.T) {
-				_, _, err := a.run(t, New(Options{Budget: 1e7}), m.apply(t, text))
-				if err == nil {
-					t.Skip("TODO judge")
-				}
-				wantFault(t, err, any)
-			})
-		}
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := a.run(t, New(Options{Budget: 1e7}), c.apply(t, text))
+			wantFault(t, err, c.want)
+		})
 	}
 }
