@@ -27,6 +27,14 @@ var (
 	}}
 )
 
+// wide has memory for one query buffer only: an item is written before the queries
+// of the next can load.
+var wide = &subject{target: "sm_90a", sm: 1, Case: conformance.Case{
+	Name: "one query buffer", QLen: 37, KLen: 77, Seed: 5, Only: warpgroups(2, 2, 4, 64),
+	Source: "model broken { heads 2  kv_heads 1  head_dim 256  block 16  causal  layers 1 }\n" +
+		"layer * -> window(3) | sink(1)\n",
+}}
+
 // rows is a subject of items of one tile each, so short that the producer runs far
 // ahead of the warpgroup that writes the outputs.
 var rows = &subject{target: "sm_90a", sm: 1, Case: conformance.Case{
@@ -39,7 +47,7 @@ var rows = &subject{target: "sm_90a", sm: 1, Case: conformance.Case{
 func warpgroups(groups, pack, merge, kvTile int) func(layout.Candidate) bool {
 	return func(c layout.Candidate) bool {
 		return c.Rows == 64*groups && c.Pack == pack && c.Merge == merge && c.Split == 1 && c.KVTile == kvTile &&
-			c.Stages == 2 && c.PingPong == (groups > 1) && c.Resident <= 1
+			c.Stages == 2 && c.PingPong == (groups > 1) && c.LazyRescale && c.Resident <= 1
 	}
 }
 
@@ -94,6 +102,8 @@ func sm90aVariants() []variant {
 	add(turns, early|emu.CheckBarrier|emu.CheckDeadlock, "an empty barrier waits for one warpgroup only", at(sub(`, 8;`, ", 4;"), inits, `, 8;`))
 	add(turns, emu.CheckAlign, "a barrier that is no multiple of 8", at(shift(4), inits, initBar))
 	add(rows, early, "the producer waits for the queries of the other warpgroup", at(shift(8), item, `try_wait`))
+
+	add(turns, emu.CheckProxy, "the initialisation is not fenced", at(drop, inits, `fence\.mbarrier_init`))
 
 	// The producer's waits and phases.
 	add(turns, early|emu.CheckBarrier, "the producer does not wait for an empty slot of keys", at(skip, load, passed))
@@ -192,6 +202,12 @@ func sm90aVariants() []variant {
 	add(turns, early|mismatch|emu.CheckBarrier, "outputs are staged in the next item's queries", at(sub(`, 0;`, ", 16384;"), complete, `_no_lse:`, slot, `add\.s32`))
 	add(turns, emu.CheckDeadlock|early|mismatch, "the next item's queries are given back", at(move(`mov\.b32`, complete), complete, nextCopy, `_arrived:`, move32, move32, move32))
 
+	add(wide, early|emu.CheckBarrier, "one buffer: the producer does not wait until it is empty", at(skip, item, passed))
+	add(wide, emu.CheckProxy, "one buffer: no proxy fence behind the outputs", at(drop, nextCopy, `fence\.proxy`))
+	add(wide, early, "one buffer: no warp barrier before it is given back", at(drop, nextCopy, `bar\.warp`))
+	add(wide, early, "one buffer: no wait for the next queries", at(skip, nextCopy, passed), at(skip, nextCopy, passed))
+	add(wide, emu.CheckAsync, "one buffer: the item's last products are not waited for", at(drop, loop, wgWait))
+
 	// Fences, groups and waits of wgmma.
 	add(turns, emu.CheckAsync, "no fence before the first product", at(drop, firstTile, wgFence))
 	add(turns, emu.CheckAsync, "no fence before the scores", at(drop, loop, wgFence))
@@ -213,12 +229,12 @@ func sm90aVariants() []variant {
 	add(turns, emu.CheckDivergence, "one warp leaves out a commit", at(only("setp.ge.u32 %s, %s, 160"), loop, wgCommit))
 
 	// Descriptors and operands of wgmma.
-	const k64, v64 = `or\.b64`, `or\.b64`
-	add(turns, mismatch, "the descriptor of the keys names another swizzle", at(plus(`, (\d{19});`, 1<<62), loop, sameQuery, k64, k64))
-	add(turns, mismatch, "the descriptor of the keys has the stride of half a group", at(plus(`, (\d{19});`, -32<<32), loop, sameQuery, k64, k64))
-	add(turns, emu.CheckBounds|mismatch|early, "the descriptor of the values has twice the stride", at(plus(`, (\d{19});`, 64<<32), loop, sameQuery, v64, v64, v64))
-	add(turns, mismatch, "the base offset of the queries is not 0", at(plus(`, (\d{19});`, 1<<49), loop, sameQuery, k64))
-	add(slabs, mismatch|early, "the slabs of the values are too close", at(plus(`, (\d{19});`, -256<<16), loop, sameQuery, v64, v64, v64))
+	const desc = `or\.b64` // queries, keys, values
+	add(turns, mismatch, "the descriptor of the keys names another swizzle", at(plus(`, (\d{19});`, 1<<62), loop, sameQuery, desc, desc))
+	add(turns, mismatch, "the descriptor of the keys has the stride of half a group", at(plus(`, (\d{19});`, -32<<32), loop, sameQuery, desc, desc))
+	add(turns, emu.CheckBounds|mismatch|early, "the descriptor of the values has twice the stride", at(plus(`, (\d{19});`, 64<<32), loop, sameQuery, desc, desc, desc))
+	add(turns, mismatch, "the base offset of the queries is not 0", at(plus(`, (\d{19});`, 1<<49), loop, sameQuery, desc))
+	add(slabs, mismatch|early, "the slabs of the values are too close", at(plus(`, (\d{19});`, -256<<16), loop, sameQuery, desc, desc, desc))
 	add(turns, mismatch, "a step of the keys is 16 bytes", at(sub(`, 2;`, ", 1;"), loop, wgmma, `add\.s64`, `add\.s64`))
 	add(turns, emu.CheckBounds, "a step of the values goes beyond shared memory", at(sub(`, 128;`, ", 12800;"), loop, wgmma, `add\.s64 %rd\d+, %rd\d+, 128;`))
 	add(turns, mismatch, "values are not transposed", at(sub(`1, 1, 1;`, "1, 1, 0;"), loop, wgCommit, wgmma))
