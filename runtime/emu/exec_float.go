@@ -27,16 +27,16 @@ func flush(b uint32) uint32 {
 }
 
 // flushed returns a register to read, subnormals flushed if the instruction says so.
-func (w *warp) flushed(in *instr, r int32, buf *reg32) *reg32 {
+func (w *warp) flushed(in *instr, r int32, operand int) *reg32 {
 	a := &w.r[r]
 	if !in.form.Ftz {
 		return a
 	}
 	for i := range a {
 		if v := a[i]; v&0x7f800000 == 0 && v&0x7fffffff != 0 {
-			*buf = *a
+			buf := &w.flush[operand]
 			for j := range buf {
-				buf[j] = flush(buf[j])
+				buf[j] = flush(a[j])
 			}
 			return buf
 		}
@@ -57,8 +57,7 @@ func (w *warp) putF32(in *instr, d *reg32, mask uint32) status {
 }
 
 func execAddF32(w *warp, in *instr, mask uint32) status {
-	var fa, fb reg32
-	d, a, b := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb)
+	d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
 	for i := range d {
 		d[i] = toBits(fromBits(a[i]) + fromBits(b[i]))
 	}
@@ -66,8 +65,7 @@ func execAddF32(w *warp, in *instr, mask uint32) status {
 }
 
 func execSubF32(w *warp, in *instr, mask uint32) status {
-	var fa, fb reg32
-	d, a, b := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb)
+	d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
 	for i := range d {
 		d[i] = toBits(fromBits(a[i]) - fromBits(b[i]))
 	}
@@ -75,8 +73,7 @@ func execSubF32(w *warp, in *instr, mask uint32) status {
 }
 
 func execMulF32(w *warp, in *instr, mask uint32) status {
-	var fa, fb reg32
-	d, a, b := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb)
+	d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
 	for i := range d {
 		d[i] = toBits(fromBits(a[i]) * fromBits(b[i]))
 	}
@@ -110,24 +107,20 @@ func fma32(a, b, c float32) float32 {
 }
 
 func execFmaF32(w *warp, in *instr, mask uint32) status {
-	var fa, fb, fc reg32
-	d, a, b, c := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb), w.flushed(in, in.c, &fc)
-	for i := range d {
-		p, z := float64(fromBits(a[i]))*float64(fromBits(b[i])), float64(fromBits(c[i]))
-		s := p + z
-		if bits := math.Float64bits(s); bits&0x1fffffff != 0x10000000 && bits>>52&0x7ff-(1023-125) < 250 {
-			d[i] = math.Float32bits(float32(s))
-			continue
-		}
-		d[i] = toBits(fma32(fromBits(a[i]), fromBits(b[i]), fromBits(c[i])))
-	}
+	d, a, b, c := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1), w.flushed(in, in.c, 2)
+	tiles.fma(d, a, b, c)
 	return w.putF32(in, d, mask)
 }
 
-// negF32 keeps a NaN a NaN; its bits are not specified.
+func fmaGo(d, a, b, c *reg32) {
+	for i := range d {
+		d[i] = toBits(fma32(fromBits(a[i]), fromBits(b[i]), fromBits(c[i])))
+	}
+}
+
+// execNegF32 keeps a NaN a NaN; its bits are not specified.
 func execNegF32(w *warp, in *instr, mask uint32) status {
-	var fa reg32
-	d, a := w.out32(in, mask), w.flushed(in, in.a, &fa)
+	d, a := w.out32(in, mask), w.flushed(in, in.a, 0)
 	for i := range d {
 		d[i] = a[i] ^ 1<<31
 	}
@@ -157,8 +150,7 @@ func minmax(a, b uint32, takeA bool) uint32 {
 }
 
 func execMinF32(w *warp, in *instr, mask uint32) status {
-	var fa, fb reg32
-	d, a, b := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb)
+	d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
 	for i := range d {
 		x, y := a[i], b[i]
 		d[i] = minmax(x, y, ordinal(x) < ordinal(y))
@@ -167,8 +159,7 @@ func execMinF32(w *warp, in *instr, mask uint32) status {
 }
 
 func execMaxF32(w *warp, in *instr, mask uint32) status {
-	var fa, fb reg32
-	d, a, b := w.out32(in, mask), w.flushed(in, in.a, &fa), w.flushed(in, in.b, &fb)
+	d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
 	for i := range d {
 		x, y := a[i], b[i]
 		d[i] = minmax(x, y, ordinal(x) > ordinal(y))
@@ -177,8 +168,7 @@ func execMaxF32(w *warp, in *instr, mask uint32) status {
 }
 
 func execRcp(w *warp, in *instr, mask uint32) status {
-	var fa reg32
-	d, a := w.out32(in, mask), w.flushed(in, in.a, &fa)
+	d, a := w.out32(in, mask), w.flushed(in, in.a, 0)
 	for i := range d {
 		d[i] = toBits(float32(1 / float64(fromBits(a[i]))))
 	}
@@ -186,8 +176,7 @@ func execRcp(w *warp, in *instr, mask uint32) status {
 }
 
 func execLg2(w *warp, in *instr, mask uint32) status {
-	var fa reg32
-	d, a := w.out32(in, mask), w.flushed(in, in.a, &fa)
+	d, a := w.out32(in, mask), w.flushed(in, in.a, 0)
 	for i := range d {
 		d[i] = toBits(float32(math.Log2(float64(fromBits(a[i])))))
 	}
@@ -217,32 +206,53 @@ func exp2(x float32) float32 {
 }
 
 func execEx2(w *warp, in *instr, mask uint32) status {
-	var fa reg32
-	d, a := w.out32(in, mask), w.flushed(in, in.a, &fa)
+	d, a := w.out32(in, mask), w.flushed(in, in.a, 0)
 	for i := range d {
 		d[i] = toBits(exp2(fromBits(a[i])))
 	}
 	return w.putF32(in, d, mask)
 }
 
-// floatComparisons are ordered: false when an operand is a NaN (PTX ISA 9.0 §9.7.6.1).
-// "ne" too is the ordered form, false for NaN.
+// floatComparisons are ordered, "ne" too: false when an operand is a NaN (PTX ISA 9.0 §9.7.6.1).
 var floatComparisons = map[inst.Cmp]execFn{
-	inst.EQ: compareF32(func(a, b float32) bool { return a == b }),
-	inst.NE: compareF32(func(a, b float32) bool { return a < b || a > b }),
-	inst.LT: compareF32(func(a, b float32) bool { return a < b }),
-	inst.LE: compareF32(func(a, b float32) bool { return a <= b }),
-	inst.GT: compareF32(func(a, b float32) bool { return a > b }),
-	inst.GE: compareF32(func(a, b float32) bool { return a >= b }),
+	inst.EQ: compareF32(equalF32, false),
+	inst.NE: compareF32(unlikeF32, false),
+	inst.LT: compareF32(lessF32, false),
+	inst.LE: compareF32(notMoreF32, false),
+	inst.GT: compareF32(lessF32, true),
+	inst.GE: compareF32(notMoreF32, true),
 }
 
-func compareF32(test func(a, b float32) bool) execFn {
-	return func(w *warp, in *instr, mask uint32) status {
-		a, b := &w.r[in.a], &w.r[in.b]
-		var v uint32
-		for i := range a {
-			v |= bit(test(fromBits(a[i]), fromBits(b[i]))) << i
+func compareF32(test func(a, b *reg32) uint32, swap bool) execFn {
+	if swap {
+		return func(w *warp, in *instr, mask uint32) status {
+			return w.putPred(in, mask, test(&w.r[in.b], &w.r[in.a]))
 		}
-		return w.putPred(in, mask, v)
+	}
+	return func(w *warp, in *instr, mask uint32) status {
+		return w.putPred(in, mask, test(&w.r[in.a], &w.r[in.b]))
 	}
 }
+
+func lessF32(a, b *reg32) (v uint32) {
+	for i := range a {
+		v |= bit(fromBits(a[i]) < fromBits(b[i])) << i
+	}
+	return v
+}
+
+func notMoreF32(a, b *reg32) (v uint32) {
+	for i := range a {
+		v |= bit(fromBits(a[i]) <= fromBits(b[i])) << i
+	}
+	return v
+}
+
+func equalF32(a, b *reg32) (v uint32) {
+	for i := range a {
+		v |= bit(fromBits(a[i]) == fromBits(b[i])) << i
+	}
+	return v
+}
+
+func unlikeF32(a, b *reg32) uint32 { return lessF32(a, b) | lessF32(b, a) }

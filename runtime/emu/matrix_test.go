@@ -103,6 +103,19 @@ func TestTileVariantsAgree(t *testing.T) {
 				}
 			}
 		}
+		var fused, fused2 reg32
+		for i := range 32 { // any bits, NaN and subnormals too
+			if i%2 == 0 {
+				r[6][i], r[7][i], r[8][i] = rng.Uint32(), rng.Uint32(), rng.Uint32()
+			}
+		}
+		portable.fma(&fused, &r[6], &r[7], &r[8])
+		if vector.fma(&fused2, &r[6], &r[7], &r[8]); fused != fused2 {
+			t.Fatalf("fma differs: %x and %x", fused, fused2)
+		}
+		for i := range 32 {
+			r[6][i], r[7][i], r[8][i] = r[9][i], r[9][31-i], r[9][i^1]
+		}
 		for format := range 2 {
 			var a, a2 tileA
 			var b, b2 tileB

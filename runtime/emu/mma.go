@@ -62,31 +62,55 @@ func (w *warp) matrixRows(in *instr, mask uint32, matrices int, store bool, offs
 		return false
 	}
 	addr := &w.r[in.a]
-	shadow := w.b.shared.shadow
 	for l := range min(8*matrices, 32) {
-		off, ok := w.locate(in, l, addr[l]+uint32(in.off), 16)
+		at := addr[l] + uint32(in.off)
+		if !store && w.plainRow(at) {
+			offs[l] = int32(at - sharedBase)
+			continue
+		}
+		off, ok := w.locate(in, l, at, 16)
 		if !ok {
 			return false
 		}
 		offs[l] = int32(off)
-		if !shadow {
+		if !w.b.shared.shadow {
 			continue
 		}
-		var c *conflict
+		c, verb := (*conflict)(nil), "read"
 		if store {
-			c = w.writeLine(off/lineBytes, lineFull, laneWarp, true)
+			c, verb = w.writeLine(off/lineBytes, lineFull, laneWarp, true), "write"
 		} else {
 			c = w.readLine(off/lineBytes, lineFull, laneWarp)
 		}
 		if c != nil {
-			verb := "read"
-			if store {
-				verb = "write"
-			}
 			w.report(in, l, off, c, verb)
 			return false
 		}
 	}
+	return true
+}
+
+// plainRow is the usual case of a matrix row, for speed: an aligned line without
+// a log, written before the warp's clock, and read at most by the warp itself.
+// It records the read, or leaves everything to the caller.
+func (w *warp) plainRow(addr uint32) bool {
+	s := &w.b.shared
+	i := (addr - sharedBase) / lineBytes
+	if addr%lineBytes != 0 || uint(i) >= uint(len(s.lines)) || (i+1)*lineBytes > uint32(len(s.data)) || w.lanes != nil {
+		return false
+	}
+	ln := &s.lines[i]
+	agent := ln.write.agent()
+	if ln.log != 0 || ln.pend != 0 || ln.bars != 0 || ln.init != lineFull ||
+		uint(agent) >= uint(len(w.clock.base)) || ln.write.time() >= w.clock.base[agent] {
+		return false
+	}
+	last := &s.reads[int(i)*s.warps+w.id]
+	if ln.readers>>w.id&1 != 0 && *last&0xff != laneWarp {
+		return false
+	}
+	*last = makeStamp(w.time, w.id, laneWarp)
+	ln.readers |= 1 << w.id
 	return true
 }
 
@@ -121,14 +145,22 @@ func execLdMatrixTrans(w *warp, in *instr, mask uint32) status {
 		for pair := range 4 {
 			lo := (*[16]byte)(w.b.shared.data[offs[8*m+2*pair]:])
 			hi := (*[16]byte)(w.b.shared.data[offs[8*m+2*pair+1]:])
-			for col := range 8 {
-				x := uint32(lo[2*col]) | uint32(lo[2*col+1])<<8
-				y := uint32(hi[2*col]) | uint32(hi[2*col+1])<<8
-				d[4*col+pair] = x | y<<16
-			}
+			interleave(d, pair, lo, hi)
 		}
 	}
 	return stNext
+}
+
+// interleave puts elements c of two rows into lane 4c + pair.
+func interleave(d *reg32, pair int, lo, hi *[16]byte) {
+	for half := range 2 {
+		x, y := binary.LittleEndian.Uint64(lo[8*half:]), binary.LittleEndian.Uint64(hi[8*half:])
+		out := d[16*half : 16*half+16]
+		out[pair&3] = uint32(x&0xffff) | uint32(y&0xffff)<<16
+		out[pair&3+4] = uint32(x>>16&0xffff) | uint32(y>>16&0xffff)<<16
+		out[pair&3+8] = uint32(x>>32&0xffff) | uint32(y>>32&0xffff)<<16
+		out[pair&3+12] = uint32(x>>48) | uint32(y>>48)<<16
+	}
 }
 
 func buildStMatrix(_ *decoder, in *instr) error {

@@ -26,10 +26,12 @@ const (
 //
 //	fragA, fragB   fill a tile from the fragments of a warp, see mma.go
 //	multiply       d = a·b + c on accumulator fragments; c and d may be the same
+//	fma            d = a·b + c by lanes, rounded once, with the canonical NaN
 type tileOps struct {
 	fragA    [2]func(dst *tileA, r0, r1, r2, r3 *reg32)
 	fragB    [2]func(dst *tileB, r0, r1 *reg32)
 	multiply func(a *tileA, b *tileB, c, d *[4]*reg32)
+	fma      func(d, a, b, c *reg32)
 }
 
 var portable = &tileOps{
@@ -42,6 +44,7 @@ var portable = &tileOps{
 		func(dst *tileB, r0, r1 *reg32) { fragBGo(dst, halvesF16, r0, r1) },
 	},
 	multiply: multiplyGo,
+	fma:      fmaGo,
 }
 
 // tiles is the fastest implementation here; vector the one with vector

@@ -189,3 +189,26 @@ TEXT ·multiplyAVX2(SB), NOSPLIT, $0-32
 	STORE_EIGHT(R8, R9)
 	VZEROUPPER
 	RET
+
+// func fmaAVX2(d, a, b, c *reg32)
+TEXT ·fmaAVX2(SB), NOSPLIT, $0-32
+	MOVQ d+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DX
+	MOVQ c+24(FP), CX
+	VPCMPEQD Y15, Y15, Y15
+	VPSRLD $1, Y15, Y15 // the canonical NaN
+	XORQ AX, AX
+loop:
+	VMOVUPS (SI)(AX*1), Y0
+	VMOVUPS (DX)(AX*1), Y1
+	VMOVUPS (CX)(AX*1), Y2
+	VFMADD231PS Y1, Y0, Y2
+	VCMPPS $3, Y2, Y2, Y3 // unordered with itself
+	VBLENDVPS Y3, Y15, Y2, Y2
+	VMOVUPS Y2, (DI)(AX*1)
+	ADDQ $32, AX
+	CMPQ AX, $128
+	JNE  loop
+	VZEROUPPER
+	RET

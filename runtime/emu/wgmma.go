@@ -146,9 +146,7 @@ func transposed(data []byte, lines []int32, first int, r *reg32) {
 	for k := 0; k < 8; k += 2 {
 		lo := (*[16]byte)(data[int(lines[first+k])*lineBytes:])
 		hi := (*[16]byte)(data[int(lines[first+k+1])*lineBytes:])
-		for row := range 8 {
-			r[4*row+k/2] = uint32(lo[2*row]) | uint32(lo[2*row+1])<<8 | uint32(hi[2*row])<<16 | uint32(hi[2*row+1])<<24
-		}
+		interleave(r, k/2, lo, hi)
 	}
 }
 
