@@ -11,9 +11,11 @@ func harmlessVariants() []variant {
 
 	// A key block that does not exist lies at k_len, and the mask of the end takes
 	// all of its tokens; the presence bit says it a second time.
-	add(gathered, "a key block that is missing is said to exist", at(sub(`setp\.lt\.s32 (%p\d+), (%r\d+), %r\d+;`, "setp.le.s32 ${1}, ${2}, 2147483647;"), loop, commit, `setp\.lt\.s32`, `setp\.lt\.s32`))
+	add(gathered, "a key block that is missing is said to exist",
+		at(sub(`setp\.lt\.s32 (%p\d+), (%r\d+), %r\d+;`, "setp.le.s32 ${1}, ${2}, 2147483647;"), loop, commit, `setp\.lt\.s32`, `setp\.lt\.s32`))
 	// A causal row ends before k_len anyway.
-	add(twoStages, "the mask of the end is left out of a causal model", at(sub(`min\.s32 (%r\d+), (%r\d+), %r\d+;`, "mov.b32 ${1}, ${2};"), "masks: only a tile", `min\.s32`))
+	add(twoStages, "the mask of the end is left out of a causal model",
+		at(sub(`min\.s32 (%r\d+), (%r\d+), %r\d+;`, "mov.b32 ${1}, ${2};"), "masks: only a tile", `min\.s32`))
 	// A wait for all groups is only slower.
 	add(twoStages, "a wait for the keys waits for everything", at(plus(`(\d+);`, -1), loop, keys, wait))
 	// The lazy softmax keeps old maxima, any finite shift gives the same weights.

@@ -24,6 +24,14 @@ type variant struct {
 	want emu.Check
 }
 
+// table collects variants.
+type table struct{ list []variant }
+
+// add takes a variant that is made by changes of the PTX.
+func (t *table) add(of *subject, want emu.Check, name string, text ...mutation) {
+	t.list = append(t.list, variant{name: name, of: of, text: text, want: want})
+}
+
 // mismatch is the report of the comparison with the reference, beside the checks
 // of the emulator.
 const mismatch emu.Check = 1 << 30
