@@ -203,9 +203,6 @@ func replace(pattern, with string) func(string) string {
 	return func(line string) string { return re.ReplaceAllString(line, with) }
 }
 
-// matches says whether the mutation is about a line.
-func (m mutation) matches(line string) bool { return regexp.MustCompile(m.match).MatchString(line) }
-
 // apply edits the text; a mutation that changes nothing fails the test.
 func (m mutation) apply(t testing.TB, text string) string {
 	t.Helper()

@@ -35,7 +35,6 @@ type group struct {
 	joinPC  int32 // join.pc, or -1
 	join    *joint
 	waiting bool   // for a barrier, or for lanes of the warp
-	retries int    // failed polls in a row
 	sync    uint32 // member mask of the warp synchronisation it waits at
 }
 
