@@ -27,7 +27,7 @@ type Options struct {
 	Preempt bool
 	// Checks is what to report; 0 is AllChecks, NoChecks the least.
 	Checks Check
-	// Budget is how many warp instructions one block may execute; 0 is 4·10⁹.
+	// Budget is how many warp instructions one block may execute; 0 is 10⁹.
 	Budget int64
 	// SM is the number of multiprocessors to report; 0 is 132.
 	SM int
@@ -68,7 +68,7 @@ func New(o Options) *Device {
 		o.Workers = gort.GOMAXPROCS(0)
 	}
 	if o.Budget <= 0 {
-		o.Budget = 4e9
+		o.Budget = 1e9
 	}
 	if o.SM <= 0 {
 		o.SM = 132

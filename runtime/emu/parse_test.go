@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/s2attention/s2c/codegen/ptx/inst"
 	"github.com/s2attention/s2c/runtime"
 )
 
@@ -89,6 +90,9 @@ func FuzzParse(f *testing.F) {
 	if text, err := os.ReadFile("testdata/attention_sm80.ptx"); err == nil {
 		f.Add(string(text))
 	}
+	f.Add(kernelText("sm_90a", 1, externShared, prologue+ring))
+	f.Add(tmaText(loadBox("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes", "mov.b32 %r40, 0;\n", "{%r40, 0}", "", 512)))
+	f.Add((&wgmmaCase{form: inst.Lookup("wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16"), swizzleA: 128, swizzleB: 64, scaleA: 1, scaleB: 1}).text())
 	for _, c := range faults {
 		f.Add(kernelText("sm_80", 1, externShared, prologue+c.body))
 	}
