@@ -309,8 +309,10 @@ func limitCases() []Case {
 	const long = "model long { heads 2  kv_heads 1  head_dim 16  block 64  dtype %s  causal  layers 1 }\n" +
 		"layer * -> %s\n"
 	return []Case{
-		{Name: "limits/batch × heads 70,400", Source: fmt.Sprintf(tiny, 32, 8), Batch: 2200, KLen: 2, Heads: []int{0, 17, 31}, Seed: 1},
-		{Name: "limits/batch 65,537", Source: fmt.Sprintf(tiny, 1, 1), Batch: 65537, KLen: 1, Seed: 2},
+		{Name: "limits/batch × heads 65,600", Source: fmt.Sprintf(tiny, 64, 1), Batch: 1025, KLen: 2, Heads: []int{0, 17, 63}, Seed: 1},
+		{Name: "limits/batch 65,537", Source: fmt.Sprintf(tiny, 1, 1), Batch: 65537, KLen: 1, Seed: 2, Targets: sm80Only},
+		// A persistent grid has no thread block for each of them, only items.
+		{Name: "limits/batch 65,537, persistent", Source: fmt.Sprintf(tiny, 1, 1), Batch: 65537, KLen: 1, Seed: 2, Targets: sm90aOnly, Slow: true},
 		{Name: "limits/a million tokens, few blocks", Source: fmt.Sprintf(long, "bf16", "window(2) | sink(1) | columns(5000..5001)"),
 			QLen: 70, KLen: Million, Seed: 3},
 		{Name: "limits/a million tokens, stripes", Source: fmt.Sprintf(long, "f16", "window(1) | stride(1000, phase: -(h + 1))"),
