@@ -319,6 +319,7 @@ func limitCases() []Case {
 			QLen: 3, KLen: Million - 27, Seed: 4},
 		{Name: "limits/a million tokens, relative stripes", Source: fmt.Sprintf(long, "bf16", "window(1) | dilated(1001, phase: 17 + h)"),
 			QLen: 3, KLen: Million - 1, Seed: 5},
+		{Name: "limits/last rows", Source: smallModel, Batch: 2, KLen: 150, LastRows: 20, Seed: 9},
 		{Name: "limits/a million queries", Source: fmt.Sprintf(long, "bf16", "window(2) | stride(500, phase: -h)"),
 			KLen: Million, LastRows: 130, Seed: 6, Huge: true},
 		{Name: "limits/phi3 at 32K", File: "phi3-small.s2", KLen: 32768, LastRows: 66, Seed: 7, Huge: true},
