@@ -27,7 +27,7 @@ type benchCmd struct {
 	Device   string     `default:"auto" placeholder:"auto|cuda|emu" help:"As for run. The emulator's times say nothing about a GPU (${default})."`
 	Arch     string     `placeholder:"A" help:"Target: ${arches}. Without it, what suits the device."`
 	Trial    bool       `help:"Admit code generators that are on trial."`
-	Runs     int        `placeholder:"N" help:"Timed runs at each length. Without it, as many as fit 150 ms, at least 10; one in the emulator."`
+	Runs     *int       `placeholder:"N" help:"Timed runs at each length. Without it, as many as fit 150 ms, at least 10; one in the emulator."`
 	Launches *int       `placeholder:"N" help:"Calls that the host's launch time is the median of (10000; 0 in the emulator)."`
 	Seed     uint64     `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
 	Check    bool       `default:"true" negatable:"" help:"Compare sampled heads and query blocks with the float64 reference; --no-check leaves it out."`
@@ -152,10 +152,10 @@ func (c *benchCmd) checkFlags() error {
 	if _, err := c.accept(); err != nil {
 		return err
 	}
-	if c.Batch < 1 || c.Runs < 0 || c.Launches != nil && *c.Launches < 0 {
-		return usagef("--batch is at least 1; --runs and --launches are not negative")
+	if c.Launches != nil && *c.Launches < 0 {
+		return usagef("--launches %d is negative", *c.Launches)
 	}
-	return nil
+	return errors.Join(atLeastOne("--batch", &c.Batch), atLeastOne("--runs", c.Runs))
 }
 
 // checkDevice reports a kind of device that there is not.
@@ -254,7 +254,7 @@ func (b *bench) measure(seq int) (r *benchResult, err error) {
 		}
 		r.judge(v)
 	}
-	ms, err := p.Time(b.loaded, measure.Timing{Runs: b.Runs})
+	ms, err := p.Time(b.loaded, measure.Timing{Runs: orZero(b.Runs)})
 	if err != nil {
 		return nil, err
 	}

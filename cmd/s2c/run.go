@@ -21,12 +21,12 @@ type runCmd struct {
 	source
 	layerFlag
 	tuningFlag
-	Seq    int      `placeholder:"N" help:"Context length in tokens (2048)."`
-	QLen   int      `name:"q-len" placeholder:"N" help:"Queries: the last N positions of the context. Without it, as many as --seq."`
-	Batch  int      `placeholder:"B" help:"Sequences (1)."`
+	Seq    *int     `placeholder:"N" help:"Context length in tokens (2048)."`
+	QLen   *int     `name:"q-len" placeholder:"N" help:"Queries: the last N positions of the context. Without it, as many as --seq."`
+	Batch  *int     `placeholder:"B" help:"Sequences (1)."`
 	Device string   `default:"auto" placeholder:"auto|cuda|emu" help:"auto takes a GPU where there is one, else the emulator; cuda:1 is the second GPU (${default})."`
 	Arch   string   `placeholder:"A" help:"Target: ${arches}. Without it, what suits the device."`
-	Scale  float64  `placeholder:"X" help:"Softmax scale; the model's own without it."`
+	Scale  *float64 `placeholder:"X" help:"Softmax scale; the model's own without it."`
 	Seed   uint64   `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
 	Q      string   `placeholder:"FILE" help:"Query: .npy or .safetensors, [batch, heads, q_len, dim]. Random where it is not given."`
 	K      string   `placeholder:"FILE" help:"Key: [batch, kv_heads, seq, dim]."`
@@ -96,11 +96,11 @@ func (c *runCmd) Run(s *streams) error {
 		return err
 	}
 	o := &outcome{
-		Model: unit.Module.Name, Layer: number, Seed: c.Seed, Scale: c.Scale, shape: unit.Module.Shape,
+		Model: unit.Module.Name, Layer: number, Seed: c.Seed, Scale: unit.Module.Shape.Scale, shape: unit.Module.Shape,
 		Seq: in.kLen, QLen: in.qLen, Batch: in.batch,
 	}
-	if o.Scale == 0 {
-		o.Scale = unit.Module.Shape.Scale
+	if c.Scale != nil {
+		o.Scale = *c.Scale
 	}
 	out, lse, err := c.execute(s, unit, layer, in, o)
 	if err != nil {
@@ -142,13 +142,10 @@ func (c *runCmd) checkFlags() error {
 			return usageError{err}
 		}
 	}
-	switch {
-	case c.Seq < 0 || c.QLen < 0 || c.Batch < 0:
-		return usagef("--seq, --q-len and --batch are at least 1")
-	case c.Scale < 0 || math.IsNaN(c.Scale) || math.IsInf(c.Scale, 0):
-		return usagef("--scale %v is no positive number", c.Scale)
+	if x := c.Scale; x != nil && (!(*x > 0) || math.IsInf(*x, 0)) {
+		return usagef("--scale %v is no positive number", *x)
 	}
-	return nil
+	return errors.Join(atLeastOne("--seq", c.Seq), atLeastOne("--q-len", c.QLen), atLeastOne("--batch", c.Batch))
 }
 
 // attentionInputs are the tensors of a run.
@@ -161,7 +158,7 @@ type attentionInputs struct {
 // shape that files and flags leave.
 func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
 	m := unit.Module.Shape
-	in := &attentionInputs{batch: c.Batch, qLen: c.QLen, kLen: c.Seq}
+	in := &attentionInputs{batch: orZero(c.Batch), qLen: orZero(c.QLen), kLen: orZero(c.Seq)}
 	d := tensor.DType(m.DType)
 	for _, f := range []struct {
 		name, path string

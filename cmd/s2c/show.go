@@ -18,14 +18,14 @@ import (
 type showCmd struct {
 	source
 	layerFlag
-	Seq    int64    `placeholder:"N" help:"Context length in tokens. Without it, 64 blocks on paper, and what fits on a terminal."`
+	Seq    *int64   `placeholder:"N" help:"Context length in tokens. Without it, 64 blocks on paper, and what fits on a terminal."`
 	What   string   `enum:"mask,tiles" default:"mask" help:"mask: what each head attends; tiles: what the thread blocks load and mask."`
 	Heads  headList `placeholder:"0,4..7" help:"The query heads to draw; all of them without it."`
 	Each   bool     `help:"A panel for every head, even where several are the same."`
 	Arch   string   `default:"${arch}" placeholder:"A" help:"The target whose tiles are drawn (${default})."`
 	Format string   `enum:"auto,text,svg,png" default:"auto" help:"text, svg or png; auto goes by the ending of -o, and is text without it."`
 	Output string   `short:"o" placeholder:"FILE" help:"Where to write; standard output without it."`
-	Width  int      `placeholder:"COLUMNS" help:"Columns of text; the terminal's width without it."`
+	Width  *int     `placeholder:"COLUMNS" help:"Columns of text; the terminal's width without it."`
 }
 
 // shownBlocks is the length of a picture that names none.
@@ -34,6 +34,9 @@ const shownBlocks = 64
 // Run draws. A pattern that fails a require clause is drawn all the same: the
 // picture may say why.
 func (c *showCmd) Run(s *streams) error {
+	if err := atLeastOne("--width", c.Width); err != nil {
+		return err
+	}
 	unit, err := shown(s)(compiler.Lower(c.File, dsl.Options{Defines: c.Define}))
 	if err != nil {
 		return err
@@ -49,10 +52,11 @@ func (c *showCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	if c.Seq == 0 {
-		c.Seq = c.defaultSeq(s, unit, layer, format)
+	if c.Seq == nil {
+		seq := c.defaultSeq(s, unit, layer, format)
+		c.Seq = &seq
 	}
-	if err := checkSeq(unit, layer, c.Seq); err != nil {
+	if err := checkSeq(unit, layer, *c.Seq); err != nil {
 		return err
 	}
 	figure, err := c.figure(unit, layer)
@@ -76,8 +80,8 @@ func (c *showCmd) Run(s *streams) error {
 
 // width is the columns of text.
 func (c *showCmd) width(s *streams) int {
-	if c.Width > 0 {
-		return c.Width
+	if c.Width != nil {
+		return *c.Width
 	}
 	return s.width
 }
@@ -117,7 +121,7 @@ func (c *showCmd) figure(unit *compiler.Unit, layer *ir.Layer) (*show.Figure, er
 		heads = c.Heads
 	}
 	if c.What == "mask" {
-		return show.Mask(unit.Module.Shape, layer, show.MaskOptions{Tokens: c.Seq, Heads: heads, Each: c.Each})
+		return show.Mask(unit.Module.Shape, layer, show.MaskOptions{Tokens: *c.Seq, Heads: heads, Each: c.Each})
 	}
 	if _, err := layout.FindTarget(c.Arch); err != nil {
 		return nil, err
@@ -126,12 +130,12 @@ func (c *showCmd) figure(unit *compiler.Unit, layer *ir.Layer) (*show.Figure, er
 	if err != nil {
 		return nil, err
 	}
-	return show.Tiles(kernel, show.TileOptions{Tokens: c.Seq, Heads: heads, Each: c.Each})
+	return show.Tiles(kernel, show.TileOptions{Tokens: *c.Seq, Heads: heads, Each: c.Each})
 }
 
 // subtitle says what is drawn.
 func (c *showCmd) subtitle(unit *compiler.Unit, layer *ir.Layer) (string, error) {
-	density, err := ir.Density(*layer, unit.Module.Shape, c.Seq)
+	density, err := ir.Density(*layer, unit.Module.Shape, *c.Seq)
 	if err != nil {
 		return "", err
 	}
@@ -140,5 +144,5 @@ func (c *showCmd) subtitle(unit *compiler.Unit, layer *ir.Layer) (string, error)
 		rows = "tiles of " + c.Arch + ", " + rows
 	}
 	return fmt.Sprintf("%s tokens in blocks of %d · %s · density %.4f",
-		grouped(c.Seq), unit.Module.Shape.Block, rows, density), nil
+		grouped(*c.Seq), unit.Module.Shape.Block, rows, density), nil
 }

@@ -18,6 +18,23 @@ type layerFlag struct {
 	Layer *int `placeholder:"L" help:"The layer, counted from 0. Without it, the first that is not dense, else layer 0."`
 }
 
+// atLeastOne refuses a number below 1 that was given: it does not stand for
+// leaving the flag out.
+func atLeastOne(flag string, n *int) error {
+	if n != nil && *n < 1 {
+		return usagef("%s %d: it is at least 1", flag, *n)
+	}
+	return nil
+}
+
+// orZero is the number of a flag, 0 where it was left out.
+func orZero(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
 // headList is a choice of query heads: "0,4..7".
 type headList []int
 

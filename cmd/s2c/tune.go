@@ -35,7 +35,7 @@ type tuneCmd struct {
 	Arch   string        `placeholder:"A" help:"Target: ${arches}. Without it, what suits the device."`
 	Top    int           `default:"24" placeholder:"N" help:"Measure the N candidates that the cost model likes best; 0 measures all (${default})."`
 	Trial  bool          `help:"Measure code generators that are on trial, too."`
-	Runs   int           `placeholder:"N" help:"Timed runs of a candidate at a length. Without it, as many as fit 150 ms, at least 10."`
+	Runs   *int          `placeholder:"N" help:"Timed runs of a candidate at a length. Without it, as many as fit 150 ms, at least 10."`
 	Budget time.Duration `placeholder:"5m" help:"Start no candidate after so long."`
 	Seed   uint64        `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
 	JSON   bool          `help:"Print JSON: one object on a line for each candidate."`
@@ -125,8 +125,11 @@ func (c *tuneCmd) checkFlags() error {
 	if _, err := c.accept(); err != nil {
 		return err
 	}
-	if c.Batch < 1 || c.Top < 0 || c.Runs < 0 || c.Budget < 0 {
-		return usagef("--batch is at least 1; --top, --runs and --budget are not negative")
+	if c.Top < 0 || c.Budget < 0 {
+		return usagef("--top and --budget are not negative")
+	}
+	if err := errors.Join(atLeastOne("--batch", &c.Batch), atLeastOne("--runs", c.Runs)); err != nil {
+		return err
 	}
 	slices.Sort(c.Seq)
 	c.Seq = slices.Compact(c.Seq)
@@ -314,7 +317,7 @@ func (t *tuning) length(r *tuneResult, a *runtime.Attention, n int) error {
 			return nil
 		}
 	}
-	times, err := p.Time(a, measure.Timing{Runs: t.Runs})
+	times, err := p.Time(a, measure.Timing{Runs: orZero(t.Runs)})
 	if err != nil {
 		return err
 	}
