@@ -32,15 +32,8 @@ func Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
 	}
 	e := newEmitter(k, pattern)
 	e.emit()
-	if err := e.b.Finish(); err != nil {
-		return nil, nil, fmt.Errorf("sm80: %w", err)
-	}
-	m := &ptx.Module{
-		Target:  k.Target,
-		Globals: []ptx.Global{{Name: string(e.words), Align: 16, Words: pattern.Words}},
-		Entries: []*ptx.Entry{e.b.Entry()},
-	}
-	return m, pattern, ptx.VerifyModule(m)
+	m, err := kernel.Module(k, e.b, pattern)
+	return m, pattern, err
 }
 
 // Threads is the size of a thread block.
@@ -50,40 +43,28 @@ func check(k *layout.Kernel) error {
 	switch {
 	case k.Rows != k.Warps*kernel.RowsPerWarp:
 		return fmt.Errorf("sm80: %d rows need %d warps, not %d", k.Rows, k.Rows/kernel.RowsPerWarp, k.Warps)
-	case k.Rows != k.Pack*k.Positions || k.Positions%kernel.RowsPerWarp != 0:
-		return fmt.Errorf("sm80: %d rows cannot hold %d heads × %d positions", k.Rows, k.Pack, k.Positions)
-	case k.Positions*k.Split != k.Merge*k.Shape.Block || k.Split > 1 && k.Merge > 1:
-		return fmt.Errorf("sm80: %d positions are not %d blocks of %d in %d parts", k.Positions, k.Merge, k.Shape.Block, k.Split)
-	case k.KVTile%16 != 0 || k.KVTile%k.Shape.Block != 0 && k.Shape.Block%k.KVTile != 0:
-		return fmt.Errorf("sm80: a KV tile of %d does not fit blocks of %d", k.KVTile, k.Shape.Block)
-	case k.DimPadded%16 != 0 || k.DimPadded < k.Shape.HeadDim:
-		return fmt.Errorf("sm80: padded head dimension %d for %d", k.DimPadded, k.Shape.HeadDim)
 	case k.Stages != 1 && k.Stages != 2:
 		return fmt.Errorf("sm80: %d stages", k.Stages)
 	}
-	return nil
+	return kernel.CheckGeometry(k)
 }
 
 // emitter carries the state of one kernel while it is written.
 type emitter struct {
 	b       *ptx.Builder
 	pattern *kernel.Pattern
-	words   ptx.Sym
 	*kernel.Frame
 	*kernel.Softmax
 
 	qTile, kvTile layout.SmemTile
 	chunk         int // tokens of a KV tile that come from one key block
-	gather        int // such chunks in a KV tile
-	parts         int // KV tiles in a key block, where blocks are larger
 
 	mma string // the instruction of the dtype
 
 	tid, smem ptx.R32
-	cursor    *kernel.Cursor
-	part      ptx.R32 // which part of the key block comes next, with parts > 1
+	stream    *kernel.Stream
 
-	cur, next tokens // the KV tile being multiplied, and the one being loaded
+	cur, next kernel.KVTile // the KV tile being multiplied, and the one being loaded
 	kBuf      ptx.R32
 	vBuf      ptx.R32
 	kvPlans   []kernel.CopyPlan
@@ -96,21 +77,13 @@ type emitter struct {
 	zero  []ptx.F32
 }
 
-// tokens are the chunks of a KV tile.
-type tokens struct {
-	valid ptx.Pred // the tile has at least one chunk
-	kernel.Chunks
-}
-
 func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
 	params := kernel.Declare(Params())
 	e := &emitter{
-		pattern: p, kv: map[string]kvSource{}, words: ptx.Sym(k.Entry + "_pattern"),
+		pattern: p, kv: map[string]kvSource{},
 		qTile:  layout.SmemTile{Rows: k.Rows, Cols: k.DimPadded},
 		kvTile: layout.SmemTile{Rows: k.KVTile, Cols: k.DimPadded},
 		chunk:  min(k.KVTile, k.Shape.Block),
-		gather: max(1, k.KVTile/k.Shape.Block),
-		parts:  max(1, k.Shape.Block/k.KVTile),
 	}
 	e.b = ptx.NewBuilder(&ptx.Entry{Name: k.Entry, Params: params, Threads: Threads(k), MinCTAs: 1, Shared: "smem_" + k.Entry})
 	e.Frame = &kernel.Frame{K: k, B: e.b}
@@ -131,7 +104,7 @@ func (e *emitter) emit() {
 	e.planKV()
 	e.keyLanes = e.laneOffsets(e.kvTile, bOperand)
 	e.valLanes = e.laneOffsets(e.kvTile, bOperandT)
-	e.advance(&e.next)
+	e.advance()
 	e.loadKV("k", e.next, e.kBuf)
 	e.b.CpAsyncCommitGroup()
 	if e.K.Stages == 2 {
@@ -161,20 +134,12 @@ func (e *emitter) prologue() {
 	e.smem = b.MovU32Sym(ptx.Sym(e.b.Entry().Shared))
 
 	e.Lengths = kernel.LoadLengths(b, e.K.Positions)
-	e.Open(e.words, b.MovU32Sreg(ptx.CtaidX))
+	e.Open(kernel.PatternSym(e.K), b.MovU32Sreg(ptx.CtaidX))
 	e.PlaceWarp()
-	e.cursor = kernel.NewCursor(b, e.pattern, e.Head, kernel.PatternRow(b, e.K, e.Tile), e.LastKey())
-	e.part = b.Const32(0)
+	e.stream = e.NewStream(e.pattern, e.LastKey())
 	e.kBuf = b.AddS32(e.smem, ptx.Imm(e.kOff()))
 	e.vBuf = b.AddS32(e.smem, ptx.Imm(e.vOff()))
-	for _, t := range []*tokens{&e.cur, &e.next} {
-		t.valid = b.MovPred(ptx.Imm(0))
-		t.Tokens = e.chunk
-		for range e.gather {
-			t.Base = append(t.Base, b.Const32(0))
-			t.Member = append(t.Member, b.Const32(0))
-		}
-	}
+	e.cur, e.next = e.NewKVTile(), e.NewKVTile()
 
 	e.Softmax = e.NewSoftmax()
 	e.Reset()
@@ -189,51 +154,17 @@ func (e *emitter) prologue() {
 }
 
 // advance finds the chunks of the next KV tile.
-func (e *emitter) advance(t *tokens) {
-	b := e.b
-	b.Comment("the next KV tile's key blocks")
-	if e.parts > 1 {
-		e.advancePart(t)
-		return
-	}
-	for g := range e.gather {
-		e.cursor.Next(b)
-		found := b.SetpGeS32(e.cursor.Block, ptx.Imm(0))
-		if g == 0 {
-			b.AndPredTo(t.valid, found, ptx.Imm(1))
-		}
-		b.SelpB32To(t.Base[g], b.MulLoS32(e.cursor.Block, ptx.Imm(e.K.Shape.Block)), e.Lengths.KLen, found)
-		if e.members() {
-			b.MovB32To(t.Member[g], e.cursor.Members)
-		}
-	}
-}
-
-// advancePart steps through the parts of a key block that is larger than the
-// KV tile.
-func (e *emitter) advancePart(t *tokens) {
-	b := e.b
-	same := b.NewLabel("same_block")
-	b.If(b.SetpGtS32(e.part, ptx.Imm(0))).Bra(same)
-	e.cursor.Next(b)
-	b.Place(same)
-	found := b.SetpGeS32(e.cursor.Block, ptx.Imm(0))
-	b.AndPredTo(t.valid, found, ptx.Imm(1))
-	at := b.MadLoS32(e.cursor.Block, ptx.Imm(e.K.Shape.Block), b.MulLoS32(e.part, ptx.Imm(e.K.KVTile)))
-	b.SelpB32To(t.Base[0], at, e.Lengths.KLen, found)
-	b.AddS32To(e.part, e.part, ptx.Imm(1))
-	b.AndB32To(e.part, e.part, ptx.Imm(e.parts-1))
-	if e.members() {
-		b.MovB32To(t.Member[0], e.cursor.Members)
-	}
+func (e *emitter) advance() {
+	e.b.Comment("the next KV tile's key blocks")
+	e.stream.Next(&e.next)
 }
 
 func (e *emitter) members() bool { return kernel.Members(e.K, e.pattern) }
 
-func (e *emitter) moveTokens(to, from tokens) {
+func (e *emitter) moveTokens(to, from kernel.KVTile) {
 	b := e.b
-	b.AndPredTo(to.valid, from.valid, ptx.Imm(1))
-	for g := range e.gather {
+	b.AndPredTo(to.Valid, from.Valid, ptx.Imm(1))
+	for g := range to.Base {
 		b.MovB32To(to.Base[g], from.Base[g])
 		if e.members() {
 			b.MovB32To(to.Member[g], from.Member[g])
@@ -249,9 +180,9 @@ func (e *emitter) mainLoop() {
 	loop, done := b.NewLabel("kv_loop"), b.NewLabel("kv_done")
 	b.NoUnroll()
 	b.Place(loop)
-	b.Unless(e.next.valid).Bra(done)
+	b.Unless(e.next.Valid).Bra(done)
 	e.moveTokens(e.cur, e.next)
-	e.advance(&e.next)
+	e.advance()
 	if e.K.Stages == 2 {
 		e.turnTwoStages()
 	} else {

@@ -64,10 +64,10 @@ func (e *emitter) planKV() {
 
 // loadKV copies the keys ("k") or values ("v") of a KV tile. Tokens past the end
 // and missing chunks become zero: a zero value times a zero weight stays zero.
-func (e *emitter) loadKV(name string, t tokens, buf ptx.R32) {
+func (e *emitter) loadKV(name string, t kernel.KVTile, buf ptx.R32) {
 	b := e.b
 	skip := b.NewLabel("no_" + name)
-	b.Unless(t.valid).Bra(skip)
+	b.Unless(t.Valid).Bra(skip)
 	b.Comment("copy the %s tile", name)
 	src := e.kv[name]
 	for i := range e.kvPlans {
@@ -82,7 +82,7 @@ func (e *emitter) loadKV(name string, t tokens, buf ptx.R32) {
 }
 
 // tokenOf is the token that this thread's row of round n holds.
-func (e *emitter) tokenOf(c *kernel.CopyPlan, t tokens, n int) ptx.R32 {
+func (e *emitter) tokenOf(c *kernel.CopyPlan, t kernel.KVTile, n int) ptx.R32 {
 	b := e.b
 	first := n * c.Rows
 	if c.Rows <= e.chunk { // the whole round lies in one chunk

@@ -96,17 +96,7 @@ func (c *consumer) turn() {
 	b.Unless(c.last).Bra(same)
 	c.nextQuery()
 	b.Place(same)
-	c.k.waitFull(all)
-	c.takeTurn()
-	b.WgmmaFenceSyncAligned()
-	c.queryKey()
-	b.WgmmaCommitGroupSyncAligned()
-	c.v.waitFull(all)
-	b.WgmmaFenceSyncAligned()
-	c.weightValue()
-	b.WgmmaCommitGroupSyncAligned()
-	c.passTurn()
-	b.WgmmaWaitGroupSyncAligned(ptx.Imm(1))
+	c.scoreBesideValue()
 
 	b.Unless(c.last).Bra(scored)
 	b.Comment("the item is complete: write it, open the next")
@@ -131,6 +121,15 @@ func (c *consumer) turnOneQuery() {
 	c.weigh(false)
 	b.Bra(done)
 	b.Place(within)
+	c.scoreBesideValue()
+	c.weigh(true)
+	b.Place(done)
+}
+
+// scoreBesideValue issues Q Kᵀ of the next tile, then P V of this one, and waits
+// for the former.
+func (c *consumer) scoreBesideValue() {
+	b := c.b
 	c.k.waitFull(all)
 	c.takeTurn()
 	b.WgmmaFenceSyncAligned()
@@ -142,8 +141,6 @@ func (c *consumer) turnOneQuery() {
 	b.WgmmaCommitGroupSyncAligned()
 	c.passTurn()
 	b.WgmmaWaitGroupSyncAligned(ptx.Imm(1))
-	c.weigh(true)
-	b.Place(done)
 }
 
 // scoreAlone scores a tile with nothing beside it.
@@ -200,7 +197,7 @@ func (c *consumer) mask() {
 	full := b.NewLabel("full_tile")
 	b.If(b.SetpEqS32(b.AndB32(c.flags, ptx.Imm(flagMask)), ptx.Imm(0))).Bra(full)
 	chunks := kernel.Chunks{Tokens: c.chunk}
-	for g := range c.gather {
+	for g := range c.K.Gather() {
 		chunks.Base = append(chunks.Base, b.LdSharedB32(info.At((infoBase+g)*4)))
 		if c.members() {
 			chunks.Member = append(chunks.Member, b.LdSharedB32(info.At((infoMember+g)*4)))

@@ -43,15 +43,8 @@ func Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
 	}
 	e := newEmitter(k, pattern)
 	e.emit()
-	if err := e.b.Finish(); err != nil {
-		return nil, nil, fmt.Errorf("sm90a: %w", err)
-	}
-	m := &ptx.Module{
-		Target:  k.Target,
-		Globals: []ptx.Global{{Name: string(e.words), Align: 16, Words: pattern.Words}},
-		Entries: []*ptx.Entry{e.b.Entry()},
-	}
-	return m, pattern, ptx.VerifyModule(m)
+	m, err := kernel.Module(k, e.b, pattern)
+	return m, pattern, err
 }
 
 // Groups is the number of consumer warpgroups.
@@ -66,31 +59,22 @@ func check(k *layout.Kernel) error {
 		return fmt.Errorf("sm90a: target %s", k.Target)
 	case k.Rows%groupRows != 0 || Groups(k) < 1 || Groups(k) > 3:
 		return fmt.Errorf("sm90a: %d rows are not one to three warpgroups of %d", k.Rows, groupRows)
-	case k.Rows != k.Pack*k.Positions || k.Positions%kernel.RowsPerWarp != 0:
-		return fmt.Errorf("sm90a: %d rows cannot hold %d heads x %d positions", k.Rows, k.Pack, k.Positions)
-	case k.Positions*k.Split != k.Merge*k.Shape.Block || k.Split > 1 && k.Merge > 1:
-		return fmt.Errorf("sm90a: %d positions are not %d blocks of %d in %d parts", k.Positions, k.Merge, k.Shape.Block, k.Split)
-	case k.KVTile%k.Shape.Block != 0 && k.Shape.Block%k.KVTile != 0 || k.KVTile%16 != 0 || k.KVTile > 256:
-		return fmt.Errorf("sm90a: a KV tile of %d does not fit blocks of %d", k.KVTile, k.Shape.Block)
-	case k.KVTile/k.Shape.Block > 8:
-		return fmt.Errorf("sm90a: a KV tile gathers %d blocks, more than 8", k.KVTile/k.Shape.Block)
+	case k.Gather() > 8 || k.KVTile > 256:
+		return fmt.Errorf("sm90a: a KV tile of %d tokens from %d blocks, more than 256 or 8", k.KVTile, k.Gather())
 	case k.Stages < 1:
 		return fmt.Errorf("sm90a: %d stages", k.Stages)
 	}
-	return nil
+	return kernel.CheckGeometry(k)
 }
 
 // emitter carries the state of one kernel while it is written.
 type emitter struct {
 	b       *ptx.Builder
 	pattern *kernel.Pattern
-	words   ptx.Sym
 	*kernel.Frame
 
 	memory
-	chunk  int // tokens of a KV tile that come from one key block
-	gather int // such chunks in a KV tile
-	parts  int // KV tiles in a key block, where blocks are larger
+	chunk int // tokens of a KV tile that come from one key block
 
 	smem  ptx.R32
 	items ptx.R32 // work items in all
@@ -99,10 +83,8 @@ type emitter struct {
 
 func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
 	e := &emitter{
-		pattern: p, words: ptx.Sym(k.Entry + "_pattern"), memory: plan(k),
-		chunk:  min(k.KVTile, k.Shape.Block),
-		gather: max(1, k.KVTile/k.Shape.Block),
-		parts:  max(1, k.Shape.Block/k.KVTile),
+		pattern: p, memory: plan(k),
+		chunk: min(k.KVTile, k.Shape.Block),
 	}
 	e.b = ptx.NewBuilder(&ptx.Entry{
 		Name: k.Entry, Params: kernel.Declare(Params()), Threads: Threads(k), MinCTAs: Resident(k), Shared: "smem_" + k.Entry,
@@ -143,7 +125,7 @@ func (e *emitter) split() (producer, consumer ptx.Imm, move bool) {
 	if entry >= maxRegisters {
 		return 0, 0, false
 	}
-	give := producerRegisters(e.gather)
+	give := producerRegisters(e.K.Gather())
 	if e.groups == 3 { // 512 threads enter with 128: 32 + 3 x 160
 		give = 32
 	}

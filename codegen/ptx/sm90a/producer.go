@@ -14,38 +14,23 @@ type producer struct {
 	issuer    ptx.Pred
 	q, k, v   *ring
 	final     ptx.Pred // the item is the thread block's last
-	cursor    *kernel.Cursor
-	part      ptx.R32
-	cur, next tile
-}
-
-// tile is a KV tile that is about to be loaded.
-type tile struct {
-	valid ptx.Pred
-	kernel.Chunks
+	stream    *kernel.Stream
+	cur, next kernel.KVTile // about to be loaded, and after it
 }
 
 func (e *emitter) produce() {
 	b := e.b
 	p := &producer{emitter: e, q: e.newRing("q"), k: e.newRing("k"), v: e.newRing("v")}
 	p.issuer = b.SetpEqU32(e.Lane, ptx.Imm(0))
-	for _, t := range []*tile{&p.cur, &p.next} {
-		t.valid = b.MovPred(ptx.Imm(0))
-		t.Tokens = e.chunk
-		for range e.gather {
-			t.Base = append(t.Base, b.Const32(0))
-			t.Member = append(t.Member, b.Const32(0))
-		}
-	}
+	p.cur, p.next = e.NewKVTile(), e.NewKVTile()
 	for _, m := range []string{"q_map", "k_map", "v_map"} {
 		b.If(p.issuer).PrefetchParamTensormap(b.MovU64Sym(ptx.Sym(m)).At(0))
 	}
 	lastKey := e.LastKey()
 	p.eachItem(func() {
 		p.loadQuery()
-		p.cursor = kernel.NewCursor(b, e.pattern, e.Head, kernel.PatternRow(b, e.K, e.Tile), lastKey)
-		p.part = b.Const32(0)
-		p.advance(&p.next)
+		p.stream = e.NewStream(e.pattern, lastKey)
+		p.stream.Next(&p.next)
 		p.row()
 	})
 }
@@ -62,7 +47,7 @@ func (p *producer) eachItem(body func()) {
 	loop := b.NewLabel("item")
 	b.NoUnroll()
 	b.Place(loop)
-	p.Open(p.words, item)
+	p.Open(kernel.PatternSym(p.K), item)
 	b.AddS32To(round, round, stride)
 	b.SubS32To(seat, seats, seat)
 	b.AddS32To(item, round, seat)
@@ -83,12 +68,12 @@ func (p *producer) row() {
 	loop := b.NewLabel("load")
 	b.NoUnroll()
 	b.Place(loop)
-	b.AndPredTo(p.cur.valid, p.next.valid, ptx.Imm(1))
-	for g := range p.gather {
+	b.AndPredTo(p.cur.Valid, p.next.Valid, ptx.Imm(1))
+	for g := range p.K.Gather() {
 		b.MovB32To(p.cur.Base[g], p.next.Base[g])
 		b.MovB32To(p.cur.Member[g], p.next.Member[g])
 	}
-	p.advance(&p.next)
+	p.stream.Next(&p.next)
 
 	p.k.waitEmpty(all)
 	p.tell()
@@ -97,39 +82,7 @@ func (p *producer) row() {
 	p.load(p.v, "v_map")
 	p.k.next()
 	p.v.next()
-	b.If(p.next.valid).Bra(loop)
-}
-
-// advance finds the chunks of the next KV tile.
-func (p *producer) advance(t *tile) {
-	b := p.b
-	if p.parts > 1 {
-		same := b.NewLabel("same_block")
-		b.If(b.SetpGtS32(p.part, ptx.Imm(0))).Bra(same)
-		p.cursor.Next(b)
-		b.Place(same)
-		found := b.SetpGeS32(p.cursor.Block, ptx.Imm(0))
-		b.AndPredTo(t.valid, found, ptx.Imm(1))
-		at := b.MadLoS32(p.cursor.Block, ptx.Imm(p.K.Shape.Block), b.MulLoS32(p.part, ptx.Imm(p.K.KVTile)))
-		b.SelpB32To(t.Base[0], at, p.Lengths.KLen, found)
-		b.AddS32To(p.part, p.part, ptx.Imm(1))
-		b.AndB32To(p.part, p.part, ptx.Imm(p.parts-1))
-		if p.members() {
-			b.MovB32To(t.Member[0], p.cursor.Members)
-		}
-		return
-	}
-	for g := range p.gather {
-		p.cursor.Next(b)
-		found := b.SetpGeS32(p.cursor.Block, ptx.Imm(0))
-		if g == 0 {
-			b.AndPredTo(t.valid, found, ptx.Imm(1))
-		}
-		b.SelpB32To(t.Base[g], b.MulLoS32(p.cursor.Block, ptx.Imm(p.K.Shape.Block)), p.Lengths.KLen, found)
-		if p.members() {
-			b.MovB32To(t.Member[g], p.cursor.Members)
-		}
-	}
+	b.If(p.next.Valid).Bra(loop)
 }
 
 // tell writes what the consumers must know of the tile. The arrival on the
@@ -138,14 +91,14 @@ func (p *producer) tell() {
 	b := p.b
 	flags := b.SelpB32(ptx.Imm(flagMask), ptx.Imm(0), p.needsMask())
 	last := b.SelpB32(ptx.Imm(flagLast|flagFinal), ptx.Imm(flagLast), p.final)
-	b.OrB32To(flags, flags, b.SelpB32(ptx.Imm(0), last, p.next.valid))
+	b.OrB32To(flags, flags, b.SelpB32(ptx.Imm(0), last, p.next.Valid))
 	info := p.k.info()
 	word := func(n int, v ptx.R32) { b.If(p.issuer).StSharedB32(info.At(n*4), v) }
 	word(infoFlags, flags)
 	word(infoHead, p.Head.FirstHead)
 	word(infoPos, p.Tile.Position)
 	word(infoBatch, p.Tile.Batch)
-	for g := range p.gather {
+	for g := range p.K.Gather() {
 		word(infoBase+g, p.cur.Base[g])
 		if p.members() {
 			word(infoMember+g, p.cur.Member[g])
@@ -186,7 +139,7 @@ func (p *producer) load(r *ring, tensorMap string) {
 	b.MbarrierArriveExpectTxSharedB64(full, ptx.Imm(p.kvTile.Bytes()))
 	m, buf := p.mapAddress(tensorMap), r.buffer()
 	mbar := b.AddS32(full.Base, ptx.Imm(full.Off))
-	for g := range p.gather {
+	for g := range p.K.Gather() {
 		for _, s := range p.kvTile.Slabs() {
 			dst := b.AddS32(buf, ptx.Imm(s.Offset+g*p.chunk*slabRowBytes))
 			p.copyBox(dst, m, []ptx.Src32{ptx.Imm(s.Col), p.cur.Base[g], p.Head.KVHead, p.Tile.Batch}, mbar)

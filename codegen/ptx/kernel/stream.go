@@ -1,0 +1,78 @@
+package kernel
+
+import "github.com/s2attention/s2c/codegen/ptx"
+
+// KVTile are the registers of one KV tile: KVTile tokens of a layout, gathered
+// from several key blocks or cut from one.
+type KVTile struct {
+	Valid ptx.Pred // the tile has at least one chunk
+	Chunks
+}
+
+// NewKVTile makes the registers of a tile without chunks.
+func (f *Frame) NewKVTile() KVTile {
+	b := f.B
+	t := KVTile{Valid: b.MovPred(ptx.Imm(0)), Chunks: Chunks{Tokens: min(f.K.KVTile, f.K.Shape.Block)}}
+	for range f.K.Gather() {
+		t.Base = append(t.Base, b.Const32(0))
+		t.Member = append(t.Member, b.Const32(0))
+	}
+	return t
+}
+
+// Stream turns the key blocks of a row into KV tiles.
+type Stream struct {
+	frame   *Frame
+	cursor  *Cursor
+	part    ptx.R32 // which part of the key block comes next, where blocks are larger than tiles
+	members bool
+}
+
+// NewStream places a stream before a row's first KV tile; lastKey is LastKey's.
+func (f *Frame) NewStream(p *Pattern, lastKey ptx.R32) *Stream {
+	return &Stream{
+		frame: f, members: Members(f.K, p),
+		cursor: NewCursor(f.B, p, f.Head, PatternRow(f.B, f.K, f.Tile), lastKey),
+		part:   f.B.Const32(0),
+	}
+}
+
+// Next finds the chunks of the next KV tile. A missing chunk starts at k_len.
+func (s *Stream) Next(t *KVTile) {
+	if s.frame.K.Parts() > 1 {
+		s.cut(t)
+		return
+	}
+	b := s.frame.B
+	for g := range t.Base {
+		s.cursor.Next(b)
+		found := b.SetpGeS32(s.cursor.Block, ptx.Imm(0))
+		if g == 0 {
+			b.AndPredTo(t.Valid, found, ptx.Imm(1))
+		}
+		b.SelpB32To(t.Base[g], b.MulLoS32(s.cursor.Block, ptx.Imm(s.frame.K.Shape.Block)), s.frame.Lengths.KLen, found)
+		s.keepMembers(t, g)
+	}
+}
+
+// cut steps through the parts of a key block that is larger than the tile.
+func (s *Stream) cut(t *KVTile) {
+	b, k := s.frame.B, s.frame.K
+	same := b.NewLabel("same_block")
+	b.If(b.SetpGtS32(s.part, ptx.Imm(0))).Bra(same)
+	s.cursor.Next(b)
+	b.Place(same)
+	found := b.SetpGeS32(s.cursor.Block, ptx.Imm(0))
+	b.AndPredTo(t.Valid, found, ptx.Imm(1))
+	at := b.MadLoS32(s.cursor.Block, ptx.Imm(k.Shape.Block), b.MulLoS32(s.part, ptx.Imm(k.KVTile)))
+	b.SelpB32To(t.Base[0], at, s.frame.Lengths.KLen, found)
+	b.AddS32To(s.part, s.part, ptx.Imm(1))
+	b.AndB32To(s.part, s.part, ptx.Imm(k.Parts()-1))
+	s.keepMembers(t, 0)
+}
+
+func (s *Stream) keepMembers(t *KVTile, g int) {
+	if s.members {
+		s.frame.B.MovB32To(t.Member[g], s.cursor.Members)
+	}
+}
