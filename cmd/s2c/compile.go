@@ -121,19 +121,23 @@ func (c *compileCmd) bundle(s *streams, unit *compiler.Unit, opt compiler.Option
 	if err != nil {
 		return err
 	}
-	if c.Output == "-" {
-		return runtime.WriteBundle(s.out, b)
-	}
-	if err := runtime.WriteBundleFile(c.Output, b); err != nil {
-		return err
-	}
-	info, err := os.Stat(c.Output)
-	if err != nil {
+	var size counter
+	if err := s.write(c.Output, func(w io.Writer) error {
+		return runtime.WriteBundle(io.MultiWriter(w, &size), b)
+	}); err != nil || c.Output == "-" {
 		return err
 	}
 	fmt.Fprintf(s.err, "%s: %s, %s for %s, %s bytes\n", c.Output, unit.Module.Name,
-		plural(len(b.Kernels), "kernel", "kernels"), strings.Join(c.Arch, ", "), grouped(info.Size()))
+		plural(len(b.Kernels), "kernel", "kernels"), strings.Join(c.Arch, ", "), grouped(int64(size)))
 	return nil
+}
+
+// counter counts the bytes that it is given.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }
 
 // dumps turns the flag into writers; every pass is named by "all".

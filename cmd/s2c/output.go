@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"strings"
@@ -64,33 +63,6 @@ func (n number) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return json.Marshal(float64(n))
-}
-
-// output opens the file to write a result to: path, or standard output for "-"
-// and "". The caller closes it and looks at the error.
-func (s *streams) output(path string) (io.WriteCloser, error) {
-	if path == "" || path == "-" {
-		return keepOpen{s.out}, nil
-	}
-	return os.Create(path)
-}
-
-type keepOpen struct{ io.Writer }
-
-func (keepOpen) Close() error { return nil }
-
-// write runs a writer against path and reports the first error, the file's
-// closing included.
-func (s *streams) write(path string, writer func(io.Writer) error) error {
-	file, err := s.output(path)
-	if err != nil {
-		return err
-	}
-	err = writer(file)
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	return err
 }
 
 // patience is how long work may go on without a word.

@@ -100,7 +100,7 @@ func (c *tuneCmd) Run(s *streams) (err error) {
 		return err
 	}
 	file.Put(*entry)
-	if err := t.write(file); err != nil {
+	if err := s.write(c.Output, file.Write); err != nil {
 		return err
 	}
 	if err := t.print(entry); err != nil {
@@ -141,7 +141,7 @@ func readOrNew(path string) (*layout.Tuning, error) {
 	file, err := layout.ReadTuningFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Dir(path)); err != nil {
-			return nil, err // before minutes of measurement
+			return nil, fmt.Errorf("%s: %w", path, err) // before minutes of measurement
 		}
 		return layout.NewTuning(), nil
 	}
@@ -382,19 +382,6 @@ func (r *tuneResult) mean() float64 {
 		sum += math.Log(ms)
 	}
 	return sum
-}
-
-// write replaces the file in one step, so that a reader never sees half of it.
-func (t *tuning) write(file *layout.Tuning) (err error) {
-	temporary, err := os.CreateTemp(filepath.Dir(t.Output), ".tuning-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name()) // gone already where everything went well
-	if err := errors.Join(file.Write(temporary), temporary.Chmod(0o644), temporary.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), t.Output)
 }
 
 // print reports the candidates, best first.
