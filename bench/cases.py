@@ -32,6 +32,7 @@ class Case:
     block: int = 64
     batch: int = 1
     params: tuple = field(default=())  # -D of s2c
+    arch: str = ""  # s2c's --arch, where it is not what suits the GPU
 
     def spec(self, peer, backward, flex_kv):
         """What peers.py reads."""
@@ -59,4 +60,6 @@ CASES = (
     Case("s2-hd64 32K", file="s2-hd64.s2", seq=32768, heads=16, kv_heads=16, head_dim=64, local=8, vertical=16,
          peers=("dkernel", "flex"), goals=(Goal(SPARSE, 1.2),), aim="500 TFLOP/s"),
     Case("s2-gqa 8K", seq=8192, **GQA, peers=("cudnn", "dkernel", "flex"), goals=(Goal(SPARSE, 1.3),), aim="600 TFLOP/s"),
+    Case("s2-gqa for sm_80, 8K", seq=8192, **GQA, arch="sm_80"),
+    Case("s2-gqa for sm_80, 32K", seq=32768, **GQA, arch="sm_80"),
 )

@@ -100,8 +100,8 @@ class TestRun(Fakes):
         whats = [(r["case"], r["what"], r["phase"]) for r in data["records"]]
         self.assertEqual(whats[:5], [("s2-gqa 32K", "s2c", "before"), ("s2-gqa 32K", "cudnn", "peer"), ("s2-gqa 32K", "dkernel", "peer"),
                                      ("s2-gqa 32K", "flex", "peer"), ("s2-gqa 32K", "s2c", "after")])
-        self.assertEqual(len({c for c, _, _ in whats}), 8)
-        self.assertEqual(len(whats), 2 * 8 + sum(len(c.peers) for c in cases.CASES))
+        self.assertEqual(len({c for c, _, _ in whats}), len(cases.CASES))
+        self.assertEqual(len(whats), 2 * len(cases.CASES) + sum(len(c.peers) for c in cases.CASES))
         row = next(line for line in text.splitlines() if line.startswith("| s2-gqa 32K"))
         for want in ("590", "600, 590", "3.50", "| ok", "620 (", "1.44 of 1.4 × flex / dkernel ✓", "0.952 of 0.95 × cudnn ✓"):
             self.assertIn(want, row)
@@ -164,7 +164,7 @@ class TestRun(Fakes):
         done, data, text = self.bench("--budget", "101")  # room for s2c alone, and at first a peer
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         before = [r for r in data["records"] if r["what"] == "s2c" and r["phase"] == "before"]
-        self.assertEqual(len(before), 8)
+        self.assertEqual(len(before), len(cases.CASES))
         self.assertIn("s of the budget are left", text)
         self.assertIn("SKIPPED", done.stdout)
         self.assertFalse([r for r in data["records"] if r["case"] == "s2-gqa 32K" and r["what"] == "flex"])
