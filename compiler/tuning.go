@@ -36,7 +36,7 @@ func (t Tuning) Apply(opt *pass.Options, layer *ir.Layer, shape ir.Shape, target
 		}
 		return nil, nil
 	}
-	opt.Only, opt.Trial = e.Config.Matches, e.Trial
+	opt.Only = e.Config.Matches
 	return e, nil
 }
 
@@ -68,7 +68,7 @@ func (u *Unit) Layout(layer *ir.Layer, target string, opt Options) (*layout.Kern
 // weighTuned gives the candidates of a tuned layout the costs that the model
 // puts on them, so that its record shows both decisions.
 func (u *Unit) weighTuned(k *layout.Kernel, layer *ir.Layer, target string, opt pass.Options) error {
-	model, err := pass.Run(*layer, u.Module.Shape, target, pass.Options{Model: opt.Model, Trial: opt.Trial})
+	model, err := pass.Run(*layer, u.Module.Shape, target, pass.Options{Model: opt.Model})
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,6 @@ type benchCmd struct {
 	Batch    int        `default:"1" placeholder:"B" help:"Sequences (${default})."`
 	Device   string     `default:"auto" placeholder:"auto|cuda|emu" help:"As for run. The emulator's times say nothing about a GPU (${default})."`
 	Arch     string     `placeholder:"A" help:"Target: ${arches}. Without it, what suits the device."`
-	Trial    bool       `help:"Admit code generators that are on trial."`
 	Runs     *int       `placeholder:"N" help:"Timed runs at each length. Without it, as many as fit 150 ms, at least 10; one in the emulator."`
 	Launches *int       `placeholder:"N" help:"Calls that the host's launch time is the median of (10000; 0 in the emulator)."`
 	Seed     uint64     `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
@@ -201,7 +200,6 @@ func (b *bench) open() (err error) {
 		b.tuned = false
 		missing(l, target)
 	}
-	opt.Pass.Trial = b.Trial
 	if opt.Pass.Only, err = b.accept(); err != nil {
 		return err
 	}

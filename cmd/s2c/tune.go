@@ -34,7 +34,6 @@ type tuneCmd struct {
 	Device string        `default:"cuda" placeholder:"cuda|emu" help:"emu tries the command; what it measures says nothing about a GPU (${default})."`
 	Arch   string        `placeholder:"A" help:"Target: ${arches}. Without it, what suits the device."`
 	Top    int           `default:"24" placeholder:"N" help:"Measure the N candidates that the cost model likes best; 0 measures all (${default})."`
-	Trial  bool          `help:"Measure code generators that are on trial, too."`
 	Runs   *int          `placeholder:"N" help:"Timed runs of a candidate at a length. Without it, as many as fit 150 ms, at least 10."`
 	Budget time.Duration `placeholder:"5m" help:"Start no candidate after so long."`
 	Seed   uint64        `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
@@ -51,10 +50,8 @@ type tuneResult struct {
 	TFLOPS  []number      `json:"tflops"`  // at the medians
 	Verdict string        `json:"verdict"` // "ok", "chosen", or why it is out
 
-	candidate layout.Candidate
-	trial     bool
-	model     bool // the cost model's own choice
-	medians   []float64
+	model   bool // the cost model's own choice
+	medians []float64
 }
 
 const (
@@ -205,27 +202,18 @@ func (t *tuning) candidates() error {
 	if err != nil {
 		return err
 	}
-	seen := map[string]bool{}
-	trials := []bool{false}
-	if t.Trial {
-		trials = append(trials, true)
+	k, err := t.unit.Layout(t.layer, t.arch, compiler.Options{})
+	if err != nil {
+		return err
 	}
-	for _, trial := range trials {
-		k, err := t.unit.Layout(t.layer, t.arch, compiler.Options{Pass: pass.Options{Trial: trial}})
-		if err != nil {
-			return err
+	for _, c := range k.Choice {
+		if accept != nil && !accept(c) || c.Cost <= 0 || math.IsInf(c.Cost, 0) || math.IsNaN(c.Cost) {
+			continue
 		}
-		for _, c := range k.Choice {
-			key := k.Family + ": " + c.Config().String()
-			if accept != nil && !accept(c) || c.Cost <= 0 || math.IsInf(c.Cost, 0) || math.IsNaN(c.Cost) || seen[key] {
-				continue
-			}
-			seen[key] = true
-			t.results = append(t.results, &tuneResult{
-				Family: k.Family, Config: c.Config(), Cost: number(c.Cost), candidate: c, trial: trial,
-				model: !trial && c.Verdict == verdictChosen, Seq: t.Seq,
-			})
-		}
+		t.results = append(t.results, &tuneResult{
+			Family: k.Family, Config: c.Config(), Cost: number(c.Cost),
+			model: c.Verdict == verdictChosen, Seq: t.Seq,
+		})
 	}
 	slices.SortStableFunc(t.results, func(a, b *tuneResult) int {
 		return cmp.Or(-compareBool(a.model, b.model), cmp.Compare(a.Cost, b.Cost))
@@ -272,7 +260,7 @@ func (t *tuning) measure() error {
 // or device that refuses it is its verdict; only the device's own failure is an
 // error.
 func (t *tuning) candidate(r *tuneResult) (err error) {
-	opt := compiler.Options{Pass: pass.Options{Trial: r.trial, Only: r.Config.Matches}}
+	opt := compiler.Options{Pass: pass.Options{Only: r.Config.Matches}}
 	compiled, err := t.unit.Compile(t.layer, t.arch, opt)
 	if err != nil {
 		r.Verdict = "does not compile: " + err.Error()
@@ -365,7 +353,7 @@ func (t *tuning) entry() (*layout.TuningEntry, error) {
 	winner.Verdict = verdictChosen
 	e := &layout.TuningEntry{
 		TuningKey: layout.NewTuningKey(*t.layer, t.unit.Module.Shape, t.arch, gpuName(t.dev)),
-		Model:     t.unit.Module.Name, Layer: t.number, Family: winner.Family, Trial: winner.trial, Config: winner.Config,
+		Model:     t.unit.Module.Name, Layer: t.number, Family: winner.Family, Config: winner.Config,
 		Batch: t.Batch, Seq: t.Seq, MS: winner.medians, ModelMS: make([]float64, len(t.Seq)),
 	}
 	if model != nil {

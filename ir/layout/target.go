@@ -35,8 +35,6 @@ type Target struct {
 type Emitter struct {
 	Family string
 	Reason string // why this one
-	// Trial marks an emitter that is chosen only on request.
-	Trial bool
 	// Serves says whether it can compile the shape at all.
 	Serves func(s ir.Shape) bool
 	// Candidates lists the configurations whose geometry is legal, in a fixed
@@ -112,11 +110,10 @@ func FindTarget(name string) (Target, error) {
 	return Target{}, fmt.Errorf("layout: unknown target %q: want one of %q", name, names)
 }
 
-// Emitter picks the first emitter that serves a shape; trial admits those that
-// must be asked for.
-func (t Target) Emitter(s ir.Shape, trial bool) (Emitter, error) {
+// Emitter picks the first emitter that serves a shape.
+func (t Target) Emitter(s ir.Shape) (Emitter, error) {
 	for _, e := range t.Emitters {
-		if (trial || !e.Trial) && e.Serves(s) {
+		if e.Serves(s) {
 			return e, nil
 		}
 	}

@@ -72,7 +72,6 @@ type TuningEntry struct {
 	Model  string `json:"model"` // of the file measured; for people
 	Layer  int    `json:"layer"` // the same
 	Family string `json:"family"`
-	Trial  bool   `json:"trial,omitempty"` // the family is taken on request only
 	Config Config `json:"config"`
 
 	Batch   int       `json:"batch"`

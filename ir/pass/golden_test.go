@@ -52,7 +52,7 @@ func TestGolden(t *testing.T) {
 		dumps := map[string]io.Writer{"after:match-heads": &text}
 		for _, target := range []string{"sm_80", "sm_90a"} {
 			k, err := pass.Run(layer(g.shape.Heads, g.head), g.shape, target, pass.Options{
-				Model: "golden", VerifyEach: true, Trial: true, Dump: dumps,
+				Model: "golden", VerifyEach: true, Dump: dumps,
 			})
 			if err != nil {
 				t.Fatal(err)

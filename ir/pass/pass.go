@@ -110,8 +110,6 @@ func CheckOrder(pipeline []Pass) error {
 type Options struct {
 	// Model names the model in the PTX entry.
 	Model string
-	// Trial admits emitters that are chosen only on request.
-	Trial bool
 	// Only, if set, restricts the choice to candidates that it accepts.
 	Only func(layout.Candidate) bool
 	// VerifyEach checks, after every pass, every fact established so far.
@@ -192,7 +190,7 @@ func newState(layer ir.Layer, shape ir.Shape, target string, opts Options) (*Sta
 	if len(layer.Numbers) == 0 {
 		return nil, fmt.Errorf("layout: the pattern belongs to no layer of the model")
 	}
-	e, err := t.Emitter(shape, opts.Trial)
+	e, err := t.Emitter(shape)
 	if err != nil {
 		return nil, err
 	}
