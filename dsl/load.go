@@ -237,5 +237,9 @@ func (m Model) String() string {
 	if m.Causal {
 		mask = "causal"
 	}
-	return fmt.Sprintf("%d/%d heads, head_dim %d, block %d, %s, %s, %d layers", m.Heads, m.KVHeads, m.HeadDim, m.Block, m.DType, mask, m.Layers)
+	layers := "layers"
+	if m.Layers == 1 {
+		layers = "layer"
+	}
+	return fmt.Sprintf("%d/%d heads, head_dim %d, block %d, %s, %s, %d %s", m.Heads, m.KVHeads, m.HeadDim, m.Block, m.DType, mask, m.Layers, layers)
 }

@@ -25,7 +25,7 @@ type benchCmd struct {
 	Seq      lengthList `required:"" placeholder:"N,…" help:"Context lengths in tokens, as many queries as keys: 8192,32768 or 8K,32K."`
 	Batch    int        `default:"1" placeholder:"B" help:"Sequences (${default})."`
 	Device   string     `default:"auto" placeholder:"auto|cuda|emu" help:"As for run. The emulator's times say nothing about a GPU (${default})."`
-	Arch     string     `placeholder:"A" help:"Target: ${arches}. Without it, what suits the device."`
+	Arch     string     `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80."`
 	Runs     *int       `placeholder:"N" help:"Timed runs at each length. Without it, as many as fit 150 ms, at least 10; one in the emulator."`
 	Launches *int       `placeholder:"N" help:"Calls that the host's launch time is the median of (10000; 0 in the emulator)."`
 	Seed     uint64     `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
@@ -338,8 +338,8 @@ func (b *bench) title(r *report) {
 	}
 	r.line("kernel", "%s for %s, family %s\n%s, chosen by %s",
 		k.Kernel.Entry, k.Kernel.Target, k.Layout.Family, chosen(k.Layout).Config(), by)
-	r.line("shape", "batch %d, %d query heads on %d KV heads, head_dim %d, block %d, %s",
-		b.Batch, m.Shape.Heads, m.Shape.KVHeads, m.Shape.HeadDim, m.Shape.Block, m.Shape.DType)
+	r.line("shape", "batch %d, %s on %s, head_dim %d, block %d, %s",
+		b.Batch, plural(m.Shape.Heads, "query head", "query heads"), plural(m.Shape.KVHeads, "KV head", "KV heads"), m.Shape.HeadDim, m.Shape.Block, m.Shape.DType)
 	if b.launch.Runs > 0 {
 		r.line("host, a launch", "%.2f µs median, %.2f µs p90 of %s calls", b.launch.Median, b.launch.P90, grouped(b.launch.Runs))
 	}

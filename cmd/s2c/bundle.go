@@ -102,8 +102,8 @@ func shapeText(m runtime.Shape) string {
 	if m.Causal {
 		mask = "causal"
 	}
-	return fmt.Sprintf("%d query heads, %d KV heads, head dimension %d, blocks of %d, %s, %s, scale %.6g",
-		m.Heads, m.KVHeads, m.HeadDim, m.Block, m.DType, mask, m.Scale)
+	return fmt.Sprintf("%s, %s, head dimension %d, blocks of %d, %s, %s, scale %.6g",
+		plural(m.Heads, "query head", "query heads"), plural(m.KVHeads, "KV head", "KV heads"), m.HeadDim, m.Block, m.DType, mask, m.Scale)
 }
 
 // factsText is what is known of a layer, for every length.

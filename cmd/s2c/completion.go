@@ -117,7 +117,7 @@ func completeBash(w io.Writer, commands []completed) error {
 		}
 	}
 	fmt.Fprintf(&b, "  if [[ $COMP_CWORD -eq 1 ]]; then\n    words=%q\n  else\n    case \"$path\" in\n",
-		strings.Join(firstWords(commands), " ")+" --help")
+		strings.Join(firstWords(commands), " ")+" --help --version")
 	for _, c := range commands {
 		fmt.Fprintf(&b, "    %q)\n      case \"$prev\" in\n", c.path)
 		var names []string

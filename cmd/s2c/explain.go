@@ -19,7 +19,7 @@ type explainCmd struct {
 	layerFlag
 	tuningFlag
 	Seq  int64    `default:"8192" placeholder:"N" help:"Context length in tokens that counts are given for (${default})."`
-	Arch []string `default:"${arch}" placeholder:"A,…" help:"Targets whose layout is explained (${default})."`
+	Arch []string `default:"${arches}" placeholder:"A,…" help:"Targets whose layout is explained (${default})."`
 	All  bool     `help:"List every layout candidate, not the best ones alone."`
 	JSON bool     `help:"Print JSON."`
 }
@@ -105,6 +105,11 @@ type candidateFact struct {
 
 // Run prints the explanation.
 func (c *explainCmd) Run(s *streams) error {
+	for _, arch := range c.Arch {
+		if err := compiler.CheckArch(arch); err != nil {
+			return usageError{err}
+		}
+	}
 	unit, err := c.load(s)
 	if err != nil {
 		return err
@@ -196,9 +201,6 @@ func failure(v ir.Verdict) *counterexample {
 
 // explainLayout runs the layout passes.
 func explainLayout(unit *compiler.Unit, layer *ir.Layer, arch string, seq int64, tuning compiler.Tuning) (*layoutFacts, error) {
-	if _, err := layout.FindTarget(arch); err != nil {
-		return nil, usageError{err}
-	}
 	k, err := unit.Layout(layer, arch, compiler.Options{Tuning: tuning})
 	if err != nil {
 		return nil, err
@@ -313,9 +315,9 @@ func (c *explainCmd) layoutText(r *report, f *layoutFacts, seq int64) {
 	k := f.kernel
 	r.section("On %s", f.Target)
 	r.line("code", "%s: %s", f.Family, f.Reason)
-	r.line("thread block", "%d query rows: %s; %d warps", f.Rows, tileText(k), f.Warps)
-	r.line("main loop", "%d tokens a step%s, %d stages, %s bytes of shared memory",
-		f.KVTile, gatherText(k), f.Stages, grouped(f.SharedBytes))
+	r.line("thread block", "%d query rows: %s; %s", f.Rows, tileText(k), plural(f.Warps, "warp", "warps"))
+	r.line("main loop", "%d tokens a step%s, %s, %s bytes of shared memory",
+		f.KVTile, gatherText(k), plural(f.Stages, "stage", "stages"), grouped(f.SharedBytes))
 	if n := f.Steps; n != nil {
 		r.line("steps", "%s at %s tokens: %s without a mask, %s diagonal, %s partial, %s tail",
 			grouped(n.Total), grouped(seq), grouped(n.Full), grouped(n.Diagonal), grouped(n.Partial), grouped(n.Tail))
@@ -324,7 +326,14 @@ func (c *explainCmd) layoutText(r *report, f *layoutFacts, seq int64) {
 		r.line("steps", "not counted at %s tokens; ask for a shorter --seq", grouped(seq))
 	}
 	r.print("\n")
-	r.table(candidateTable(f.Candidates, c.All))
+	shown := shownCandidates
+	switch {
+	case c.All:
+		shown = len(f.Candidates)
+	case len(c.Arch) > 1:
+		shown /= 2
+	}
+	r.table(candidateTable(f.Candidates, shown))
 }
 
 func tileText(k *layout.Kernel) string {
@@ -350,20 +359,21 @@ func gatherText(k *layout.Kernel) string {
 	return ""
 }
 
-// shownCandidates is how many a report lists unless it is asked for all.
+// shownCandidates is how many a report lists unless it is asked for all; half of
+// them for each of several targets.
 const shownCandidates = 6
 
 // candidateTable lists what the cost model weighed: the chosen one first, then
 // the cheapest.
-func candidateTable(all []candidateFact, everything bool) [][]string {
+func candidateTable(all []candidateFact, shown int) [][]string {
 	sorted := slices.Clone(all)
 	slices.SortStableFunc(sorted, func(a, b candidateFact) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Cost, b.Cost))
 	})
 	hidden := 0
-	if !everything && len(sorted) > shownCandidates {
-		hidden = len(sorted) - shownCandidates
-		sorted = sorted[:shownCandidates]
+	if len(sorted) > shown {
+		hidden = len(sorted) - shown
+		sorted = sorted[:shown]
 	}
 	rows := [][]string{{"rows", "pack", "merge", "split", "step", "stages", "warps", "shared", "registers", "cost", "verdict"}}
 	for _, c := range sorted {

@@ -33,6 +33,8 @@ type commands struct {
 	Bundle     bundleCmd     `cmd:"" help:"Look into compiled bundles."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // Exit statuses; other programs rely on them.
@@ -53,7 +55,7 @@ func execute(args []string, s *streams) int {
 		return s.fail(err)
 	}
 	context, err := parser.Parse(args)
-	if status >= 0 { // --help has printed and asked to leave
+	if status >= 0 { // --help or --version has printed and asked to leave
 		return status
 	}
 	if err != nil {
@@ -71,8 +73,9 @@ func newParser(c *commands, s *streams, exit func(int)) (*kong.Kong, error) {
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{
-			"arch": compiler.Arches[0], "arches": strings.Join(compiler.Arches, ", "),
-			"passes": strings.Join(passNames(), ", "),
+			"arch": compiler.Arches[0], "arches": strings.Join(compiler.Arches, ","),
+			"version": versionLine(),
+			"passes":  strings.Join(passNames(), ", "),
 		},
 	)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -112,6 +113,25 @@ func (p *progress) end() {
 	if p.bar != nil {
 		p.bar.Finish()
 	}
+}
+
+// duration writes milliseconds with three significant digits: 17.3 s.
+func duration(ms float64) string {
+	x, unit := ms*1e3, "µs"
+	for _, next := range []struct {
+		unit  string
+		ratio float64
+	}{{"ms", 1e3}, {"s", 1e3}, {"min", 60}, {"h", 60}} {
+		if math.Abs(x) < next.ratio-next.ratio/2e3 { // what rounds to the ratio is one of the next
+			break
+		}
+		x, unit = x/next.ratio, next.unit
+	}
+	decimals := 0
+	for limit := 99.95; decimals < 2 && math.Abs(x) < limit; limit = 9.995 {
+		decimals++
+	}
+	return strconv.FormatFloat(x, 'f', decimals, 64) + " " + unit
 }
 
 // grouped writes an integer with commas: 1,048,576.

@@ -25,7 +25,7 @@ type runCmd struct {
 	QLen   *int     `name:"q-len" placeholder:"N" help:"Queries: the last N positions of the context. Without it, as many as --seq."`
 	Batch  *int     `placeholder:"B" help:"Sequences (1)."`
 	Device string   `default:"auto" placeholder:"auto|cuda|emu" help:"auto takes a GPU where there is one, else the emulator; cuda:1 is the second GPU (${default})."`
-	Arch   string   `placeholder:"A" help:"Target: ${arches}. Without it, what suits the device."`
+	Arch   string   `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80. The emulator runs both: --device emu --arch sm_90a runs the Hopper kernel."`
 	Scale  *float64 `placeholder:"X" help:"Softmax scale; the model's own without it."`
 	Seed   uint64   `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
 	Q      string   `placeholder:"FILE" help:"Query: .npy or .safetensors, [batch, heads, q_len, dim]. Random where it is not given."`
@@ -312,13 +312,14 @@ func (c *runCmd) print(s *streams, layer *ir.Layer, o *outcome) error {
 	r := newReport(s)
 	r.title("%s · layer %d", o.Model, o.Layer)
 	r.line("device", "%s", o.DeviceName)
-	r.line("kernel", "%s for %s, compiled in %.3g ms", o.Entry, o.Target, o.CompileMS)
+	r.line("kernel", "%s for %s, compiled in %s", o.Entry, o.Target, duration(o.CompileMS))
 	queries := ""
 	if o.QLen != o.Seq {
 		queries = fmt.Sprintf(", the last %s as queries", grouped(o.QLen))
 	}
-	r.line("problem", "%s tokens%s, batch %d, %d query heads on %d KV heads, %s",
-		grouped(o.Seq), queries, o.Batch, o.shape.Heads, o.shape.KVHeads, o.shape.DType)
+	r.line("problem", "%s%s, batch %d, %s on %s, %s",
+		plural(o.Seq, "token", "tokens"), queries, o.Batch, plural(o.shape.Heads, "query head", "query heads"),
+		plural(o.shape.KVHeads, "KV head", "KV heads"), o.shape.DType)
 	r.line("attended pairs", "%s of %s (density %.4f)", scaled(o.Pairs), scaled(o.DensePairs), o.Pairs/o.DensePairs)
 	r.line("time", "kernel %s, float64 reference %s", duration(o.KernelMS), duration(o.ReferenceMS))
 	r.section("Compared with the reference, %s", plural(o.Heads, "head", "heads"))
@@ -344,8 +345,4 @@ func (c *runCmd) errorLine(r *report, label, what string, value, tolerance float
 		}
 	}
 	r.line(label, "%s", text)
-}
-
-func duration(ms float64) string {
-	return time.Duration(ms * float64(time.Millisecond)).Round(time.Microsecond).String()
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/internal/show"
 	"github.com/s2attention/s2c/ir"
-	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
 )
 
@@ -123,7 +122,7 @@ func (c *showCmd) figure(unit *compiler.Unit, layer *ir.Layer) (*show.Figure, er
 	if c.What == "mask" {
 		return show.Mask(unit.Module.Shape, layer, show.MaskOptions{Tokens: *c.Seq, Heads: heads, Each: c.Each})
 	}
-	if _, err := layout.FindTarget(c.Arch); err != nil {
+	if err := compiler.CheckArch(c.Arch); err != nil {
 		return nil, err
 	}
 	kernel, err := pass.Run(*layer, unit.Module.Shape, c.Arch, pass.Options{Model: unit.Module.Name})

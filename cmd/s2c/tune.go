@@ -32,7 +32,7 @@ type tuneCmd struct {
 	Output string        `short:"o" default:"tuning.json" placeholder:"FILE" help:"The tuning file. Where it is there already, other entries stay (${default})."`
 	Batch  int           `default:"1" placeholder:"B" help:"Sequences (${default})."`
 	Device string        `default:"cuda" placeholder:"cuda|emu" help:"emu tries the command; what it measures says nothing about a GPU (${default})."`
-	Arch   string        `placeholder:"A" help:"Target: ${arches}. Without it, what suits the device."`
+	Arch   string        `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80."`
 	Top    int           `default:"24" placeholder:"N" help:"Measure the N candidates that the cost model likes best; 0 measures all (${default})."`
 	Runs   *int          `placeholder:"N" help:"Timed runs of a candidate at a length. Without it, as many as fit 150 ms, at least 10."`
 	Budget time.Duration `placeholder:"5m" help:"Start no candidate after so long."`

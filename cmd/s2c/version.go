@@ -28,12 +28,18 @@ func buildVersion() (version, goVersion string) {
 	return version, info.GoVersion
 }
 
+// versionLine is the version in a line.
+func versionLine() string {
+	version, goVersion := buildVersion()
+	return fmt.Sprintf("s2c %s (%s)", version, goVersion)
+}
+
 // Run prints it.
 func (c *versionCmd) Run(s *streams) error {
 	version, goVersion := buildVersion()
 	if c.JSON {
 		return s.json(map[string]string{"version": version, "go": goVersion})
 	}
-	_, err := fmt.Fprintf(s.out, "s2c %s (%s)\n", version, goVersion)
+	_, err := fmt.Fprintln(s.out, versionLine())
 	return err
 }

@@ -2,6 +2,7 @@ package emu
 
 import (
 	"math"
+	"math/big"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
@@ -74,10 +75,46 @@ func execSubF32(w *warp, in *instr, mask uint32) status {
 
 func execMulF32(w *warp, in *instr, mask uint32) status {
 	d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
-	for i := range d {
-		d[i] = toBits(fromBits(a[i]) * fromBits(b[i]))
+	to := w.product(in, d)
+	for i := range to {
+		to[i] = toBits(fromBits(a[i]) * fromBits(b[i]))
 	}
-	return w.putF32(in, d, mask)
+	return w.putProduct(in, d, mask, a, b, &noAddend)
+}
+
+var noAddend reg32
+
+// product is where a product goes before it is flushed, apart from its operands.
+func (w *warp) product(in *instr, d *reg32) *reg32 {
+	if in.form.Ftz {
+		return &w.products
+	}
+	return d
+}
+
+// putProduct flushes what product gave room for, if the instruction says so, and
+// stores it. The GPU asks whether a·b + c was below the normal numbers before it
+// was rounded up to the least of them.
+func (w *warp) putProduct(in *instr, d *reg32, mask uint32, a, b, c *reg32) status {
+	if in.form.Ftz {
+		for i, v := range &w.products {
+			if m := v & 0x7fffffff; m < leastNormal || m == leastNormal && tiny(fromBits(a[i]), fromBits(b[i]), fromBits(c[i])) {
+				v &= 1 << 31
+			}
+			d[i] = v
+		}
+	}
+	return w.put32(in, mask)
+}
+
+const leastNormal = 0x00800000
+
+// tiny is whether a·b + c, rounded to 24 bits whatever its exponent, is no normal number.
+func tiny(a, b, c float32) bool {
+	x := new(big.Float).SetPrec(1024) // exact
+	x.Mul(big.NewFloat(float64(a)), big.NewFloat(float64(b)))
+	x.Add(x, big.NewFloat(float64(c)))
+	return x.SetPrec(24).MantExp(nil) < -125 // 2⁻¹²⁶ is ½·2⁻¹²⁵
 }
 
 // fma32 is a·b + c rounded once. The product is exact in float64; the sum there may
@@ -108,8 +145,8 @@ func fma32(a, b, c float32) float32 {
 
 func execFmaF32(w *warp, in *instr, mask uint32) status {
 	d, a, b, c := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1), w.flushed(in, in.c, 2)
-	tiles.fma(d, a, b, c)
-	return w.putF32(in, d, mask)
+	tiles.fma(w.product(in, d), a, b, c)
+	return w.putProduct(in, d, mask, a, b, c)
 }
 
 func fmaGo(d, a, b, c *reg32) {
@@ -118,11 +155,11 @@ func fmaGo(d, a, b, c *reg32) {
 	}
 }
 
-// execNegF32 keeps a NaN a NaN; its bits are not specified.
+// execNegF32 gives the canonical NaN for every NaN, as the GPU does: no sign is flipped.
 func execNegF32(w *warp, in *instr, mask uint32) status {
 	d, a := w.out32(in, mask), w.flushed(in, in.a, 0)
 	for i := range d {
-		d[i] = a[i] ^ 1<<31
+		d[i] = toBits(-fromBits(a[i]))
 	}
 	return w.putF32(in, d, mask)
 }

@@ -18,7 +18,7 @@ type tensorMap struct {
 	swizzle uint32 // bytes, 16 for none
 }
 
-// bytes is the size of a box in shared memory.
+// bytes is what a copy of a box moves, elements outside the tensor included.
 func (m *tensorMap) bytes() int {
 	n := int64(2)
 	for _, b := range m.box {
@@ -26,6 +26,19 @@ func (m *tensorMap) bytes() int {
 	}
 	return int(n)
 }
+
+// pitch is how far apart a box's rows lie in shared memory: with a swizzle always
+// its span, so that shorter rows leave gaps, which are not written (as recorded,
+// tests/probe tma/load-narrow).
+func (m *tensorMap) pitch() int {
+	if m.swizzle > lineBytes {
+		return int(m.swizzle)
+	}
+	return int(2 * m.box[0])
+}
+
+// sharedBytes is the shared memory that a box takes, gaps included.
+func (m *tensorMap) sharedBytes() int { return m.bytes() / int(2*m.box[0]) * m.pitch() }
 
 var mapMagic = [8]byte{'s', '2', 'c', 't', 'm', 'a', 'p', '1'}
 

@@ -25,7 +25,8 @@ const (
 // tileOps are the operations on tiles, indexed by format where values are converted.
 //
 //	fragA, fragB   fill a tile from the fragments of a warp, see mma.go
-//	multiply       d = a·b + c on accumulator fragments; c and d may be the same
+//	multiply       d = a·b + c on accumulator fragments, with the canonical NaN; c and
+//	               d may be the same
 //	fma            d = a·b + c by lanes, rounded once, with the canonical NaN
 type tileOps struct {
 	fragA    [2]func(dst *tileA, r0, r1, r2, r3 *reg32)
@@ -99,9 +100,9 @@ func multiplyGo(a *tileA, b *tileB, c, d *[4]*reg32) {
 			c6 += x * y[6]
 			c7 += x * y[7]
 		}
-		to[at], next[at] = math.Float32bits(c0), math.Float32bits(c1)
-		to[at+1], next[at+1] = math.Float32bits(c2), math.Float32bits(c3)
-		to[at+2], next[at+2] = math.Float32bits(c4), math.Float32bits(c5)
-		to[at+3], next[at+3] = math.Float32bits(c6), math.Float32bits(c7)
+		to[at], next[at] = toBits(c0), toBits(c1)
+		to[at+1], next[at+1] = toBits(c2), toBits(c3)
+		to[at+2], next[at+2] = toBits(c4), toBits(c5)
+		to[at+3], next[at+3] = toBits(c6), toBits(c7)
 	}
 }

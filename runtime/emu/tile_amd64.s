@@ -116,7 +116,10 @@ TEXT ·fragBf16(SB), NOSPLIT, $0-24
 	VUNPCKHPS X13, X12, X14 \
 	VINSERTF128 $1, X14, Y1, Y1
 
+// The same back; NaNs become the canonical one, in Y15.
 #define STORE_ROW(even, odd, off, X1, Y1) \
+	VCMPPS $3, Y1, Y1, Y12 \
+	VBLENDVPS Y12, Y15, Y1, Y1 \
 	VEXTRACTF128 $1, Y1, X12 \
 	VSHUFPS $0x88, X12, X1, X13 \
 	VSHUFPS $0xdd, X12, X1, X14 \
@@ -172,6 +175,8 @@ TEXT ·multiplyAVX2(SB), NOSPLIT, $0-32
 	MOVQ b+8(FP), DX
 	MOVQ c+16(FP), CX
 	MOVQ d+24(FP), DI
+	VPCMPEQD Y15, Y15, Y15
+	VPSRLD $1, Y15, Y15 // the canonical NaN
 	MOVQ 0(CX), R8
 	MOVQ 8(CX), R9
 	LOAD_EIGHT(R8, R9)

@@ -6,19 +6,22 @@ import "github.com/s2attention/s2c/codegen/ptx/inst"
 // after its issue, at the latest when nothing else can go on, and then counts
 // its bytes on the mbarrier. A store reads its box when a wait covers its group.
 
-// tmaAlign is the alignment of a box in shared memory.
-const tmaAlign = 128
+// Alignment of a box: in shared memory (§9.7.9.25.5.2), and in global memory, by its
+// coordinates (§5.5.3.1).
+const (
+	tmaAlign       = 128
+	tmaGlobalAlign = 16
+)
 
 // tmaLoad is a load in flight.
 type tmaLoad struct {
-	w       *warp
-	in      *instr
-	lane    int
-	bar     uint32
-	phase   uint32
-	dst     uint32
-	swizzle uint32
-	data    []byte
+	w     *warp
+	in    *instr
+	lane  int
+	bar   uint32
+	phase uint32
+	lines []int32
+	data  []byte // the box, line by line
 }
 
 func buildTma(d *decoder, in *instr) error {
@@ -34,8 +37,9 @@ func buildTma(d *decoder, in *instr) error {
 	return nil
 }
 
-// box checks what loads and stores have in common and returns the lines of the box.
-func (w *warp) box(in *instr, l int, m *tensorMap, addr uint32) ([]int32, bool) {
+// box checks what loads and stores have in common and returns where in shared
+// memory the lines of the box are, in the box's order.
+func (w *warp) box(in *instr, l int, m *tensorMap, addr uint32, at [5]int64) ([]int32, bool) {
 	if len(m.dims) != in.form.Vec {
 		w.fail(in, l, CheckTensorMap, 0, "a tensor of rank %d in a copy of rank %d", len(m.dims), in.form.Vec)
 		return nil, false
@@ -44,18 +48,33 @@ func (w *warp) box(in *instr, l int, m *tensorMap, addr uint32) ([]int32, bool) 
 		w.fail(in, l, CheckAlign, uint64(addr), "the box at %#x is not aligned to %d bytes", addr, tmaAlign)
 		return nil, false
 	}
-	n := m.bytes()
+	// Base and strides are multiples of 16 bytes: the inner coordinate decides.
+	if at[0]*2%tmaGlobalAlign != 0 {
+		w.fail(in, l, CheckAlign, 0, "the box starts at element %d of its rows, byte %d: "+
+			"its address in global memory is no multiple of %d bytes, an illegal instruction (PTX ISA 9.0 §5.5.3.1)",
+			at[0], 2*at[0], tmaGlobalAlign)
+		return nil, false
+	}
+	n := m.sharedBytes()
 	off := int64(addr) - sharedBase
 	if off < 0 || off+int64(n) > int64(len(w.b.shared.data)) {
 		w.fail(in, l, CheckBounds, uint64(addr), "a box of %d bytes at %#x, the block has shared memory %#x to %#x",
 			n, addr, sharedBase, sharedBase+len(w.b.shared.data))
 		return nil, false
 	}
-	lines := make([]int32, n/lineBytes)
-	for i := range lines {
-		lines[i] = int32(off)/lineBytes + int32(i)
+	return m.lines(addr), true
+}
+
+// lines are the 16-byte lines of a box at addr of shared memory, in the box's order.
+func (m *tensorMap) lines(addr uint32) []int32 {
+	list := make([]int32, 0, m.bytes()/lineBytes)
+	inner, pitch := uint32(2*m.box[0]), uint32(m.pitch())
+	for row := addr; row < addr+uint32(m.sharedBytes()); row += pitch {
+		for at := row; at < row+inner; at += lineBytes {
+			list = append(list, int32(swizzled(at, m.swizzle, 0)-sharedBase)/lineBytes)
+		}
 	}
-	return lines, true
+	return list
 }
 
 // coordinates are the signed element coordinates of a lane.
@@ -114,7 +133,8 @@ func (w *warp) issueLoad(in *instr, l int) bool {
 		return false
 	}
 	dst := w.r[in.a][l] + uint32(in.imm[0])
-	lines, ok := w.box(in, l, tm, dst)
+	at := w.coordinates(in, l)
+	lines, ok := w.box(in, l, tm, dst, at)
 	if !ok {
 		return false
 	}
@@ -138,9 +158,9 @@ func (w *warp) issueLoad(in *instr, l int) bool {
 			s.lines[i].pend = lineFull
 		}
 	}
-	load := &tmaLoad{w: w, in: in, lane: l, bar: bar.addr, phase: bar.phase, dst: dst, swizzle: tm.swizzle, data: make([]byte, tm.bytes())}
+	load := &tmaLoad{w: w, in: in, lane: l, bar: bar.addr, phase: bar.phase, lines: lines, data: make([]byte, tm.bytes())}
 	pitch := int(2 * tm.box[0])
-	ok = tm.rows(w.coordinates(in, l), func(row int, addr uint64, lo, hi int64) bool {
+	ok = tm.rows(at, func(row int, addr uint64, lo, hi int64) bool {
 		if lo == hi {
 			return true
 		}
@@ -169,12 +189,11 @@ func (b *block) finishLoad(i int) {
 	}
 	s := &b.shared
 	now := makeStamp(bar.phase+1, bar.agent, laneAsync)
-	for at := 0; at < len(l.data); at += lineBytes {
-		off := swizzled(l.dst+uint32(at), l.swizzle, 0) - sharedBase
-		copy(s.data[off:], l.data[at:at+lineBytes])
+	for n, i := range l.lines {
+		copy(s.data[i*lineBytes:], l.data[n*lineBytes:(n+1)*lineBytes])
 		if s.shadow {
-			s.lines[off/lineBytes].pend = 0
-			s.recordWrite(int(off/lineBytes), lineFull, now)
+			s.lines[i].pend = 0
+			s.recordWrite(int(i), lineFull, now)
 		}
 	}
 	bar.copies, bar.loose = true, l
@@ -188,7 +207,6 @@ type bulkStore struct {
 	lane  int
 	group int // -1 before the commit
 	tm    *tensorMap
-	src   uint32
 	at    [5]int64
 	lines []int32
 }
@@ -207,18 +225,18 @@ func execTmaStore(w *warp, in *instr, mask uint32) status {
 			return stFault
 		}
 		src := w.r[in.b][l] + uint32(in.imm[0])
-		lines, ok := w.box(in, l, tm, src)
+		at := w.coordinates(in, l)
+		lines, ok := w.box(in, l, tm, src, at)
 		if !ok || !w.readsAsync(in, l, l, lines) {
 			return stFault
 		}
-		at := w.coordinates(in, l)
 		for d := range tm.dims {
 			if at[d] < 0 {
 				return w.fail(in, l, CheckTensorMap, 0, "a store starts at the negative coordinate %d", at[d])
 			}
 		}
 		w.b.shared.hold(lines)
-		w.hopper.stores.list = append(w.hopper.stores.list, &bulkStore{in, l, -1, tm, src, at, lines})
+		w.hopper.stores.list = append(w.hopper.stores.list, &bulkStore{in, l, -1, tm, at, lines})
 	}
 	return stNext
 }
@@ -256,9 +274,8 @@ func execBulkWait(w *warp, in *instr, mask uint32) status {
 
 func (w *warp) finishStore(s *bulkStore) bool {
 	data := make([]byte, s.tm.bytes())
-	for at := 0; at < len(data); at += lineBytes {
-		off := swizzled(s.src+uint32(at), s.tm.swizzle, 0) - sharedBase
-		copy(data[at:at+lineBytes], w.b.shared.data[off:])
+	for n, i := range s.lines {
+		copy(data[n*lineBytes:(n+1)*lineBytes], w.b.shared.data[i*lineBytes:])
 	}
 	w.b.shared.let(s.lines)
 	w.haveRead(s.lines, s.lane)

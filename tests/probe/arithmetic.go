@@ -15,6 +15,8 @@ type operation struct {
 	what      string   // tells apart two probes of one row
 	operands  [][]byte // of 4 or 8 bytes an element, as the row's operands are
 	ulp       int
+	abs       float64
+	pending   bool
 	undefined bool
 }
 
@@ -69,7 +71,9 @@ func operations() []operation {
 	}
 	ops = append(ops,
 		operation{form: "ex2.approx.ftz.f32", operands: [][]byte{words(exponents()...)}, ulp: 2},
-		operation{form: "lg2.approx.ftz.f32", operands: [][]byte{words(positives()...)}, ulp: 4},
+		// The ISA (§9.7.3.20) bounds the absolute error by 2⁻²² for inputs in (½, 2), where
+		// the result is near zero and the GPU is off by many units; elsewhere the relative.
+		operation{form: "lg2.approx.ftz.f32", operands: [][]byte{words(positives()...)}, ulp: 4, abs: 0x1p-22},
 		operation{form: "rcp.approx.ftz.f32", operands: [][]byte{words(positives()...)}, ulp: 1})
 
 	int2(false, "add.s32", "sub.s32", "mul.lo.s32", "mul.hi.u32", "mul.wide.s32", "mul.wide.u32", "min.s32", "min.u32", "max.s32", "max.u32")
@@ -102,6 +106,11 @@ func operations() []operation {
 		}
 		ops = append(ops, operation{form: n, operands: [][]byte{words(three[0]...), words(three[1]...), last}})
 	}
+	least := leastNormals()
+	negativeZeros := words(repeat(1<<31, len(least[0]))...)
+	ops = append(ops,
+		operation{form: "mul.ftz.f32", what: "-least", operands: [][]byte{words(least[0]...), words(least[1]...)}, pending: true},
+		operation{form: "fma.rn.ftz.f32", what: "-least", operands: [][]byte{words(least[0]...), words(least[1]...), negativeZeros}, pending: true})
 	sel := selectors()
 	return append(ops, operation{form: "prmt.b32", operands: [][]byte{
 		words(repeat(0x83c2a190, len(sel))...), words(repeat(0x07f6e5d4, len(sel))...), words(sel...)}})
@@ -120,7 +129,7 @@ func (op *operation) probe() Probe {
 	}
 	threads := min(n, 1024)
 	k := start("op/"+op.form+op.what, threads, 0)
-	k.p.ULP, k.p.Undefined = op.ulp, op.undefined
+	k.p.ULP, k.p.Abs, k.p.Undefined, k.p.Pending = op.ulp, op.abs, op.undefined, op.pending
 	from := make([]int, len(op.operands))
 	for i, data := range op.operands {
 		from[i] = k.add(data)
@@ -265,6 +274,24 @@ func positives() []uint32 {
 		v = append(v, 0x3f7f0000+uint32(d.next()>>47))
 	}
 	return pad(v)
+}
+
+// leastNormals are factors of products just below the least normal number: some
+// round to it only because subnormals are coarse, some in any case.
+func leastNormals() (v [2][]uint32) {
+	d := draw(4)
+	for range 96 {
+		m := uint32(d.next() >> 41) // 1.m times the least float that makes the product 2⁻¹²⁶ or a little less
+		x := 1 + float64(m)/(1<<23)
+		y := math.Float32bits(float32(1 / x))
+		for _, e := range []uint32{y - 1, y, y + 1} {
+			v[0] = append(v[0], 0x3f800000|m)
+			v[1] = append(v[1], e-126<<23)
+		}
+	}
+	v[0], v[1] = append(v[0], 0x3f7fffff, 0x00800000), append(v[1], 0x00800000, 0xbf7fffff)
+	v[0], v[1] = pad(v[0]), pad(v[1])
+	return v
 }
 
 // integersToRound are integers beyond fp32's 24 bits, on and beside ties.

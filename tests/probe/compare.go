@@ -16,7 +16,7 @@ func (p *Probe) Compare(got, want []byte) string {
 	n := 0
 	for i := 0; i+4 <= len(got); i += 4 {
 		g, w := binary.LittleEndian.Uint32(got[i:]), binary.LittleEndian.Uint32(want[i:])
-		if g == w || p.ULP > 0 && near(g, w, p.ULP) {
+		if g == w || p.ULP > 0 && near(g, w, p.ULP) || p.Abs > 0 && close(g, w, p.Abs) {
 			continue
 		}
 		if n++; n <= 8 {
@@ -37,6 +37,12 @@ func near(a, b uint32, ulp int) bool {
 	}
 	d := ordinal(a) - ordinal(b)
 	return d >= -int64(ulp) && d <= int64(ulp)
+}
+
+// close is whether two numbers below 1 are at most so far apart.
+func close(a, b uint32, far float64) bool {
+	x, y := float64(math.Float32frombits(a)), float64(math.Float32frombits(b))
+	return math.Abs(x) < 1 && math.Abs(y) < 1 && math.Abs(x-y) <= far
 }
 
 // ordinal numbers the floats in order, both zeros the same.

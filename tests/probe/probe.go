@@ -24,11 +24,19 @@ type Probe struct {
 
 	// ULP is how many units in the last place an fp32 output may be off; 0 compares bits.
 	ULP int
+	// Abs is how far fp32 outputs below 1 may be off instead, where the ISA bounds the
+	// absolute error.
+	Abs float64
 	// Undefined kernels do what the emulator's checks report, on purpose.
 	Undefined bool
 	// Choice outputs are the device's to choose: the emulator has to agree only
 	// where it leaves nothing to chance.
 	Choice bool
+	// Refused kernels are stopped by the device with an illegal instruction, and the
+	// emulator has to stop them with a fault that says Refused.
+	Refused string
+	// Pending probes wait for a recording: no GPU has answered them.
+	Pending bool
 }
 
 // Map is a tensor map over the probe's input or output, of 16-bit elements.
