@@ -43,11 +43,12 @@ func (c *checkCmd) Run(s *streams) error {
 	return nil
 }
 
+// plural is a number with its noun.
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return fmt.Sprintf("%d %s", n, many)
+	return grouped(n) + " " + many
 }
 
 // load reads a file for a command that goes on with it: warnings are shown,

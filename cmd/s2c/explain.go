@@ -19,7 +19,7 @@ type explainCmd struct {
 	layerFlag
 	tuningFlag
 	Seq  int64    `default:"8192" placeholder:"N" help:"Context length in tokens that counts are given for (${default})."`
-	Arch []string `default:"${arches}" placeholder:"A,…" help:"Targets whose layout is explained (${default})."`
+	Arch []string `default:"${everyArch}" placeholder:"A,…" help:"Targets whose layout is explained (${default})."`
 	All  bool     `help:"List every layout candidate, not the best ones alone."`
 	JSON bool     `help:"Print JSON."`
 }

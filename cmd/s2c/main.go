@@ -73,9 +73,10 @@ func newParser(c *commands, s *streams, exit func(int)) (*kong.Kong, error) {
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{
-			"arch": compiler.Arches[0], "arches": strings.Join(compiler.Arches, ","),
-			"version": versionLine(),
-			"passes":  strings.Join(passNames(), ", "),
+			"arch": compiler.Arches[0], "arches": strings.Join(compiler.Arches, ", "),
+			"everyArch": strings.Join(compiler.Arches, ","),
+			"version":   versionLine(),
+			"passes":    strings.Join(passNames(), ", "),
 		},
 	)
 }
