@@ -24,6 +24,31 @@ type compileCmd struct {
 	Emit   string   `enum:"bundle,ptx,ir,layout" default:"bundle" help:"bundle: every layer and target in one file; ptx, ir, layout: text of one layer."`
 	Output string   `short:"o" required:"" placeholder:"PATH" help:"Where to write; - is standard output. With ptx or layout and several targets, the target is put before the name's ending."`
 	Dump   []string `placeholder:"after:PASS" help:"Print the state after a layout pass to standard error: ${passes}, or all. Repeatable."`
+	Times  bool     `name:"time-passes" help:"Print what each layout pass took, over all layers and targets, to standard error."`
+	JSON   bool     `help:"Say in JSON on standard output what was written, and with --time-passes what the passes took."`
+
+	report compileReport
+	times  passTimes
+}
+
+// compileReport is what a compilation wrote.
+type compileReport struct {
+	Model   string          `json:"model"`
+	Files   []string        `json:"files"`
+	Kernels []writtenKernel `json:"kernels"`
+	Passes  passTimes       `json:"passes,omitempty"`
+}
+
+// writtenKernel is one layer on one target.
+type writtenKernel struct {
+	Entry  string `json:"entry"`
+	Target string `json:"target"`
+	Layers []int  `json:"layers"`
+}
+
+// note adds a kernel to the report.
+func (r *compileReport) note(k *runtime.Kernel) {
+	r.Kernels = append(r.Kernels, writtenKernel{k.Entry, k.Target, k.Layers})
 }
 
 // passNames lists the layout passes.
@@ -47,11 +72,17 @@ func (c *compileCmd) Run(s *streams) error {
 	if c.Output == "-" && len(c.Arch) > 1 && (c.Emit == "ptx" || c.Emit == "layout") {
 		return usagef("standard output takes the text of one target, not of %s", strings.Join(c.Arch, ", "))
 	}
+	if c.Output == "-" && c.JSON {
+		return usagef("standard output takes the result of -o - or the report of --json, not both")
+	}
 	dump, err := c.dumps(s)
 	if err != nil {
 		return err
 	}
 	opt := compiler.Options{Pass: pass.Options{Dump: dump}}
+	if c.Times {
+		opt.Pass.Time = c.times.add
+	}
 	if opt.Tuning, err = c.tuning(s, nil); err != nil {
 		return err
 	}
@@ -59,6 +90,31 @@ func (c *compileCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	c.report.Model, c.report.Kernels = unit.Module.Name, []writtenKernel{} // never null
+	if err := c.compile(s, unit, opt); err != nil {
+		return err
+	}
+	return c.finish(s)
+}
+
+// finish reports what was written and how long it took.
+func (c *compileCmd) finish(s *streams) error {
+	if c.JSON {
+		c.report.Passes = c.times
+		return s.json(c.report)
+	}
+	if c.Times && len(c.times) == 0 {
+		fmt.Fprintln(s.err, "no layout pass ran: --emit ir stops before them")
+		return nil
+	}
+	if c.Times {
+		return c.times.print(s)
+	}
+	return nil
+}
+
+// compile writes what was asked for.
+func (c *compileCmd) compile(s *streams, unit *compiler.Unit, opt compiler.Options) error {
 	if c.Emit == "bundle" {
 		return c.bundle(s, unit, opt)
 	}
@@ -95,6 +151,7 @@ func (c *compileCmd) emit(unit *compiler.Unit, layer *ir.Layer, arch string, opt
 	if err != nil {
 		return "", err
 	}
+	c.report.note(compiled.Kernel)
 	if c.Emit == "layout" {
 		return compiled.Layout.String(), nil
 	}
@@ -102,6 +159,7 @@ func (c *compileCmd) emit(unit *compiler.Unit, layer *ir.Layer, arch string, opt
 }
 
 func (c *compileCmd) text(s *streams, path, text string) error {
+	c.report.Files = append(c.report.Files, path)
 	return s.write(path, func(w io.Writer) error {
 		_, err := io.WriteString(w, text)
 		return err
@@ -126,6 +184,13 @@ func (c *compileCmd) bundle(s *streams, unit *compiler.Unit, opt compiler.Option
 		return runtime.WriteBundle(io.MultiWriter(w, &size), b)
 	}); err != nil || c.Output == "-" {
 		return err
+	}
+	c.report.Files = append(c.report.Files, c.Output)
+	for n := range b.Kernels {
+		c.report.note(&b.Kernels[n])
+	}
+	if c.JSON {
+		return nil
 	}
 	fmt.Fprintf(s.err, "%s: %s, %s for %s, %s bytes\n", c.Output, unit.Module.Name,
 		plural(len(b.Kernels), "kernel", "kernels"), strings.Join(c.Arch, ", "), grouped(int64(size)))
