@@ -329,6 +329,8 @@ func TestTmaFaults(t *testing.T) {
 		{mutation{"no barrier behind the initialisation", `bar\.sync`, 0, drop}, load, CheckRace},
 		{mutation{"misplaced mbarrier", `expect_tx`, 0, replace("65520", "65528")}, load, CheckBarrier},
 		{mutation{"box not aligned", `^cp\.async\.bulk`, 0, replace(`\[%r2\], \[%rd3`, "[%r2+64], [%rd3")}, load, CheckAlign},
+		{mutation{"box at byte 8 of the rows", `^mov\.b32 %r40`, 0, replace(", 0;", ", 4;")}, load, CheckAlign},
+		{mutation{"box 8 bytes before the rows", `^mov\.b32 %r40`, 0, replace(", 0;", ", -4;")}, load, CheckAlign},
 		{mutation{"box past the end", `^cp\.async\.bulk`, 0, replace(`\[%r2\], \[%rd3`, "[%r2+64512], [%rd3")}, load, CheckBounds},
 		{mutation{"box over the mbarrier", `^cp\.async\.bulk`, 0, replace(`\[%r2\], \[%rd3`, "[%r2+63488], [%rd3")}, load, CheckBarrier},
 		{mutation{"map by its parameter address", `^cp\.async\.bulk`, 0, replace("rd3", "rd2")}, load, CheckBounds},
@@ -344,6 +346,7 @@ func TestTmaFaults(t *testing.T) {
 		{mutation{"mbarrier invalidated early", `^WAIT:`, 0, func(s string) string { return "mbarrier.inval.shared.b64 [%r2+65520];\n" + s }}, load, CheckBarrier | CheckRace},
 		{mutation{"parity of two", `try_wait`, 0, replace(", 0;", ", 2;")}, load, CheckBarrier},
 
+		{mutation{"store to byte 8 of the rows", `^mov\.b32 %r40`, 0, replace(", 0;", ", 4;")}, store, CheckAlign},
 		{mutation{"no proxy fence", `fence\.proxy`, 0, drop}, store, CheckProxy},
 		{mutation{"fence before the stores", `^COPY:`, 0, func(s string) string { return "fence.proxy.async.shared::cta;\n" + s }}, strings.Replace(store, "END:\nfence.proxy.async.shared::cta;", "END:", 1), CheckProxy},
 		{mutation{"no barrier between threads", `bar\.warp`, 0, drop}, store, CheckRace},
