@@ -281,12 +281,10 @@ func positives() []uint32 {
 func leastNormals() (v [2][]uint32) {
 	d := draw(4)
 	for range 96 {
-		m := uint32(d.next() >> 41) // 1.m times the least float that makes the product 2⁻¹²⁶ or a little less
-		x := 1 + float64(m)/(1<<23)
-		y := math.Float32bits(float32(1 / x))
-		for _, e := range []uint32{y - 1, y, y + 1} {
-			v[0] = append(v[0], 0x3f800000|m)
-			v[1] = append(v[1], e-126<<23)
+		m := uint32(d.next() >> 41)
+		inverse := math.Float32bits(float32(1 / (1 + float64(m)/(1<<23))))
+		for _, y := range []uint32{inverse - 1, inverse, inverse + 1} {
+			v[0], v[1] = append(v[0], (127-63)<<23|m), append(v[1], y-63<<23)
 		}
 	}
 	v[0], v[1] = append(v[0], 0x3f7fffff, 0x00800000), append(v[1], 0x00800000, 0xbf7fffff)

@@ -2,10 +2,8 @@ package probe
 
 import (
 	"encoding/binary"
-	"errors"
-	"io/fs"
 	"math"
-	"os"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -16,21 +14,17 @@ import (
 
 // The expectations are written from the text of the PTX ISA 9.0, apart from both
 // the probes' kernels and the emulator: they check the recording, so that an error
-// in a probe does not become a golden, and the emulator where there is none.
+// in a probe does not become a golden, and the emulator where a probe waits for one.
 
-// answers returns what the GPU answered, or else the emulator.
-func answers(t *testing.T) func(p *Probe) []byte {
-	const path = "../../runtime/emu/testdata/probes/h200.json"
-	rec, err := ReadRecording(path)
-	if errors.Is(err, fs.ErrNotExist) && os.Getenv("S2C_REQUIRE_PROBES") != "1" {
-		t.Logf("no %s: the expectations are held against the emulator only", path)
-		rec = nil
-	} else if err != nil {
+// answers returns what the GPU answered, or the emulator to a pending probe.
+func answers(t *testing.T) func(t *testing.T, p *Probe) []byte {
+	rec, err := ReadRecording("../../runtime/emu/testdata/probes/h200.json")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return func(p *Probe) []byte {
+	return func(t *testing.T, p *Probe) []byte {
 		t.Helper()
-		if rec == nil {
+		if p.Pending {
 			o := emu.Options{Workers: 1}
 			if p.Undefined {
 				o.Checks = emu.NoChecks
@@ -66,12 +60,12 @@ func TestExpectations(t *testing.T) {
 	for i := range All() {
 		p := &All()[i]
 		want := expectation(p)
-		if want == nil {
+		if want == nil || p.Refused != "" {
 			continue
 		}
 		held++
 		t.Run(p.Name, func(t *testing.T) {
-			if diff := p.Compare(answer(p), want); diff != "" {
+			if diff := p.Compare(answer(t, p), want); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -97,8 +91,30 @@ func expectation(p *Probe) []byte {
 		return expectTma(rest)
 	case "mbarrier":
 		return expectMbarrier(rest)
+	case "op":
+		if strings.HasSuffix(rest, "-least") {
+			return expectLeast()
+		}
 	}
 	return nil
+}
+
+// expectLeast: products that, rounded, are below the least normal number are zeros.
+// The ISA does not say whether they are rounded to a subnormal's bits first; by
+// mul.ftz.f32 as recorded (2⁻¹²⁶ − 2⁻¹⁵⁰ gives 0) they are not.
+func expectLeast() []byte {
+	var b []byte
+	v := leastNormals()
+	for i := range v[0] {
+		x := new(big.Float).SetPrec(24) // rounds to nearest even, with any exponent
+		x.Mul(big.NewFloat(float64(math.Float32frombits(v[0][i]))), big.NewFloat(float64(math.Float32frombits(v[1][i]))))
+		f, _ := x.Float32()
+		if x.Cmp(big.NewFloat(0x1p-126)) < 0 && x.Cmp(big.NewFloat(-0x1p-126)) > 0 {
+			f = float32(math.Copysign(0, float64(f)))
+		}
+		b = append(b, words(math.Float32bits(f))...)
+	}
+	return b
 }
 
 // swizzledAt is Swizzle<B, 4, 3> of the canonical layouts' table: bits 4… of an
@@ -322,13 +338,40 @@ func expectTma(name string) []byte {
 		for _, s := range swizzles() {
 			switch name {
 			case "load-" + itoa(rank) + "d-" + swizzleName(s):
-				return expectLoads(rank, s)
+				return expectLoads(rank, s, odd)
+			case "load-" + itoa(rank) + "d-" + swizzleName(s) + "-aligned":
+				return expectLoads(rank, s, aligned)
 			case "store-" + itoa(rank) + "d-" + swizzleName(s):
 				return expectStores(rank, s)
+			case "load-narrow-" + swizzleName(s):
+				return expectNarrow(s)
+			case "store-narrow-" + swizzleName(s):
+				return expectNarrowStore(s)
 			}
 		}
 	}
 	return nil
+}
+
+// expectNarrow: rows of half a swizzle's span lie the whole span apart, which the
+// ISA's figures do not show; the gaps stay as they were.
+func expectNarrow(swizzle int) []byte {
+	c := copyCases[2]
+	m, data := c.tensor(swizzle, 16)
+	m.Box = []uint32{uint32(swizzle / 4), 8}
+	box := halves(512, func(int) uint16 { return 0xcccc })
+	boxElements(m.Box, func(_ int, i []int) {
+		binary.LittleEndian.PutUint16(box[swizzledAt(swizzle*i[1]+2*i[0], swizzle):], half(data, inTensor(m, []int{8, 1}, i)/2))
+	})
+	return append(words(slices.Repeat([]uint32{1}, 32)...), box...)
+}
+
+func expectNarrowStore(swizzle int) []byte {
+	b := slices.Repeat([]byte{Poison}, 128*8)
+	boxElements([]uint32{uint32(swizzle / 4), 8}, func(_ int, i []int) {
+		binary.LittleEndian.PutUint16(b[128*i[1]+2*(8+i[0]):], uint16(swizzledAt(swizzle*i[1]+2*i[0], swizzle)/2+1))
+	})
+	return b
 }
 
 // boxElements calls f for each element of a box in order, the first dimension
@@ -364,11 +407,11 @@ func inTensor(m Map, at, i []int) int {
 	return off
 }
 
-func expectLoads(rank, swizzle int) []byte {
+func expectLoads(rank, swizzle int, over reach) []byte {
 	c := copyCases[rank]
 	m, data := c.tensor(swizzle, 16)
 	var b []byte
-	for _, at := range c.places(int(m.Box[0])) {
+	for _, at := range c.places(int(m.Box[0]), over) {
 		b = append(b, words(slices.Repeat([]uint32{1}, 32)...)...) // the phase ends, zeros count
 		box := halves(m.boxBytes()/2+32, func(int) uint16 { return 0xcccc })
 		boxElements(m.Box, func(n int, i []int) {
@@ -440,7 +483,7 @@ func TestByteCounts(t *testing.T) {
 		"tma/load-256-rows":           {1},
 		"tma/load-4d-hint":            {1},
 	} {
-		got := answer(Find(name))
+		got := answer(t, Find(name))
 		for i, w := range want {
 			for lane := range 32 {
 				if g := word(got, 32*i+lane); g != w {
@@ -456,7 +499,7 @@ func TestRounding(t *testing.T) {
 	answer := answers(t)
 	for ty, encode := range map[string]func(float32) uint16{"bf16x2": tensor.BF16FromFloat32, "f16x2": tensor.F16FromFloat32} {
 		p := Find("op/cvt.rn." + ty + ".f32")
-		got := answer(p)
+		got := answer(t, p)
 		n := len(got) / 4
 		for i := range n {
 			hi, lo := single(p.In, i), single(p.In[len(p.In)-4*n:], i)

@@ -49,9 +49,19 @@ func (m *Map) boxBytes() int {
 	return n
 }
 
+// reach is how far boxes lie over the sides of the inner dimension, in elements.
+type reach struct{ low, high, first, last, before int }
+
+// The address of a box has to be a multiple of 16 bytes, 8 elements (§5.5.3.1). A GPU
+// refuses boxes at other places.
+var (
+	aligned = reach{low: -8, high: 8, first: -8, last: 8, before: -304}
+	odd     = reach{low: -3, high: 5, first: -1, last: 1, before: -300}
+)
+
 // places are the coordinates at which a box is loaded: inside, over each side of
 // each dimension, over a corner, and wholly outside.
-func (c *copyCase) places(inner int) [][]int {
+func (c *copyCase) places(inner int, over reach) [][]int {
 	rank := len(c.dims)
 	box := append([]uint32{uint32(inner)}, c.box[1:]...)
 	inside := make([]int, rank)
@@ -64,7 +74,7 @@ func (c *copyCase) places(inner int) [][]int {
 		low, high, far := clone(inside), clone(inside), clone(inside)
 		low[d], high[d], far[d] = -1, int(c.dims[d])-int(box[d])+1, int(c.dims[d])
 		if d == 0 {
-			low[d], high[d] = -3, int(c.dims[d])-int(box[d])+5
+			low[d], high[d] = over.low, int(c.dims[d])-int(box[d])+over.high
 		}
 		list = append(list, low, high, far)
 	}
@@ -72,6 +82,7 @@ func (c *copyCase) places(inner int) [][]int {
 	for d := range rank {
 		first[d], last[d], before[d] = -1, int(c.dims[d])-1, -300
 	}
+	first[0], last[0], before[0] = over.first, int(c.dims[0])-over.last, over.before
 	return append(list, first, last, before)
 }
 
@@ -81,25 +92,37 @@ func tma() []Probe {
 	var probes []Probe
 	for rank := 2; rank <= 5; rank++ {
 		for _, s := range swizzles() {
-			probes = append(probes, loads(rank, s), stores(rank, s))
+			probes = append(probes, loads(rank, s, odd), loads(rank, s, aligned), stores(rank, s))
 		}
 	}
 	for _, s := range []int{32, 64, 128} {
-		probes = append(probes, unaligned(s), narrow(s))
+		probes = append(probes, unaligned(s), narrow(s), narrowStore(s))
 	}
-	return append(probes, tallBox(), hinted(), moreBytes(), fewerBytes(), onlyFewerBytes(), twoCopies())
+	return append(probes, oddLoad(), oddStore(), tallBox(), hinted(), moreBytes(), fewerBytes(), onlyFewerBytes(), twoCopies())
 }
+
+// misplaced is what the emulator says of a box whose address is no multiple of 16 bytes.
+const misplaced = "§5.5.3.1"
 
 // loads copies boxes at all places, one after the other, into poisoned shared
 // memory; each must end the phase for which the whole box was expected.
-func loads(rank, swizzle int) Probe {
+func loads(rank, swizzle int, over reach) Probe {
 	c := copyCases[rank]
 	m, data := c.tensor(swizzle, 16)
-	k := start(fmt.Sprintf("tma/load-%dd-%s", rank, swizzleName(swizzle)), 32, 4096, m)
+	name := fmt.Sprintf("tma/load-%dd-%s", rank, swizzleName(swizzle))
+	if over == aligned {
+		name += "-aligned"
+	}
+	k := start(name, 32, 4096, m)
+	if over == aligned {
+		k.p.Pending = true
+	} else {
+		k.p.Refused = misplaced
+	}
 	k.add(data)
 	const bar = 2048
 	k.initBarriers(bar, 1)
-	for n, at := range c.places(int(m.Box[0])) {
+	for n, at := range c.places(int(m.Box[0]), over) {
 		k.fill(0, m.boxBytes()+64, 0xcccccccc)
 		k.once(func() {
 			k.MbarrierArriveExpectTxSharedB64(k.smem.At(bar), ptx.Imm(m.boxBytes()))
@@ -186,6 +209,55 @@ func narrow(swizzle int) Probe {
 	})
 	k.put(k.poll(bar, 0, patient))
 	k.dump(0, 1024)
+	return k.finish()
+}
+
+// narrowStore stores such a box.
+func narrowStore(swizzle int) Probe {
+	m := Map{Output: true, Dims: []uint64{64, 8}, Strides: []uint64{128}, Box: []uint32{uint32(swizzle / 4), 8}, Swizzle: swizzle}
+	k := start("tma/store-narrow-"+swizzleName(swizzle), 32, 2048, m)
+	k.p.Pending = true
+	k.reserve(128 * 8)
+	k.load(0, ids(512))
+	k.once(func() {
+		k.CpAsyncBulkTensor2dGlobalSharedCtaBulkGroup(k.maps[0].At(0), k.constants([]int{8, 0}), k.smem.At(0))
+		k.CpAsyncBulkCommitGroup()
+		k.CpAsyncBulkWaitGroup(0)
+	})
+	return k.finish()
+}
+
+// oddLoad loads one box inside the tensor, from an address that is no multiple of 16 bytes.
+func oddLoad() Probe {
+	c := copyCases[2]
+	m, data := c.tensor(0, 16)
+	k := start("tma/load-odd", 32, 1024, m)
+	k.p.Refused, k.p.Pending = misplaced, true
+	k.add(data)
+	const bar = 512
+	k.initBarriers(bar, 1)
+	k.fill(0, m.boxBytes(), 0xcccccccc)
+	k.once(func() {
+		k.MbarrierArriveExpectTxSharedB64(k.smem.At(bar), ptx.Imm(m.boxBytes()))
+		k.copyBox(0, 0, bar, 4, 1)
+	})
+	k.put(k.poll(bar, 0, patient))
+	k.dump(0, m.boxBytes())
+	return k.finish()
+}
+
+// oddStore stores one to such an address.
+func oddStore() Probe {
+	m := Map{Output: true, Dims: []uint64{64, 8}, Strides: []uint64{128}, Box: []uint32{16, 8}}
+	k := start("tma/store-odd", 32, 1024, m)
+	k.p.Refused, k.p.Pending = misplaced, true
+	k.reserve(128 * 8)
+	k.load(0, ids(128))
+	k.once(func() {
+		k.CpAsyncBulkTensor2dGlobalSharedCtaBulkGroup(k.maps[0].At(0), k.constants([]int{4, 0}), k.smem.At(0))
+		k.CpAsyncBulkCommitGroup()
+		k.CpAsyncBulkWaitGroup(0)
+	})
 	return k.finish()
 }
 

@@ -1,7 +1,8 @@
 // Command cmd records what a device answers to the probes of tests/probe.
 //
 //	CGO_ENABLED=0 go build -o probe ./tests/probe/cmd
-//	./probe -out h200.json        # on a machine with a GPU; needs nothing but its driver
+//	./probe -out h200.json            # on a machine with a GPU; needs nothing but its driver
+//	./probe -pending -out h200.json   # adds the probes that are new since
 //
 // Probes run in worker processes, each probe three times: one that fails or hangs
 // costs its worker, and the next goes to a fresh one. With -device emu the
@@ -27,6 +28,7 @@ func main() {
 	out := flag.String("out", "h200.json", "file to write")
 	device := flag.String("device", "cuda", "device that answers: cuda, cuda:N or emu")
 	run := flag.String("run", "", "only the probes whose names match")
+	pending := flag.Bool("pending", false, "only the probes that await a recording, and add them to the file")
 	jobs := flag.Int("jobs", 4, "worker processes")
 	limit := flag.Duration("limit", 60*time.Second, "time for one probe")
 	work := flag.Bool("worker", false, "answer probes named on standard input")
@@ -41,7 +43,7 @@ func main() {
 			fmt.Println(p.Name)
 		}
 	default:
-		err = record(*out, *device, *run, *jobs, *limit)
+		err = record(*out, *device, selection{*run, *pending}, *jobs, *limit)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "probe:", err)
@@ -49,14 +51,42 @@ func main() {
 	}
 }
 
-func record(out, device, run string, jobs int, limit time.Duration) error {
-	only, err := regexp.Compile(run)
+// selection says which probes to record.
+type selection struct {
+	run     string // a regular expression of names
+	pending bool
+}
+
+// start is the list of probes, and the recording that their answers go to.
+func (s selection) start(out string) (list []*probe.Probe, rec *probe.Recording, err error) {
+	only, err := regexp.Compile(s.run)
+	if err != nil {
+		return nil, nil, err
+	}
+	all := probe.All()
+	for i := range all {
+		if only.MatchString(all[i].Name) && (all[i].Pending || !s.pending) {
+			list = append(list, &all[i])
+		}
+	}
+	if s.pending {
+		rec, err = probe.ReadRecording(out)
+		return list, rec, err
+	}
+	return list, &probe.Recording{Answers: map[string]probe.Answer{}}, nil
+}
+
+func record(out, device string, what selection, jobs int, limit time.Duration) error {
+	list, rec, err := what.start(out)
 	if err != nil {
 		return err
 	}
-	rec := &probe.Recording{Answers: map[string]probe.Answer{}}
+	was := rec.Device
 	if rec.Device, rec.Driver, err = describe(device); err != nil {
 		return err
+	}
+	if was != "" && was != rec.Device {
+		return fmt.Errorf("%s is from %s, and this is %s: answers of two devices do not go together", out, was, rec.Device)
 	}
 	fmt.Printf("%s, driver for CUDA %s\n", rec.Device, rec.Driver)
 	queue := make(chan *probe.Probe)
@@ -78,11 +108,8 @@ func record(out, device, run string, jobs int, limit time.Duration) error {
 			}
 		})
 	}
-	list := probe.All()
-	for i := range list {
-		if only.MatchString(list[i].Name) {
-			queue <- &list[i]
-		}
+	for _, p := range list {
+		queue <- p
 	}
 	close(queue)
 	wg.Wait()
