@@ -150,6 +150,7 @@ func sm90aTransactions(t *table) {
 // sm90aCopies: coordinates, destinations and tensor maps of the copies.
 func sm90aCopies(t *table) {
 	t.add(turns, mismatch, "keys from eight columns further", at(sub(`\{0, `, "{8, "), load, tma))
+	t.add(turns, emu.CheckAlign, "keys from four columns further: no multiple of 16 bytes", at(sub(`\{0, `, "{4, "), load, tma))
 	t.add(turns, mismatch, "token and head are swapped", at(sub(`\{0, (%r\d+), (%r\d+), `, "{0, ${2}, ${1}, "), load, tma))
 	t.add(turns, mismatch, "values of the wrong batch entry", at(sub(`, %r\d+\}`, ", 0}"), load, tma, tma))
 	t.add(turns, mismatch, "values from the tensor map of the keys", at(sub("v_map", "k_map"), load, `v_map`))
