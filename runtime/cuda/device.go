@@ -20,7 +20,11 @@ func init() {
 				return nil, s2c.Errorf(s2c.ErrNoDevice, "%q is no number of a GPU; cuda:0 is the first", arg)
 			}
 		}
-		return Open(n)
+		d, err := Open(n)
+		if err != nil {
+			return nil, err // d in the interface would be no nil
+		}
+		return d, nil
 	})
 }
 

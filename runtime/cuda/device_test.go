@@ -38,6 +38,17 @@ func TestNoDriver(t *testing.T) {
 	wantError(t, err, s2c.ErrNoDevice)
 }
 
+// TestOpenerFails wants no device where there is an error, on machines with a
+// driver and without.
+func TestOpenerFails(t *testing.T) {
+	for _, name := range []string{"cuda:2147483647", "cuda:-1", "cuda:x"} {
+		dev, err := s2c.OpenDevice(name)
+		if err == nil || dev != nil {
+			t.Errorf("%s: device %#v, error %v", name, dev, err)
+		}
+	}
+}
+
 func TestOpenFailures(t *testing.T) {
 	for _, c := range []struct {
 		name  string
