@@ -50,7 +50,7 @@ func (w *warp) box(in *instr, l int, m *tensorMap, addr uint32, at [5]int64) ([]
 	}
 	// Base and strides are multiples of 16 bytes: the inner coordinate decides.
 	if at[0]*2%tmaGlobalAlign != 0 {
-		w.fail(in, l, CheckAlign, 0, "the box starts at element %d of its rows, byte %d: "+
+		w.fail(in, l, CheckAlign, m.start(at), "the box starts at element %d of its rows, byte %d: "+
 			"its address in global memory is no multiple of %d bytes, an illegal instruction (PTX ISA 9.0 §5.5.3.1)",
 			at[0], 2*at[0], tmaGlobalAlign)
 		return nil, false
@@ -75,6 +75,15 @@ func (m *tensorMap) lines(addr uint32) []int32 {
 		}
 	}
 	return list
+}
+
+// start is the address in global memory of a box's first element, inside the tensor or not.
+func (m *tensorMap) start(at [5]int64) uint64 {
+	addr := m.base
+	for d, stride := range m.strides {
+		addr += uint64(at[d]) * stride
+	}
+	return addr
 }
 
 // coordinates are the signed element coordinates of a lane.
