@@ -1,9 +1,6 @@
 package dsl
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/s2attention/s2c/internal/diag"
 )
 
@@ -339,49 +336,4 @@ func eachCall(e expr, f func(ref **patternDef, at diag.Span)) {
 			each(a.body)
 		}
 	}
-}
-
-// suggest is the closest of the known names, or "".
-func suggest(name string, known []string) string {
-	best, least := "", 1+len(name)/3
-	sorted := slices.Sorted(slices.Values(known))
-	for _, k := range sorted {
-		if d := distance(name, k, least); d <= least && (best == "" || d < distance(name, best, least)) {
-			best = k
-		}
-	}
-	return best
-}
-
-// distance is Levenshtein's, or something above most.
-func distance(a, b string, most int) int {
-	if len(a)-len(b) > most || len(b)-len(a) > most || len(a) > 64 {
-		return most + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}
-
-func withSuggestion(d diag.Diagnostic, name string, known []string) diag.Diagnostic {
-	if s := suggest(name, known); s != "" {
-		return d.WithHint("did you mean `%s`?", s)
-	}
-	if len(known) > 0 && len(known) <= 12 {
-		return d.WithHint("there is %s", strings.Join(slices.Sorted(slices.Values(known)), ", "))
-	}
-	return d
 }

@@ -145,9 +145,36 @@ func TestHints(t *testing.T) {
 		"layer * -> dense\nrequire coverage on even": "on layer even",
 		"layer * -> windw(1)":                        "did you mean `window`",
 		"param a = 1 ; b = 2\nlayer * -> dense":      "",
-		"param layer = 1\nlayer * -> dense":          "line of its own",
-		"param from = 1\nlayer * -> dense":           "cannot be a name",
-		"lyer 0 -> dense\nlayer * -> dense":          "did you mean `layer`?",
+		"param layer = 1\nlayer * -> dense":          "`layer` begins a declaration: it cannot be a name",
+		"layer * -> dense | layer 0 -> dense":        "the declaration before it has to be complete",
+
+		// Arguments by name.
+		"layer * -> stride(4, phase -h)":                               "as the argument's name: phase: -h",
+		"layer * -> stride(4, phase - 2 * h + 1)":                      "phase: - 2 * h + 1",
+		"layer * -> stride(4, phase +h)":                               "phase: +h",
+		"layer * -> dilated(4, phase -1, side: back)":                  "phase: -1",
+		"pattern p(n, off) = window(n + off)\nlayer * -> p(1, off -h)": "off: -h",
+		"layer * -> stride(4, phase h)":                                "name is followed by a colon: phase: …",
+		"layer * -> stride(4, phase = h)":                              "name is followed by a colon: phase: …",
+		"layer * -> dilated(4, 0, side back)":                          "name is followed by a colon: side: …",
+		"layer * -> stride(4, phaze -h)":                               "there is block, dense",
+
+		// What others call the sets.
+		"layer * -> sliding_window(4)":                 "did you mean `window`, as in window(n), window(left, right)?",
+		"layer * -> local(4) | dense":                  "did you mean `window`, as in",
+		"layer * -> Strided(4)":                        "did you mean `stride`, as in stride(v, phase: p)?",
+		"layer * -> attention_sink(1)":                 "did you mean `sink`, as in sink(n)?",
+		"layer * -> full":                              "did you mean `dense`?",
+		"layer * -> full_attention()":                  "did you mean `dense`?",
+		"layer * -> none | window(1)":                  "did you mean `empty`?",
+		"layer * -> causal":                            "write `causal` between its braces, and `dense`",
+		"layer * -> window(4) & causal":                "write `causal` between its braces, and `dense`",
+		"layer * -> globals(0)":                        "did you mean `global`, as in global(a, b..c)?",
+		"pattern locals = window(2)\nlayer * -> local": "did you mean `locals`?",
+		"param locals = 2\nlayer * -> window(local)":   "did you mean `locals`?",
+		"layer * -> window(local)":                     "there is block, dense",
+		"param from = 1\nlayer * -> dense":             "cannot be a name",
+		"lyer 0 -> dense\nlayer * -> dense":            "did you mean `layer`?",
 	} {
 		_, list := loadText(testModel+text, nil)
 		if len(list) == 0 || !strings.Contains(list[0].Hint, want) || want == "" && list[0].Hint != "" {

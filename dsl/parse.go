@@ -275,6 +275,33 @@ func (b *builder) syntaxError(err error, tokens []lexer.Token) {
 	b.report(d)
 }
 
+// namesArgument reports whether the last of the tokens is the first word of an
+// argument and a parameter of the builtin that is called, or of a pattern.
+func namesArgument(tokens []lexer.Token) bool {
+	last := len(tokens) - 1
+	if last < 2 || tokens[last].Type != tokIdent || tokens[last-1].Value != "(" && tokens[last-1].Value != "," {
+		return false
+	}
+	depth := 0
+	for n := last - 1; n > 0; n-- {
+		switch tokens[n].Value {
+		case ")", "]", "}":
+			depth++
+		case "(", "[", "{":
+			if depth--; depth >= 0 {
+				continue
+			}
+			fn := tokens[n-1]
+			if tokens[n].Value != "(" || fn.Type != tokIdent || n > 1 && tokens[n-2].Value == "pattern" {
+				return false
+			}
+			b := builtins[fn.Value]
+			return b == nil || slices.ContainsFunc(b.params, func(p parameter) bool { return p.name == tokens[last].Value })
+		}
+	}
+	return false
+}
+
 // nonterminals in words, for messages.
 var nonterminals = map[string]string{
 	"Atom": "an expression", "Operand": "an expression", "Operands": "an expression", "RangeOf": "an expression",
@@ -329,6 +356,9 @@ func syntaxHint(t lexer.Token, tokens []lexer.Token) string {
 	if i+1 < len(tokens) {
 		next = tokens[i+1]
 	}
+	if namesArgument(tokens[:i]) && (t.Type == tokIdent || t.Type == tokInt || t.Value == "=" && next.Value != "=" || t.Value == "[") {
+		return fmt.Sprintf("an argument's name is followed by a colon: %s: …", clip(prev.Value))
+	}
 	for _, h := range hints {
 		if (h.prev == "" || h.prev == prev.Value) && (h.token == "" || h.token == t.Value) && (h.next == "" || h.next == next.Value) &&
 			(h.decl == "" || h.decl == tokens[0].Value) {
@@ -337,12 +367,14 @@ func syntaxHint(t lexer.Token, tokens []lexer.Token) string {
 	}
 	switch {
 	case t.Type == tokKeyword && declarations[t.Value]:
-		return "put each declaration on a line of its own"
+		return fmt.Sprintf("`%s` begins a declaration: it cannot be a name, and the declaration before it has to be complete", t.Value)
 	case t.Type == tokKeyword:
 		return fmt.Sprintf("`%s` is a keyword and cannot be a name", t.Value)
 	}
 	return ""
 }
+
+const causalHint = "causality is the model's: write `causal` between its braces, and `dense` for all that it admits"
 
 // hints are by the unexpected token, its neighbours and the declaration's
 // keyword, as far as they matter; the first that fits is given.
@@ -355,6 +387,8 @@ var hints = []struct{ decl, prev, token, next, hint string }{
 	{decl: "model", token: "=", hint: "a field's value follows its name without a sign: heads 32"},
 	{decl: "model", token: ":", hint: "a field's value follows its name without a sign: heads 32"},
 	{token: "=", hint: "equality is spelt =="},
+	{decl: "layer", token: "causal", hint: causalHint},
+	{decl: "pattern", token: "causal", hint: causalHint},
 	{prev: "|", token: "|", hint: "the union of sets is a single |; conditions are joined with `or`"},
 	{token: "|", next: "|", hint: "the union of sets is a single |; conditions are joined with `or`"},
 	{token: "&", next: "&", hint: "the intersection of sets is a single &; conditions are joined with `and`"},

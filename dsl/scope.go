@@ -21,7 +21,12 @@ func (s *scope) want(e expr, k kind) {
 	if e == nil {
 		return
 	}
-	got := s.kind(e)
+	var got kind
+	if n, ok := e.(*nameExpr); ok {
+		got = s.name(n, k == kindSet)
+	} else {
+		got = s.kind(e)
+	}
 	if got == kindBad || got == k || k == kindReal && got == kindInt {
 		return
 	}
@@ -71,7 +76,7 @@ func (s *scope) kind(e expr) kind {
 		}
 		return kindList
 	case *nameExpr:
-		return s.name(e)
+		return s.name(e, false)
 	case *callExpr:
 		return s.call(e)
 	case *indexExpr:
@@ -176,7 +181,8 @@ func (s *scope) binary(e *binaryExpr) kind {
 	return kindBad
 }
 
-func (s *scope) name(e *nameExpr) kind {
+// name resolves a name; set says that it stands where a set is needed.
+func (s *scope) name(e *nameExpr, set bool) kind {
 	c := s.c
 	if k, ok := s.names[e.id]; ok {
 		return k
@@ -227,7 +233,13 @@ func (s *scope) name(e *nameExpr) kind {
 		c.bag.Add(diag.New(diag.UndefinedName, e.span, "`all` is not defined").WithHint("all layers or heads are `*`, all blocks are `dense`"))
 		return kindBad
 	}
-	c.bag.Add(withSuggestion(diag.New(diag.UndefinedName, e.span, "`%s` is not defined", clip(e.id)), e.id, s.known()))
+	d := diag.New(diag.UndefinedName, e.span, "`%s` is not defined", clip(e.id))
+	if set {
+		d = c.suggestSet(d, e.id)
+	} else {
+		d = withSuggestion(d, e.id, s.known())
+	}
+	c.bag.Add(d)
 	return kindBad
 }
 
@@ -267,15 +279,21 @@ func (s *scope) call(e *callExpr) kind {
 			return kindBad
 		}
 		d := diag.New(diag.UnknownPattern, e.fnSpan, "there is no pattern or function `%s`", clip(e.fn))
-		known := slices.AppendSeq(slices.Collect(maps.Keys(c.patterns)), maps.Keys(builtins))
-		c.bag.Add(withSuggestion(d, e.fn, known))
+		c.bag.Add(c.suggestSet(d, e.fn))
 		for i := range e.args {
 			s.kind(e.args[i].value.lo)
 		}
 		return kindBad
 	}
 	e.bound = c.bindPattern(p, e.args, e.fnSpan)
+	var names []string
+	for _, f := range p.formals {
+		names = append(names, f.name)
+	}
 	for i := range e.args {
+		if s.missingColon(&e.args[i], names) {
+			continue
+		}
 		c.single(&e.args[i].value)
 		s.want(e.args[i].value.lo, kindInt)
 	}
@@ -355,6 +373,10 @@ func (s *scope) callBuiltin(e *callExpr, b *builtin) {
 		return
 	}
 	e.bound = make([]*rangeExpr, len(b.params))
+	var names []string
+	for _, p := range b.params {
+		names = append(names, p.name)
+	}
 	positional := 0
 	for n := range e.args {
 		a := &e.args[n]
@@ -368,6 +390,9 @@ func (s *scope) callBuiltin(e *callExpr, b *builtin) {
 			i = slices.IndexFunc(b.params, func(p parameter) bool { return p.name == a.name })
 		}
 		c.bindOne(e.bound, i, a, b.name, diag.Span{})
+		if s.missingColon(a, names) {
+			continue
+		}
 		c.single(&a.value)
 		if i < 0 {
 			s.kind(a.value.lo)
