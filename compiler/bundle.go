@@ -24,7 +24,8 @@ func (u *Unit) manifest(source string) runtime.Manifest {
 	}
 }
 
-// facts is what a bundle says of a distinct layer.
+// facts is what a bundle says of a distinct layer: of the heads that it holds,
+// which are a slice of the model's where some are active alone.
 func (u *Unit) facts(layer *ir.Layer) (runtime.Facts, error) {
 	s := u.Module.Shape
 	f := runtime.Facts{

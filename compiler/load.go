@@ -6,6 +6,7 @@ package compiler
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/dsl/lower"
@@ -17,6 +18,19 @@ import (
 type Unit struct {
 	Program *dsl.Program
 	Module  *ir.Module
+
+	whole func() (*Unit, diag.List) // nil where every head is active
+}
+
+// Whole is the unit of all query heads of the model, whichever of them are
+// active; the unit itself where all are. The list holds what is wrong with heads
+// outside of the slice; the unit is nil then. It is computed once; any goroutine
+// may call it.
+func (u *Unit) Whole() (*Unit, diag.List) {
+	if u.whole == nil {
+		return u, nil
+	}
+	return u.whole()
 }
 
 // Load reads a file and what it imports, brings it into closed form and decides
@@ -48,7 +62,24 @@ func Lower(path string, opt dsl.Options) (*Unit, diag.List) {
 	if module == nil || list.HasErrors() {
 		return nil, list
 	}
-	return &Unit{Program: program, Module: module}, list
+	u := &Unit{Program: program, Module: module}
+	if program.Model.Sliced() {
+		u.whole = sync.OnceValues(func() (*Unit, diag.List) { return whole(program) })
+	}
+	return u, list
+}
+
+// whole brings all heads of a model into closed form.
+func whole(program *dsl.Program) (*Unit, diag.List) {
+	all, list := program.Whole()
+	if all == nil {
+		return nil, list
+	}
+	module, list := lower.Module(all)
+	if module == nil {
+		return nil, list
+	}
+	return &Unit{Program: all, Module: module}, nil
 }
 
 // Layer is the distinct layer that serves a layer of the model.

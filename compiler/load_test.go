@@ -3,11 +3,13 @@ package compiler
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/ir"
 )
 
 // text makes options that read one file from memory.
@@ -82,6 +84,84 @@ func TestRequire(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRequireOfSlice wants clauses to be about the model, not about the slice
+// of it that is compiled.
+func TestRequireOfSlice(t *testing.T) {
+	const stripes = modelText + "layer * -> window(2) | stride(4, phase: -h)\n"
+	slice := func(source, heads string) (*Unit, string) {
+		opt := text(source)
+		opt.Defines = map[string]string{"active_heads": heads}
+		u, list := Load("m.s2", opt)
+		if (u == nil) != list.HasErrors() {
+			t.Fatalf("unit %v, %v", u != nil, list)
+		}
+		return u, list.Error()
+	}
+	u, message := slice(stripes+"require coverage, kv_efficient, density < 0.3 at 65536 on every layer\n", "2..3")
+	if u == nil {
+		t.Fatal(message)
+	}
+	if s := u.Module.Shape; s.Heads != 2 || s.KVHeads != 1 || len(u.Module.Layers[0].Heads) != 2 {
+		t.Errorf("the unit has shape %+v", s)
+	}
+	if ir.Coverage(u.Module.Layers[0], u.Module.Shape).Holds {
+		t.Error("the slice covers everything: the test shows nothing")
+	}
+	all, list := u.Whole()
+	if all == nil {
+		t.Fatal(list)
+	}
+	if again, _ := u.Whole(); again != all {
+		t.Error("the whole model is lowered twice")
+	}
+	full, _ := Load("m.s2", text(stripes))
+	if d := cmp.Diff(full.Module, all.Module); d != "" {
+		t.Errorf("the whole model is not that of the file without a slice: %s", d)
+	}
+	if self, _ := full.Whole(); self != full {
+		t.Error("a model without a slice is not its own whole")
+	}
+
+	// It fails on a head that the slice leaves out.
+	for _, c := range []struct{ rules, clause, want string }{
+		{"layer * -> head 3: window(1) | dilated(3), window(2)", "kv_efficient", "layer 0: KV head 1 reads key block 0"},
+		{"layer * -> head 3: dense, window(2)", "density < 0.2 at 65536", "density is 0.25"},
+		{"layer * -> head 3: window(1) | blocks { (5, 1) }, dense", "closed_form", "head 3 needs a table"},
+		{"layer * -> head 3: where(i - j < 2, max: 1024), dense", "coverage at 4096", "defined up to 1024 tokens only"},
+		{"layer * -> head 3: stride(4, phase: 1), dense", "coverage", "query block 0 of head 3"},
+		{"param n = [1, 2, 3]\nlayer * -> window(n[h])", "coverage", "index 3 is outside of a list of 3"},
+	} {
+		u, message := slice(modelText+c.rules+"\nrequire "+c.clause+"\n", "0..1")
+		if u != nil || !strings.Contains(message, c.want) {
+			t.Errorf("%s of %s: unit %v, %q, want %q", c.clause, c.rules, u != nil, message, c.want)
+		}
+		u, message = slice(modelText+c.rules+"\n", "0..1") // nothing is asked of the other heads
+		if u == nil {
+			t.Errorf("%s does not compile for heads 0..1: %s", c.rules, message)
+		}
+	}
+}
+
+// TestWholeFromManyGoroutines is for the race detector.
+func TestWholeFromManyGoroutines(t *testing.T) {
+	opt := text(modelText + "pattern p(h) = window(2) | where((i + j) mod 4 == h, max: 1024)\nlayer * -> p\n")
+	opt.Defines = map[string]string{"active_heads": "1..1"}
+	u, list := Load("m.s2", opt)
+	if u == nil {
+		t.Fatal(list)
+	}
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			if all, list := u.Whole(); all == nil || len(all.Module.Layers[0].Heads) != 4 {
+				t.Error(list)
+			}
+			u.Program.Head(0, 0)
+		})
+	}
+	wait.Wait()
 }
 
 // TestLoadReports finds errors of each stage.

@@ -10,11 +10,18 @@ import (
 
 // Require decides every require clause on the closed form and returns a
 // diagnostic for each that does not hold: at most one a clause, for the first
-// layer that breaks it.
+// layer that breaks it. Clauses speak of the whole model, whichever of its heads
+// are active: a slice of them may leave out what the others cover.
 func (u *Unit) Require() diag.List {
-	var list diag.List
-	for _, r := range u.Program.Requires {
-		if d, failed := u.decide(r); failed {
+	if len(u.Program.Requires) == 0 {
+		return nil
+	}
+	all, list := u.Whole()
+	if all == nil {
+		return list
+	}
+	for _, r := range all.Program.Requires {
+		if d, failed := all.decide(r); failed {
 			list = append(list, d)
 		}
 	}

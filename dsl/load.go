@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/s2attention/s2c/internal/diag"
 )
@@ -49,6 +50,9 @@ func Load(path string, opt Options) (*Program, diag.List) {
 	}
 	_, p.Warnings = list.Split()
 	c.loaded = true
+	if p.Model.Sliced() {
+		p.whole = sync.OnceValues(p.evaluateWhole)
+	}
 	return p, list
 }
 

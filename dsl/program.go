@@ -48,6 +48,7 @@ type Program struct {
 	Warnings diag.List
 
 	c       *checker
+	whole   func() (*Program, diag.List) // nil where every head is active
 	classes []class
 	layerOf []int // class of each layer
 }

@@ -48,6 +48,20 @@ type explanation struct {
 	Layers           []int           `json:"layers"` // all layers with this pattern
 	Seq              int64           `json:"seq"`
 	Layouts          []layoutFacts   `json:"layouts"`
+	Slice            *sliceFacts     `json:"slice,omitempty"` // where active_heads picks some heads
+}
+
+// sliceFacts says what holds of a slice of the query heads alone. With a slice,
+// coverage and kv_efficient, with their counter-examples, and the same at seq are
+// of the whole model's layer, as require clauses are; all else is of the slice.
+type sliceFacts struct {
+	FirstHead        int             `json:"first_head"`
+	LastHead         int             `json:"last_head"`
+	TotalHeads       int             `json:"total_heads"`
+	Coverage         bool            `json:"coverage"`
+	KVEfficient      bool            `json:"kv_efficient"`
+	CoverageFails    *counterexample `json:"coverage_counterexample,omitempty"`
+	KVEfficientFails *counterexample `json:"kv_efficient_counterexample,omitempty"`
 }
 
 // counterexample is the first place where a property fails, or why it could not
@@ -163,11 +177,10 @@ func explain(unit *compiler.Unit, layer *ir.Layer, index int, seq int64) (*expla
 	perPair := 4 * float64(shape.HeadDim)
 	e.FLOPs, e.DenseFLOPs = perPair*float(e.Pairs), perPair*float(e.DensePairs)
 	e.IdealSpeedup = number(1 / e.Density)
-	coverage, efficient := ir.Coverage(*layer, shape), ir.KVEfficient(*layer, shape)
-	e.Coverage, e.CoverageFails = coverage.Holds, failure(coverage)
-	e.KVEfficient, e.KVEfficientFails = efficient.Holds, failure(efficient)
-	e.CoverageAtSeq = ir.CoverageAt(*layer, shape, seq).Holds
-	e.KVEfficientAtSeq = ir.KVEfficientAt(*layer, shape, seq).Holds
+	e.prove(layer, shape)
+	if unit.Program.Model.Sliced() {
+		e.proveWhole(unit)
+	}
 	for _, p := range layer.Heads {
 		e.Tables = e.Tables || p.Table != nil
 		if limit := p.Limit(); limit < ir.Inf/int64(shape.Block) {
@@ -178,6 +191,47 @@ func explain(unit *compiler.Unit, layer *ir.Layer, index int, seq int64) (*expla
 		}
 	}
 	return e, nil
+}
+
+// prove decides the layer's properties.
+func (e *explanation) prove(layer *ir.Layer, shape ir.Shape) {
+	coverage, efficient := ir.Coverage(*layer, shape), ir.KVEfficient(*layer, shape)
+	e.Coverage, e.CoverageFails = coverage.Holds, failure(coverage)
+	e.KVEfficient, e.KVEfficientFails = efficient.Holds, failure(efficient)
+	e.CoverageAtSeq = ir.CoverageAt(*layer, shape, e.Seq).Holds
+	e.KVEfficientAtSeq = ir.KVEfficientAt(*layer, shape, e.Seq).Holds
+}
+
+// proveWhole sets what was proved aside as the slice's, and decides the
+// properties of the whole model's layer.
+func (e *explanation) proveWhole(unit *compiler.Unit) {
+	m := unit.Program.Model
+	e.Slice = &sliceFacts{
+		FirstHead: m.FirstHead, LastHead: m.FirstHead + m.Heads - 1, TotalHeads: m.TotalHeads,
+		Coverage: e.Coverage, CoverageFails: e.CoverageFails, KVEfficient: e.KVEfficient, KVEfficientFails: e.KVEfficientFails,
+	}
+	if f := e.Slice.KVEfficientFails; f != nil && f.KVHead != nil {
+		*f.KVHead += m.FirstHead / (m.TotalHeads / m.TotalKVHeads) // as the whole model counts
+	}
+	layer, shape, err := wholeLayer(unit, e.Layer)
+	if err != nil { // the file has no require clauses, or it would not have been loaded
+		unknown := &counterexample{Undecided: err.Error()}
+		e.Coverage, e.KVEfficient, e.CoverageAtSeq, e.KVEfficientAtSeq = false, false, false, false
+		e.CoverageFails, e.KVEfficientFails = unknown, unknown
+		return
+	}
+	e.prove(layer, shape)
+}
+
+// wholeLayer is a layer with all heads of the model.
+func wholeLayer(unit *compiler.Unit, number int) (*ir.Layer, ir.Shape, error) {
+	all, list := unit.Whole()
+	if all == nil {
+		errors, _ := list.Split()
+		return nil, ir.Shape{}, fmt.Errorf("a head outside of the slice has an error: %s", errors[0].Message)
+	}
+	layer, err := all.Layer(number)
+	return layer, all.Module.Shape, err
 }
 
 func float(n *big.Int) float64 {
@@ -244,6 +298,10 @@ func (c *explainCmd) text(s *streams, unit *compiler.Unit, e *explanation) error
 		r.line("param "+p.Name, "%s%s", p.Value, mark)
 	}
 
+	if f := e.Slice; f != nil {
+		r.line("slice", "query heads %d..%d of %d; counts and layouts are those of the slice", f.FirstHead, f.LastHead, f.TotalHeads)
+	}
+
 	r.section("At %s tokens", grouped(e.Seq))
 	r.line("attended pairs", "%s of %s, density %.4f", scaled(float(e.Pairs)), scaled(float(e.DensePairs)), e.Density)
 	r.line("forward work", "%sFLOP of %sFLOP a sequence", prefixed(e.FLOPs), prefixed(e.DenseFLOPs))
@@ -251,8 +309,14 @@ func (c *explainCmd) text(s *streams, unit *compiler.Unit, e *explanation) error
 	r.line("KV kept", "%.1f %% of the key blocks, mean over KV heads; later queries never read the others", 100*e.KVKept)
 
 	r.section("At every length")
-	r.line("coverage", "%s", coverageText(e))
-	r.line("KV efficiency", "%s", efficiencyText(e))
+	coverage := coverageText(e.CoverageFails) + atSeq(e.CoverageFails, e.CoverageAtSeq, e.Seq)
+	efficiency := efficiencyText(e.KVEfficientFails) + atSeq(e.KVEfficientFails, e.KVEfficientAtSeq, e.Seq)
+	if f := e.Slice; f != nil {
+		coverage = "whole model: " + coverage + "\nthis slice alone: " + coverageText(f.CoverageFails)
+		efficiency = "whole model: " + efficiency + "\nthis slice alone: " + efficiencyText(f.KVEfficientFails)
+	}
+	r.line("coverage", "%s", coverage)
+	r.line("KV efficiency", "%s", efficiency)
 	r.line("tables", "%s", tablesText(e))
 	for n := range e.Layouts {
 		c.layoutText(r, &e.Layouts[n], e.Seq)
@@ -269,32 +333,30 @@ func prefixed(x float64) string {
 	return text
 }
 
-func coverageText(e *explanation) string {
-	f := e.CoverageFails
+func coverageText(f *counterexample) string {
 	switch {
 	case f == nil:
 		return "yes: the heads together read the whole context"
 	case f.Undecided != "":
 		return "undecided: " + f.Undecided
 	}
-	return fmt.Sprintf("no: no head attends key block %d from query block %d%s", f.KeyBlock, f.QueryBlock, atSeq(e.CoverageAtSeq, e.Seq))
+	return fmt.Sprintf("no: no head attends key block %d from query block %d", f.KeyBlock, f.QueryBlock)
 }
 
-func efficiencyText(e *explanation) string {
-	f := e.KVEfficientFails
+func efficiencyText(f *counterexample) string {
 	switch {
 	case f == nil:
 		return "yes: a key block that a KV head has dropped never comes back"
 	case f.Undecided != "":
 		return "undecided: " + f.Undecided
 	}
-	return fmt.Sprintf("no: KV head %d reads key block %d at query block %d, but not at %d%s",
-		*f.KVHead, f.KeyBlock, f.QueryBlock, f.QueryBlock-1, atSeq(e.KVEfficientAtSeq, e.Seq))
+	return fmt.Sprintf("no: KV head %d reads key block %d at query block %d, but not at %d",
+		*f.KVHead, f.KeyBlock, f.QueryBlock, f.QueryBlock-1)
 }
 
 // atSeq adds that a property which fails somewhere holds at the length asked for.
-func atSeq(holds bool, seq int64) string {
-	if holds {
+func atSeq(f *counterexample, holds bool, seq int64) string {
+	if f != nil && f.Undecided == "" && holds {
 		return fmt.Sprintf("\nbut yes at %s tokens", grouped(seq))
 	}
 	return ""
