@@ -87,12 +87,12 @@ func createBeside(path string) (*os.File, error) {
 	}
 }
 
-// removeOnSignal removes a file when the program is interrupted or told to end,
-// and ends it with the status that a shell gives that signal. The function it
-// returns ends the watch.
+// removeOnSignal removes a file when the program is interrupted, told to end, or
+// loses its terminal, and ends it with the status that a shell gives that
+// signal. The function it returns ends the watch.
 func removeOnSignal(path string) (stop func()) {
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		select {
 		case got := <-signals:
