@@ -2,6 +2,7 @@ package tests
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,8 +20,8 @@ import (
 type goldenCase struct {
 	name  string
 	cases conformance.Case
-	// ptx keeps the whole PTX of the targets named; the others are covered by the
-	// focused checks under codegen/.
+	// ptx keeps the whole PTX of the targets named, to be read; of the others the
+	// golden has a digest, and codegen/ has focused checks.
 	ptx []string
 }
 
@@ -96,7 +97,7 @@ func checkGolden(t *testing.T, g *goldenCase, f *golden.File) {
 		t.Fatal(err)
 	}
 	f.Check(t, "ir", s.Layer.String())
-	result := ""
+	digests, result := "", ""
 	for _, target := range conformance.Targets() {
 		if !c.For(target) {
 			continue
@@ -110,11 +111,19 @@ func checkGolden(t *testing.T, g *goldenCase, f *golden.File) {
 				f.Check(t, target+".ptx", l.compiled.Kernel.PTX)
 			}
 		}
+		digests += digest(target, l.compiled.Kernel.PTX)
 		result += emulated(t, c, target, l)
 	}
+	f.Check(t, "ptx", digests)
 	f.Check(t, "emu.out", result)
-	f.CheckOnly(t, append(names, "emu.out")...)
+	f.CheckOnly(t, append(names, "ptx", "emu.out")...)
 	f.Save(t)
+}
+
+// digest stands for the PTX of a target: any change of it changes the digest.
+func digest(target, ptx string) string {
+	version, _, _ := strings.Cut(ptx[strings.Index(ptx, ".version"):], "\n")
+	return fmt.Sprintf("%s\n  %s, %d lines, sha256 %x\n", target, version, strings.Count(ptx, "\n"), sha256.Sum256([]byte(ptx)))
 }
 
 // describe says what the file is, for who reads it.
@@ -128,8 +137,15 @@ func describe(c *conformance.Case) string {
 		what, qLen, kLen, batch, c.Seed)
 }
 
+// interleavings are the further orders of warps, blocks and asynchronous
+// operations that each golden case runs in.
+var interleavings = []emu.Options{
+	{Seed: 1, Shuffle: true}, {Seed: 2, Shuffle: true, Preempt: true, SM: 2},
+}
+
 // emulated is what the emulator made of a case on a target: the bytes, how far
 // they are from the reference, and what was executed beside what was predicted.
+// All interleavings must give the same bytes.
 func emulated(t *testing.T, c *conformance.Case, target string, l loaded) string {
 	t.Helper()
 	dev := emu.New(emu.Options{Workers: 1})
@@ -138,6 +154,7 @@ func emulated(t *testing.T, c *conformance.Case, target string, l loaded) string
 	if err != nil {
 		t.Fatalf("%s: %v", target, err)
 	}
+	interleave(t, c, target, l, o.Hash())
 	batch, qLen, kLen := lengths(c)
 	want, ok := conformance.Predict(l.compiled.Layout, batch, qLen, kLen)
 	if !ok {
@@ -146,6 +163,29 @@ func emulated(t *testing.T, c *conformance.Case, target string, l loaded) string
 	round := func(x float64) string { return strconv.FormatFloat(x, 'g', 2, 64) }
 	return fmt.Sprintf("%s\n  bytes       sha256 %s\n  errors      output %s, worst row %s, log-sum-exp %s\n  executed    %s\n  closed form %s\n",
 		target, o.Hash(), round(e.OutRel), round(e.OutRow), round(e.LSE), conformance.Executed(o.Stats), want)
+}
+
+// interleave runs a case in the other orders, with every check on, and demands the
+// same bytes.
+func interleave(t *testing.T, c *conformance.Case, target string, l loaded, hash string) {
+	t.Helper()
+	p, err := c.Problem(l.subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, opt := range interleavings {
+		opt.Workers = 1
+		dev := emu.New(opt)
+		o, err := p.Launch(dev, l.compiled.Kernel)
+		if err != nil {
+			t.Errorf("%s, %+v: %v", target, opt, err)
+		} else if o.Hash() != hash {
+			t.Errorf("%s, %+v gives other bytes", target, opt)
+		}
+		if err := dev.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // leftOver reports files that no case makes any more, or removes them.
