@@ -2,6 +2,7 @@ package layout
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/s2attention/s2c/ir"
 )
@@ -93,7 +94,7 @@ var Targets = []Target{
 		L2Group: 32 << 20,
 		Emitters: []Emitter{
 			sm90aEmitter("wgmma, TMA and warp specialisation are what this target has beyond sm_80"),
-			sm80Emitter("wgmma cannot serve this shape; mma.sync runs on every target since sm_80"),
+			sm80Emitter("no tile of a whole warpgroup serves this shape and pattern; mma.sync runs on every target since sm_80"),
 		},
 	},
 }
@@ -119,6 +120,17 @@ func (t Target) Emitter(s ir.Shape) (Emitter, error) {
 	}
 	return Emitter{}, fmt.Errorf("layout: no code generator of %s serves head dimension %d in blocks of %d tokens",
 		t.Name, s.HeadDim, s.Block)
+}
+
+// After is the next emitter that serves a shape; ok is false where there is none.
+func (t Target) After(e Emitter, s ir.Shape) (next Emitter, ok bool) {
+	at := slices.IndexFunc(t.Emitters, func(x Emitter) bool { return x.Family == e.Family })
+	for _, next := range t.Emitters[at+1:] {
+		if next.Serves(s) {
+			return next, true
+		}
+	}
+	return Emitter{}, false
 }
 
 // emitter is the one that a kernel's family names.

@@ -194,10 +194,8 @@ func newState(layer ir.Layer, shape ir.Shape, target string, opts Options) (*Sta
 	if err != nil {
 		return nil, err
 	}
-	k.Family, k.Reason = e.Family, e.Reason
 	layer.Heads = slices.Clone(layer.Heads) // the caller's stay as they are
-	return &State{
-		Layer: layer, Shape: shape, Target: t, Emitter: e, Kernel: k,
-		opts: opts, merged: map[mergeKey]mergeResult{},
-	}, nil
+	st := &State{Layer: layer, Shape: shape, Target: t, Kernel: k, opts: opts, merged: map[mergeKey]mergeResult{}}
+	st.use(e)
+	return st, nil
 }

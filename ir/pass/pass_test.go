@@ -388,3 +388,37 @@ func BenchmarkRun(b *testing.B) {
 		}
 	}
 }
+
+// TestNextEmitter: a pattern whose merged rows pass the limits of the closed
+// form goes to the emitter that needs no merging; what the caller excludes does not.
+func TestNextEmitter(t *testing.T) {
+	s := ir.Shape{Heads: 2, KVHeads: 2, HeadDim: 64, Block: 16, DType: ir.BF16, Causal: true, Scale: 0.125}
+	run := func(stride int64, only func(layout.Candidate) bool) (*layout.Kernel, error) {
+		l := layer(2, func(int) ir.Pattern { return local(true, 1, stride, 5) })
+		return pass.Run(l, s, "sm_90a", pass.Options{Only: only, VerifyEach: true})
+	}
+	none := func(layout.Candidate) bool { return false }
+	for _, x := range []struct {
+		stride int64
+		family string
+	}{{8, "sm90a"}, {5000, "sm80"}} {
+		k, err := run(x.stride, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Verify(); err != nil {
+			t.Error(err)
+		}
+		if k.Family != x.family {
+			t.Errorf("stride %d: family %s, want %s", x.stride, k.Family, x.family)
+		}
+		chosen := *k
+		again, err := run(x.stride, func(c layout.Candidate) bool { return c.Rows == chosen.Rows && c.KVTile == chosen.KVTile })
+		if err != nil || again.Family != x.family || len(again.Choice) != len(k.Choice) {
+			t.Errorf("stride %d: restricted to its own choice: %v, %v", x.stride, again, err)
+		}
+		if k, err := run(x.stride, none); err == nil || !strings.Contains(err.Error(), "excluded by the caller") {
+			t.Errorf("stride %d: with everything excluded: %v, %v", x.stride, k, err)
+		}
+	}
+}

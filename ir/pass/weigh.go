@@ -15,8 +15,48 @@ type geometry struct{ merge, split, kvTile int }
 // the cheapest the simplest is taken.
 const tolerance = 1.03
 
-// weigh fills in the cost of every candidate and chooses one.
+// excluded is the verdict on what Options.Only does not accept.
+const excluded = "excluded by the caller"
+
+// weigh fills in the cost of every candidate and chooses one. Where none of an
+// emitter's candidates serves the pattern (its merged rows may pass the limits
+// of the closed form), the target's next emitter has its turn.
 func weigh(s *State) error {
+	first := s.weighEmitter()
+	for err := first; err != nil; err = s.weighEmitter() {
+		if s.servable() {
+			return err
+		}
+		next, ok := s.Target.After(s.Emitter, s.Shape)
+		if !ok {
+			return first
+		}
+		s.use(next)
+	}
+	return nil
+}
+
+// servable is whether a candidate was left out for no other reason than the
+// caller's wish.
+func (s *State) servable() bool {
+	for _, c := range s.Kernel.Choice {
+		if c.Verdict == excluded {
+			if _, err := s.weighted(c.Merge); err == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// use makes an emitter the kernel's.
+func (s *State) use(e layout.Emitter) {
+	s.Emitter = e
+	s.Kernel.Family, s.Kernel.Reason = e.Family, e.Reason
+}
+
+// weighEmitter weighs the candidates of the state's emitter.
+func (s *State) weighEmitter() error {
 	k := s.Kernel
 	works := map[geometry]layout.Work{}
 	k.Choice = s.Emitter.Candidates(s.Shape, s.packable())
@@ -92,7 +132,7 @@ func (s *State) fit(c *layout.Candidate) {
 	case err != nil:
 		c.Verdict = err.Error()
 	case s.opts.Only != nil && !s.opts.Only(*c):
-		c.Verdict = "excluded by the caller"
+		c.Verdict = excluded
 	}
 }
 
