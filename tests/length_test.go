@@ -22,7 +22,7 @@ import (
 const longModel = `model long { heads 4  kv_heads 4  head_dim 16  block %d  %s  layers 1 }
 layer * -> head 0: window(2) | columns(0, 3, 65536..65537),
            head 1: window(1) | stride(%d, phase: 5 - h) & (columns(0..70000) | columns(90000000..)),
-           head 2: window(1) | dilated(%d, phase: 9),
+           head 2: window(1) | dilated(%[4]d, phase: 9) | dilated(%[4]d, phase: 1, side: ahead),
            head 3: for rows { 0..7: dense; 8..1000000: window(3) | sink(2); else: window(1) | sink(2) | dilated(1048576, phase: 7) }
 `
 
