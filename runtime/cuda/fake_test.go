@@ -63,7 +63,7 @@ func newFakeVariant(t testing.TB, flag string) *fake {
 		t.Skipf("SKIPPED, runtime/cuda is not tested against a driver: %v %s", built.err, built.log)
 	}
 	path := built.variants[flag]
-	h, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	h, err := openShared(path)
 	if err != nil {
 		t.Fatal(err)
 	}

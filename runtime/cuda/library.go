@@ -127,14 +127,14 @@ func OpenLibrary() (*Library, error) {
 }
 
 func openLibrary(path string) (*Library, error) {
-	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_GLOBAL)
+	handle, err := openShared(path)
 	if err != nil {
 		return nil, s2c.Errorf(s2c.ErrNoDriver, "there is no NVIDIA driver: %v", err)
 	}
 	l := &Library{}
 	var missing []string
 	for p, name := range symbols {
-		if l.procs[p], err = purego.Dlsym(handle, name); err != nil {
+		if l.procs[p], err = symbol(handle, name); err != nil {
 			l.procs[p] = 0
 			if since[proc(p)] == 0 {
 				missing = append(missing, name)
