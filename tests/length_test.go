@@ -22,7 +22,7 @@ import (
 const longModel = `model long { heads 4  kv_heads 4  head_dim 16  block %d  %s  layers 1 }
 layer * -> head 0: window(2) | columns(0, 3, 65536..65537),
            head 1: window(1) | stride(%d, phase: 5 - h) & (columns(0..70000) | columns(90000000..)),
-           head 2: window(1) | dilated(%[4]d, phase: 9) | dilated(%[4]d, phase: 1, side: ahead),
+           head 2: window(1) | dilated(%s, phase: 9),
            head 3: for rows { 0..7: dense; 8..1000000: window(3) | sink(2); else: window(1) | sink(2) | dilated(1048576, phase: 7) }
 `
 
@@ -32,7 +32,10 @@ layer * -> head 0: window(2) | columns(0, 3, 65536..65537),
 func TestGreatestLength(t *testing.T) {
 	for _, mode := range []string{"causal", "bidirectional"} {
 		// Where query blocks are merged, odd periods take more cells than there may be.
-		for _, x := range []struct{ block, stride, dilation int }{{16, 4096, 1 << 20}, {128, 4093, 1<<20 - 3}} {
+		for _, x := range []struct {
+			block, stride int
+			dilation      string
+		}{{16, 4096, "1048576"}, {128, 4093, "1021, phase: 8) & stride(1019"}} {
 			file := filepath.Join(t.TempDir(), "long.s2")
 			if err := os.WriteFile(file, fmt.Appendf(nil, longModel, x.block, mode, x.stride, x.dilation), 0o600); err != nil {
 				t.Fatal(err)
