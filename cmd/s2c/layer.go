@@ -25,7 +25,7 @@ func checkSeq(unit *compiler.Unit, layer *ir.Layer, seq int64) error {
 	block := int64(unit.Module.Shape.Block)
 	for h, p := range layer.Heads {
 		if limit := p.Limit(); limit < ir.Inf/block && seq > limit*block {
-			return usagef("head %d is defined up to %d tokens, because it uses `where`; raise its max, or ask for less than %d",
+			return usagef("head %d is defined up to %d tokens, because it uses `where`, and %d are asked for; raise its max, or ask for less",
 				h, limit*block, seq)
 		}
 	}

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/s2attention/s2c/examples"
 )
 
 // rule says whether a query head's block i attends key block j; causality is
@@ -26,6 +29,14 @@ func dense(_, _, _ int) bool         { return true }
 // TestMaskAgainstFormulas exports the mask of every head of every example and
 // compares it with the pattern's formula, written down once more.
 func TestMaskAgainstFormulas(t *testing.T) {
+	left := map[string]bool{} // examples without a formula
+	files, err := examples.Files.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		left[strings.TrimSuffix(f.Name(), ".s2")] = true
+	}
 	for _, c := range []struct {
 		file                 string
 		layer                int // -1: the default
@@ -37,6 +48,7 @@ func TestMaskAgainstFormulas(t *testing.T) {
 		{file: "phi3-small", layer: 31, heads: 32, block: 64, blocks: 20, holds: dense},
 		{file: "s2-gqa", layer: 5, heads: 32, block: 64, blocks: 42, holds: dkernel(16, 8, 0, kvHead(4))},
 		{file: "s2-l1v15", layer: 0, heads: 32, block: 64, blocks: 50, holds: dkernel(1, 15, 0, queryHead)},
+		{file: "s2-hd64", layer: 0, heads: 16, block: 64, blocks: 42, holds: dkernel(8, 16, 0, queryHead)},
 		{file: "dense", layer: 0, heads: 32, block: 64, blocks: 12, holds: dense},
 		{file: "hybrid", layer: -1, heads: 8, block: 128, blocks: 20, holds: func(head, i, j int) bool {
 			return head >= 6 || i-j < 2 || (j+head/2)%4 == 0
@@ -68,6 +80,7 @@ func TestMaskAgainstFormulas(t *testing.T) {
 		}},
 		{file: "custom-blocks", layer: 0, heads: 4, block: 16, blocks: 140, holds: customBlocks},
 	} {
+		delete(left, c.file)
 		t.Run(fmt.Sprintf("%s layer %d", c.file, c.layer), func(t *testing.T) {
 			for head := range c.heads {
 				args := []string{"mask", "../../examples/" + c.file + ".s2",
@@ -97,6 +110,9 @@ func TestMaskAgainstFormulas(t *testing.T) {
 				}
 			}
 		})
+	}
+	for name := range left {
+		t.Errorf("no formula for examples/%s.s2", name)
 	}
 }
 
