@@ -196,6 +196,7 @@ func TestModelErrors(t *testing.T) {
 		{"heads 4 head_dim 64 causal layers 5000", "S2C0404"}, {"heads 4 head_dim 64 causal dtype fp8", "S2C0404"},
 		{"heads 4 head_dim 64 causal dtype 8", "S2C0404"}, {"heads 4 head_dim 64 causal scale 0", "S2C0404"},
 		{"heads 4 head_dim 64 causal scale -1/8", "S2C0404"}, {"heads 4 head_dim 64 causal scale 1e-300", "S2C0404"},
+		{"heads 4 head_dim 64 causal scale 1e-40", "S2C0404"}, {"heads 4 head_dim 64 causal scale 1e8", "S2C0404"},
 		{"heads 4 head_dim 64 causal scale sqrt(-1)", "S2C0304"}, {"heads 4 head_dim 64 causal scale 1/0", "S2C0303"},
 		{"heads 4 head_dim 64 causal scale 1..2", "S2C0301"}, {"heads 4..8 head_dim 64 causal", "S2C0301"},
 		{"heads 4 heads 4 head_dim 64 causal", "S2C0202"}, {"heads 4 head_dim 64 causal bidirectional", "S2C0202"},

@@ -12,6 +12,8 @@ const (
 	maxLayers  = 4096
 	maxHeadDim = 256
 	maxArg     = 1 << 31 // window, stride, column, …
+	minScale   = 1e-30   // the kernels' fp32 arithmetic holds between these
+	maxScale   = 1e6
 )
 
 // fieldValue is an integer field of the model, or what follows from them.
@@ -164,9 +166,9 @@ func (c *checker) scale(headDim int, ok *bool) float64 {
 		return 0
 	}
 	s, fine := c.evalReal(f.value.lo)
-	if fine && (!(s > 0) || float32(s) == 0 || s > math.MaxFloat32) {
+	if fine && !(s >= minScale && s <= maxScale) {
 		c.bag.Add(diag.New(diag.BadField, f.value.span, "`scale` cannot be %g", s).
-			WithHint("it is a positive number, usually 1/sqrt(head_dim)"))
+			WithHint("it is a number from 1e-30 to 1e6, usually 1/sqrt(head_dim)"))
 		fine = false
 	}
 	*ok = *ok && fine

@@ -23,7 +23,7 @@ type Args struct {
 	// LSE takes the natural log-sum-exp of each row's scaled scores as fp32
 	// [batch, heads, q_len], contiguous; 0: not wanted.
 	LSE Ptr
-	// Scale is the softmax scale; 0: the kernel's own.
+	// Scale is the softmax scale, 1e-30 to 1e6; 0: the kernel's own.
 	Scale float64
 }
 
@@ -76,7 +76,7 @@ func (a *Args) check(k *Kernel) error {
 		return badArgs(k, fmt.Sprintf("lse: the pointer %#x is not 4-byte aligned", uint64(a.LSE)))
 	}
 	if a.Scale != 0 && !goodScale(a.Scale) {
-		return badArgs(k, fmt.Sprintf("scale %v is not a positive number that fp32 holds", a.Scale))
+		return badArgs(k, fmt.Sprintf("scale %v is not 1e-30 to 1e6", a.Scale))
 	}
 	return nil
 }

@@ -182,6 +182,8 @@ func TestLaunchRefuses(t *testing.T) {
 		{"negative scale", func(a *Args) { a.Scale = -1 }, "scale -1", nil},
 		{"too large for fp32", func(a *Args) { a.Scale = 1e300 }, "scale 1e+300", nil},
 		{"zero in fp32", func(a *Args) { a.Scale = 1e-300 }, "scale 1e-300", nil},
+		{"subnormal in fp32", func(a *Args) { a.Scale = 1e-40 }, "scale 1e-40", nil},
+		{"too large to tell scores apart", func(a *Args) { a.Scale = 1e8 }, "scale 1e+08", nil},
 		{"too many thread blocks", func(a *Args) {
 			a.Batch = 1 << 20
 			a.QLen = 300

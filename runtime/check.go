@@ -56,7 +56,7 @@ func (k *Kernel) Check() error {
 		{k.HeadDim >= 8 && k.HeadDim <= 256 && k.HeadDim%8 == 0, "head_dim must be a multiple of 8 up to 256", k.HeadDim},
 		{slices.Contains([]int{16, 32, 64, 128}, k.Block), "block must be 16, 32, 64 or 128", k.Block},
 		{k.DType == BF16 || k.DType == F16, "dtype must be bf16 or f16", k.DType},
-		{goodScale(k.Scale), "scale must be a positive number that fp32 holds", k.Scale},
+		{goodScale(k.Scale), "scale must be 1e-30 to 1e6", k.Scale},
 		{k.MaxBlocks >= 0, "max_blocks must be at least 0", k.MaxBlocks},
 		{k.Grid.Positions >= 1 && k.Grid.Positions <= 1<<15, "grid positions must be 1 to 32768", k.Grid.Positions},
 		{k.Grid.HeadTiles >= 1 && k.Grid.HeadTiles <= maxHeads, "grid head_tiles must be 1 to 65536", k.Grid.HeadTiles},
@@ -78,11 +78,15 @@ func (k *Kernel) Check() error {
 	return k.checkMaps()
 }
 
-// goodScale is whether a softmax scale is positive and finite, in fp32 too.
-func goodScale(x float64) bool {
-	f := float32(x)
-	return f > 0 && f <= math.MaxFloat32
-}
+// Softmax scales that the kernels compute with. A subnormal one would be flushed,
+// and 0 · −∞ is NaN; beyond the greatest, the fp32 products of scale and scores
+// leave nothing to tell exponents apart by, and overflow soon.
+const (
+	minScale = 1e-30
+	maxScale = 1e6
+)
+
+func goodScale(x float64) bool { return x >= minScale && x <= maxScale }
 
 func (k *Kernel) checkParams() error {
 	end := 0

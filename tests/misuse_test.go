@@ -125,6 +125,33 @@ func TestWrongTarget(t *testing.T) {
 	}
 }
 
+// TestGreatestScale: the fully masked tiles of merged query blocks leave no NaN
+// at the greatest scale that a launch accepts.
+func TestGreatestScale(t *testing.T) {
+	for _, target := range conformance.Targets() {
+		c := conformance.Case{Source: strings.ReplaceAll(misuseModel, "max: 128", "max: 256"), KLen: 150, Scale: 1e6}
+		l := load(t, &c, target, true)
+		p, err := c.Problem(l.subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dev := device()
+		defer dev.Close()
+		o, err := p.Launch(dev, l.compiled.Kernel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := l.subject.Model
+		out := make([]float64, m.Heads*c.KLen*m.HeadDim)
+		o.Out.Float64s(out, 0)
+		for n, x := range out {
+			if math.IsNaN(x) || math.IsInf(x, 0) {
+				t.Fatalf("%s: element %d is %v", target, n, x)
+			}
+		}
+	}
+}
+
 // TestEmptyRowsAreExact: a row that attends nothing gives 0 and −∞ to the bit,
 // never a NaN.
 func TestEmptyRowsAreExact(t *testing.T) {

@@ -330,7 +330,7 @@ func limitCases() []Case {
 // scaleCases override the model's softmax scale.
 func scaleCases() []Case {
 	var list []Case
-	for _, scale := range []float64{1e-3, 1.0 / 128, 0.5, math.Sqrt2} {
+	for _, scale := range []float64{1e-30, 1e-3, 1.0 / 128, 0.5, math.Sqrt2} {
 		list = append(list, Case{Name: fmt.Sprintf("scale/%.4g", scale), Source: smallModel, KLen: 150, Scale: scale, Seed: 1})
 	}
 	return list

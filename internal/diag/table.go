@@ -143,7 +143,7 @@ var table = []Info{
 		Why:     "The fields are heads, kv_heads, head_dim, block, layers, dtype, causal, bidirectional, scale and active_heads.",
 		Example: "model m { heads 4 head_dim 64 blocksize 64 causal }\nlayer * -> dense\n"},
 	{Code: BadField, Title: "a value that a field cannot have",
-		Why:     "head_dim is a multiple of 8 up to 256; block is 16, 32, 64 or 128; dtype is bf16 or f16; heads at most 65535; layers at most 4096; scale is positive.",
+		Why:     "head_dim is a multiple of 8 up to 256; block is 16, 32, 64 or 128; dtype is bf16 or f16; heads at most 65535; layers at most 4096; scale is 1e-30 to 1e6.",
 		Example: "model m { heads 4 head_dim 60 causal }\nlayer * -> dense\n"},
 	{Code: NoDirection, Title: "neither causal nor bidirectional",
 		Why:     "Whether later keys are hidden is too important for a default.",
