@@ -39,15 +39,14 @@ type family struct {
 	threads     func(*layout.Kernel) int
 	sharedBytes func(*layout.Kernel) int
 	maps        func(*layout.Kernel) []runtime.MapRule
-	persistent  func(*layout.Kernel) int // thread blocks a multiprocessor that share all work; 0: one a tile
+	persistent  int // thread blocks a multiprocessor that share all work; 0: one a tile
 }
 
 // families are the code generators by layout.Kernel.Family.
 var families = map[string]family{
 	"sm80": {
 		emit: sm80.Emit, params: sm80.Params, threads: sm80.Threads, sharedBytes: sm80.SharedBytes,
-		maps:       func(*layout.Kernel) []runtime.MapRule { return nil },
-		persistent: func(*layout.Kernel) int { return 0 },
+		maps: func(*layout.Kernel) []runtime.MapRule { return nil },
 	},
 	"sm90a": {
 		emit: sm90a.Emit, params: sm90a.Params, threads: sm90a.Threads, sharedBytes: sm90a.SharedBytes,
@@ -104,7 +103,7 @@ func Generate(k *layout.Kernel, layers []int) (*Compiled, error) {
 		SharedBytes: f.sharedBytes(k), BlockThreads: f.threads(k), Layers: layers,
 		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, Block: s.Block,
 		DType: runtime.DType(s.DType), Causal: s.Causal, Scale: s.Scale, MaxBlocks: k.MaxBlocks,
-		Grid: runtime.GridRule{Positions: k.Positions, HeadTiles: len(k.HeadTiles), Persistent: f.persistent(k)},
+		Grid: runtime.GridRule{Positions: k.Positions, HeadTiles: len(k.HeadTiles), Persistent: f.persistent},
 		Maps: f.maps(k), Table: pattern.Table,
 	}
 	specs := f.params()

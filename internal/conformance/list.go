@@ -319,6 +319,9 @@ func limitCases() []Case {
 			QLen: 3, KLen: Million - 27, Seed: 4},
 		{Name: "limits/a million tokens, relative stripes", Source: fmt.Sprintf(long, "bf16", "window(1) | dilated(1001, phase: 17 + h)"),
 			QLen: 3, KLen: Million - 1, Seed: 5},
+		// Merged, its rows take too many cells: sm_90a falls back on the sm80 family.
+		{Name: "limits/no tile of a warpgroup", Source: "model far { heads 4  kv_heads 2  head_dim 72  block 16  causal  layers 1 }\n" +
+			"layer * -> window(2) | stride(5000, phase: h)\n", Batch: 2, QLen: 131, KLen: 333, Seed: 10},
 		{Name: "limits/last rows", Source: smallModel, Batch: 2, KLen: 150, LastRows: 20, Seed: 9},
 		{Name: "limits/a million queries", Source: fmt.Sprintf(long, "bf16", "window(2) | stride(500, phase: -h)"),
 			KLen: Million, LastRows: 130, Seed: 6, Huge: true},

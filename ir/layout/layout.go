@@ -52,9 +52,6 @@ type Kernel struct {
 	// LazyRescale rescales the output only when a row's maximum has grown by
 	// more than 2⁸ (sm90a).
 	LazyRescale bool
-	// Resident is the thread blocks that share a multiprocessor, where the kernel
-	// is built for a number (sm90a); 0 counts as 1.
-	Resident int
 	// SharedBytes is the dynamic shared memory of a thread block.
 	SharedBytes int
 	// HeadTiles in launch order; a run of GroupSize of them shares L2.

@@ -43,6 +43,8 @@ func check(k *layout.Kernel) error {
 	switch {
 	case k.Rows != k.Warps*kernel.RowsPerWarp:
 		return fmt.Errorf("sm80: %d rows need %d warps, not %d", k.Rows, k.Rows/kernel.RowsPerWarp, k.Warps)
+	case k.Rows&(k.Rows-1) != 0: // copies deal out rows in equal rounds
+		return fmt.Errorf("sm80: %d rows are no power of two", k.Rows)
 	case k.Stages != 1 && k.Stages != 2:
 		return fmt.Errorf("sm80: %d stages", k.Stages)
 	}

@@ -3,6 +3,7 @@ package sm80_test
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx/sm80"
@@ -44,5 +45,13 @@ func TestEmit(t *testing.T) {
 		if dir := os.Getenv("S2C_DUMP"); dir != "" {
 			os.WriteFile(fmt.Sprintf("%s/d%d.ptx", dir, dim), []byte(m.String()), 0o644)
 		}
+	}
+}
+
+func TestEmitRefuses(t *testing.T) {
+	k := plain(64, 64, 2)
+	k.Rows, k.Warps, k.Merge, k.Positions = 192, 12, 3, 192
+	if _, _, err := sm80.Emit(k); err == nil || !strings.Contains(err.Error(), "192 rows") {
+		t.Errorf("192 rows: %v", err)
 	}
 }

@@ -61,6 +61,8 @@ func check(k *layout.Kernel) error {
 		return fmt.Errorf("sm90a: %d rows are not one to three warpgroups of %d", k.Rows, groupRows)
 	case k.Gather() > 8 || k.KVTile > 256:
 		return fmt.Errorf("sm90a: a KV tile of %d tokens from %d blocks, more than 256 or 8", k.KVTile, k.Gather())
+	case k.Positions%groupRows != 0 && groupRows%k.Positions != 0:
+		return fmt.Errorf("sm90a: %d positions a head neither fill warpgroups of %d rows nor divide one", k.Positions, groupRows)
 	case k.Stages < 1:
 		return fmt.Errorf("sm90a: %d stages", k.Stages)
 	}
@@ -87,7 +89,7 @@ func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
 		chunk: min(k.KVTile, k.Shape.Block),
 	}
 	e.b = ptx.NewBuilder(&ptx.Entry{
-		Name: k.Entry, Params: kernel.Declare(Params()), Threads: Threads(k), MinCTAs: Resident(k), Shared: "smem_" + k.Entry,
+		Name: k.Entry, Params: kernel.Declare(Params()), Threads: Threads(k), MinCTAs: Resident, Shared: "smem_" + k.Entry,
 	})
 	e.Frame = &kernel.Frame{K: k, B: e.b}
 	return e
@@ -114,14 +116,15 @@ func producerRegisters(gather int) int {
 // maxRegisters is the most that a consumer asks for.
 const maxRegisters = 240
 
-// Resident is the thread blocks a multiprocessor that a kernel is built for.
-func Resident(k *layout.Kernel) int { return max(1, k.Resident) }
+// Resident is the thread blocks a multiprocessor that a kernel is built for: the
+// grid is persistent, and one block takes all registers.
+const Resident = 1
 
 // split is the registers a thread keeps after setmaxnreg (PTX ISA §9.7.19.5): the
 // block enters with an equal share for every thread, the producer warpgroup
 // gives up its own. Nothing moves where a thread enters with all it can use.
 func (e *emitter) split() (producer, consumer ptx.Imm, move bool) {
-	entry := coreRegisters / (Resident(e.K) * Threads(e.K)) / 8 * 8
+	entry := coreRegisters / (Resident * Threads(e.K)) / 8 * 8
 	if entry >= maxRegisters {
 		return 0, 0, false
 	}

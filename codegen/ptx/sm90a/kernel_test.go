@@ -3,6 +3,7 @@ package sm90a_test
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx/sm90a"
@@ -46,5 +47,13 @@ func TestEmit(t *testing.T) {
 		if dir := os.Getenv("S2C_DUMP"); dir != "" {
 			os.WriteFile(fmt.Sprintf("%s/h%d.ptx", dir, dim), []byte(m.String()), 0o644)
 		}
+	}
+}
+
+func TestEmitRefuses(t *testing.T) {
+	k := packed(64, 64)
+	k.Rows, k.Warps, k.Shape.Block, k.Merge, k.Positions = 192, 12, 32, 3, 96
+	if _, _, err := sm90a.Emit(k); err == nil || !strings.Contains(err.Error(), "96 positions") {
+		t.Errorf("boxes across two heads: %v", err)
 	}
 }
