@@ -150,3 +150,22 @@ func TestVerifyRejects(t *testing.T) {
 		t.Error("a layer with too few heads accepted")
 	}
 }
+
+// TestSearchBehindTheBudget: where a proof costs too much, the first rows are
+// searched to the end, and soon, however many heads there are.
+func TestSearchBehindTheBudget(t *testing.T) {
+	const heads, gone = 1024, 309
+	b := NewBuilder(true)
+	var l Layer
+	for h := range int64(heads) { // column j is head j's; if j + 2 is prime, nobody else's
+		l.Heads = append(l.Heads, Pattern{Cells: b.Union(b.Band(0, 0), b.Stride(h+2, h))})
+	}
+	s := Shape{Heads: heads, KVHeads: heads, Block: 64, Causal: true}
+	if v := Coverage(l, s); v.Holds || v.Err == nil {
+		t.Errorf("every column: %v", v)
+	}
+	l.Heads[gone] = Pattern{Cells: b.Band(0, 0)}
+	if v := Coverage(l, s); v.Holds || v.Err != nil || v.I != gone+1 || v.J != gone {
+		t.Errorf("all but column %d: %v", gone, v)
+	}
+}

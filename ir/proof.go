@@ -64,7 +64,7 @@ func coverage(l Layer, s Shape, blocks int64) Verdict {
 		return c.ceiling(nil, Line{0, limit - 1})
 	}
 	for i := range tables {
-		if j, missing, err := missingInRow(heads, i, domain(i, i+1)); err != nil {
+		if j, missing, err := missingInRow(heads, i, domain(i, i+1), 0); err != nil {
 			return Verdict{Head: -1, Err: err}
 		} else if missing {
 			return Verdict{Head: -1, I: i, J: j}
@@ -81,7 +81,7 @@ func coverage(l Layer, s Shape, blocks int64) Verdict {
 		return Verdict{Holds: !missing, Head: -1, I: i, J: j}
 	}
 	for i := tables; i < min(limit, tables+searchRows); i++ {
-		if j, missing, err := missingInRow(heads, i, domain(i, i+1)); err == nil && missing {
+		if j, missing, err := missingInRow(heads, i, domain(i, i+1), searchRows); err == nil && missing {
 			return Verdict{Head: -1, I: i, J: j}
 		}
 	}
@@ -97,10 +97,9 @@ func (a *algebra) covering(cells []Cell) []Cell {
 }
 
 // missingInRow is the first key block of a one-row domain that no head attends.
-func missingInRow(heads []Pattern, i int64, domain []Cell) (j int64, missing bool, err error) {
-	// Columns up to the tables' last are looked at one by one, the rest in
-	// closed form.
-	var width int64
+// Columns before width, and up to the tables' last, are looked at one by one, the
+// rest in closed form.
+func missingInRow(heads []Pattern, i int64, domain []Cell, width int64) (j int64, missing bool, err error) {
 	for _, h := range heads {
 		if i < h.tableRows() {
 			if cols, _ := h.Table.row(i); len(cols) > 0 {
@@ -109,14 +108,18 @@ func missingInRow(heads []Pattern, i int64, domain []Cell) (j int64, missing boo
 		}
 	}
 	seen := newBitmap(width)
-	var cells []Cell
+	a := newAlgebra()
+	var tail, cells []Cell
+	for _, d := range domain {
+		tail = d.floor(tail, Line{0, width})
+	}
 	var row []Column
 	for _, h := range heads {
 		row = h.AppendColumns(row[:0], i, width)
 		for _, c := range row {
 			seen.set(c.J)
 		}
-		if i >= h.tableRows() {
+		if len(tail) > 0 && i >= h.tableRows() {
 			cells = append(cells, h.rowCells(i)...)
 		}
 	}
@@ -127,11 +130,6 @@ func missingInRow(heads []Pattern, i int64, domain []Cell) (j int64, missing boo
 				return j, true, nil
 			}
 		}
-	}
-	a := newAlgebra()
-	var tail []Cell
-	for _, d := range domain {
-		tail = d.floor(tail, Line{0, width})
 	}
 	_, j, missing = least(a.minus(tail, cells))
 	return j, missing, a.err
