@@ -92,10 +92,8 @@ func (c *benchCmd) Run(s *streams) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, seq := range c.Seq {
-		if err := checkSeq(unit, layer, int64(seq)); err != nil {
-			return err
-		}
+	if err := c.Seq.check(unit, layer); err != nil {
+		return err
 	}
 	b := &bench{benchCmd: c, s: s, unit: unit, layer: layer, number: number}
 	defer func() { err = errors.Join(err, b.close()) }()

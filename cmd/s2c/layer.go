@@ -31,3 +31,13 @@ func checkSeq(unit *compiler.Unit, layer *ir.Layer, seq int64) error {
 	}
 	return nil
 }
+
+// check reports the first length of the list that checkSeq refuses.
+func (l lengthList) check(unit *compiler.Unit, layer *ir.Layer) error {
+	for _, seq := range l {
+		if err := checkSeq(unit, layer, int64(seq)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

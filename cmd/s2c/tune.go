@@ -79,10 +79,8 @@ func (c *tuneCmd) Run(s *streams) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, seq := range c.Seq {
-		if err := checkSeq(unit, layer, int64(seq)); err != nil {
-			return err
-		}
+	if err := c.Seq.check(unit, layer); err != nil {
+		return err
 	}
 	t := &tuning{tuneCmd: c, s: s, unit: unit, layer: layer, number: number}
 	defer func() { err = errors.Join(err, t.close()) }()

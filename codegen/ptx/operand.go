@@ -129,8 +129,8 @@ func bracket(base string, off int) string {
 	return fmt.Sprintf("[%s+%d]", base, off)
 }
 
-// vec makes a vector operand of typed registers or sources.
-func vec[T interface{ asArg() Arg }](rs []T) Vec {
+// VecOf makes a vector operand of typed registers.
+func VecOf[T interface{ asArg() Arg }](rs []T) Vec {
 	v := make(Vec, len(rs))
 	for i, r := range rs {
 		v[i] = r.asArg()
@@ -148,6 +148,3 @@ func sources(ss []Src32) Vec {
 	}
 	return v
 }
-
-// VecOf makes a vector operand for Emit.
-func VecOf[T interface{ asArg() Arg }](rs []T) Vec { return vec(rs) }

@@ -73,17 +73,17 @@ func (bd *Builder) MovU32Sym(a Sym) R32 {
 }
 
 // MovB64PackTo emits mov.b64 d, a (PTX ISA §9.7.9.1).
-func (bd *Builder) MovB64PackTo(d R64, a []R32) { bd.Emit("mov.b64#pack", d.Reg, vec(a)) }
+func (bd *Builder) MovB64PackTo(d R64, a []R32) { bd.Emit("mov.b64#pack", d.Reg, VecOf(a)) }
 
 // MovB64Pack emits mov.b64 d, a (PTX ISA §9.7.9.1).
 func (bd *Builder) MovB64Pack(a []R32) R64 {
 	d := bd.NewR64()
-	bd.Emit("mov.b64#pack", d.Reg, vec(a))
+	bd.Emit("mov.b64#pack", d.Reg, VecOf(a))
 	return d
 }
 
 // MovB64Unpack emits mov.b64 d, a (PTX ISA §9.7.9.1).
-func (bd *Builder) MovB64Unpack(d []R32, a R64) { bd.Emit("mov.b64#unpack", vec(d), a.Reg) }
+func (bd *Builder) MovB64Unpack(d []R32, a R64) { bd.Emit("mov.b64#unpack", VecOf(d), a.Reg) }
 
 // MovB32F32To emits mov.b32 d, a (PTX ISA §9.7.9.1).
 func (bd *Builder) MovB32F32To(d R32, a F32) { bd.Emit("mov.b32#f32", d.Reg, a.Reg) }
@@ -1470,16 +1470,16 @@ func (bd *Builder) LdGlobalF32(a Addr) F32 {
 }
 
 // LdGlobalV2B32 emits ld.global.v2.b32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalV2B32(d []R32, a Addr) { bd.Emit("ld.global.v2.b32", vec(d), a) }
+func (bd *Builder) LdGlobalV2B32(d []R32, a Addr) { bd.Emit("ld.global.v2.b32", VecOf(d), a) }
 
 // LdGlobalV2F32 emits ld.global.v2.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalV2F32(d []F32, a Addr) { bd.Emit("ld.global.v2.f32", vec(d), a) }
+func (bd *Builder) LdGlobalV2F32(d []F32, a Addr) { bd.Emit("ld.global.v2.f32", VecOf(d), a) }
 
 // LdGlobalV4B32 emits ld.global.v4.b32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalV4B32(d []R32, a Addr) { bd.Emit("ld.global.v4.b32", vec(d), a) }
+func (bd *Builder) LdGlobalV4B32(d []R32, a Addr) { bd.Emit("ld.global.v4.b32", VecOf(d), a) }
 
 // LdGlobalV4F32 emits ld.global.v4.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalV4F32(d []F32, a Addr) { bd.Emit("ld.global.v4.f32", vec(d), a) }
+func (bd *Builder) LdGlobalV4F32(d []F32, a Addr) { bd.Emit("ld.global.v4.f32", VecOf(d), a) }
 
 // StGlobalB16 emits st.global.b16 a, b (PTX ISA §9.7.9.11).
 func (bd *Builder) StGlobalB16(a Addr, b R16) { bd.Emit("st.global.b16", a, b.Reg) }
@@ -1494,16 +1494,16 @@ func (bd *Builder) StGlobalB64(a Addr, b R64) { bd.Emit("st.global.b64", a, b.Re
 func (bd *Builder) StGlobalF32(a Addr, b F32) { bd.Emit("st.global.f32", a, b.Reg) }
 
 // StGlobalV2B32 emits st.global.v2.b32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StGlobalV2B32(a Addr, b []R32) { bd.Emit("st.global.v2.b32", a, vec(b)) }
+func (bd *Builder) StGlobalV2B32(a Addr, b []R32) { bd.Emit("st.global.v2.b32", a, VecOf(b)) }
 
 // StGlobalV2F32 emits st.global.v2.f32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StGlobalV2F32(a Addr, b []F32) { bd.Emit("st.global.v2.f32", a, vec(b)) }
+func (bd *Builder) StGlobalV2F32(a Addr, b []F32) { bd.Emit("st.global.v2.f32", a, VecOf(b)) }
 
 // StGlobalV4B32 emits st.global.v4.b32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StGlobalV4B32(a Addr, b []R32) { bd.Emit("st.global.v4.b32", a, vec(b)) }
+func (bd *Builder) StGlobalV4B32(a Addr, b []R32) { bd.Emit("st.global.v4.b32", a, VecOf(b)) }
 
 // StGlobalV4F32 emits st.global.v4.f32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StGlobalV4F32(a Addr, b []F32) { bd.Emit("st.global.v4.f32", a, vec(b)) }
+func (bd *Builder) StGlobalV4F32(a Addr, b []F32) { bd.Emit("st.global.v4.f32", a, VecOf(b)) }
 
 // LdGlobalNcB16To emits ld.global.nc.b16 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdGlobalNcB16To(d R16, a Addr) { bd.Emit("ld.global.nc.b16", d.Reg, a) }
@@ -1546,16 +1546,16 @@ func (bd *Builder) LdGlobalNcF32(a Addr) F32 {
 }
 
 // LdGlobalNcV2B32 emits ld.global.nc.v2.b32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcV2B32(d []R32, a Addr) { bd.Emit("ld.global.nc.v2.b32", vec(d), a) }
+func (bd *Builder) LdGlobalNcV2B32(d []R32, a Addr) { bd.Emit("ld.global.nc.v2.b32", VecOf(d), a) }
 
 // LdGlobalNcV2F32 emits ld.global.nc.v2.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcV2F32(d []F32, a Addr) { bd.Emit("ld.global.nc.v2.f32", vec(d), a) }
+func (bd *Builder) LdGlobalNcV2F32(d []F32, a Addr) { bd.Emit("ld.global.nc.v2.f32", VecOf(d), a) }
 
 // LdGlobalNcV4B32 emits ld.global.nc.v4.b32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcV4B32(d []R32, a Addr) { bd.Emit("ld.global.nc.v4.b32", vec(d), a) }
+func (bd *Builder) LdGlobalNcV4B32(d []R32, a Addr) { bd.Emit("ld.global.nc.v4.b32", VecOf(d), a) }
 
 // LdGlobalNcV4F32 emits ld.global.nc.v4.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcV4F32(d []F32, a Addr) { bd.Emit("ld.global.nc.v4.f32", vec(d), a) }
+func (bd *Builder) LdGlobalNcV4F32(d []F32, a Addr) { bd.Emit("ld.global.nc.v4.f32", VecOf(d), a) }
 
 // LdSharedB16To emits ld.shared.b16 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdSharedB16To(d R16, a SAddr) { bd.Emit("ld.shared.b16", d.Reg, a) }
@@ -1598,16 +1598,16 @@ func (bd *Builder) LdSharedF32(a SAddr) F32 {
 }
 
 // LdSharedV2B32 emits ld.shared.v2.b32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedV2B32(d []R32, a SAddr) { bd.Emit("ld.shared.v2.b32", vec(d), a) }
+func (bd *Builder) LdSharedV2B32(d []R32, a SAddr) { bd.Emit("ld.shared.v2.b32", VecOf(d), a) }
 
 // LdSharedV2F32 emits ld.shared.v2.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedV2F32(d []F32, a SAddr) { bd.Emit("ld.shared.v2.f32", vec(d), a) }
+func (bd *Builder) LdSharedV2F32(d []F32, a SAddr) { bd.Emit("ld.shared.v2.f32", VecOf(d), a) }
 
 // LdSharedV4B32 emits ld.shared.v4.b32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedV4B32(d []R32, a SAddr) { bd.Emit("ld.shared.v4.b32", vec(d), a) }
+func (bd *Builder) LdSharedV4B32(d []R32, a SAddr) { bd.Emit("ld.shared.v4.b32", VecOf(d), a) }
 
 // LdSharedV4F32 emits ld.shared.v4.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedV4F32(d []F32, a SAddr) { bd.Emit("ld.shared.v4.f32", vec(d), a) }
+func (bd *Builder) LdSharedV4F32(d []F32, a SAddr) { bd.Emit("ld.shared.v4.f32", VecOf(d), a) }
 
 // StSharedB16 emits st.shared.b16 a, b (PTX ISA §9.7.9.11).
 func (bd *Builder) StSharedB16(a SAddr, b R16) { bd.Emit("st.shared.b16", a, b.Reg) }
@@ -1622,16 +1622,16 @@ func (bd *Builder) StSharedB64(a SAddr, b R64) { bd.Emit("st.shared.b64", a, b.R
 func (bd *Builder) StSharedF32(a SAddr, b F32) { bd.Emit("st.shared.f32", a, b.Reg) }
 
 // StSharedV2B32 emits st.shared.v2.b32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StSharedV2B32(a SAddr, b []R32) { bd.Emit("st.shared.v2.b32", a, vec(b)) }
+func (bd *Builder) StSharedV2B32(a SAddr, b []R32) { bd.Emit("st.shared.v2.b32", a, VecOf(b)) }
 
 // StSharedV2F32 emits st.shared.v2.f32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StSharedV2F32(a SAddr, b []F32) { bd.Emit("st.shared.v2.f32", a, vec(b)) }
+func (bd *Builder) StSharedV2F32(a SAddr, b []F32) { bd.Emit("st.shared.v2.f32", a, VecOf(b)) }
 
 // StSharedV4B32 emits st.shared.v4.b32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StSharedV4B32(a SAddr, b []R32) { bd.Emit("st.shared.v4.b32", a, vec(b)) }
+func (bd *Builder) StSharedV4B32(a SAddr, b []R32) { bd.Emit("st.shared.v4.b32", a, VecOf(b)) }
 
 // StSharedV4F32 emits st.shared.v4.f32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StSharedV4F32(a SAddr, b []F32) { bd.Emit("st.shared.v4.f32", a, vec(b)) }
+func (bd *Builder) StSharedV4F32(a SAddr, b []F32) { bd.Emit("st.shared.v4.f32", a, VecOf(b)) }
 
 // AtomGlobalAddU32To emits atom.global.add.u32 d, a, b (PTX ISA §9.7.13.5).
 func (bd *Builder) AtomGlobalAddU32To(d R32, a Addr, b Src32) {
@@ -1820,62 +1820,62 @@ func (bd *Builder) Trap() { bd.Emit("trap") }
 
 // LdmatrixSyncAlignedM8n8X1SharedB16 emits ldmatrix.sync.aligned.m8n8.x1.shared.b16 d, a (PTX ISA §9.7.14.5.15).
 func (bd *Builder) LdmatrixSyncAlignedM8n8X1SharedB16(d []R32, a SAddr) {
-	bd.Emit("ldmatrix.sync.aligned.m8n8.x1.shared.b16", vec(d), a)
+	bd.Emit("ldmatrix.sync.aligned.m8n8.x1.shared.b16", VecOf(d), a)
 }
 
 // StmatrixSyncAlignedM8n8X1SharedB16 emits stmatrix.sync.aligned.m8n8.x1.shared.b16 a, b (PTX ISA §9.7.14.5.16).
 func (bd *Builder) StmatrixSyncAlignedM8n8X1SharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x1.shared.b16", a, vec(b))
+	bd.Emit("stmatrix.sync.aligned.m8n8.x1.shared.b16", a, VecOf(b))
 }
 
 // LdmatrixSyncAlignedM8n8X1TransSharedB16 emits ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 d, a (PTX ISA §9.7.14.5.15).
 func (bd *Builder) LdmatrixSyncAlignedM8n8X1TransSharedB16(d []R32, a SAddr) {
-	bd.Emit("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16", vec(d), a)
+	bd.Emit("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16", VecOf(d), a)
 }
 
 // StmatrixSyncAlignedM8n8X1TransSharedB16 emits stmatrix.sync.aligned.m8n8.x1.trans.shared.b16 a, b (PTX ISA §9.7.14.5.16).
 func (bd *Builder) StmatrixSyncAlignedM8n8X1TransSharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x1.trans.shared.b16", a, vec(b))
+	bd.Emit("stmatrix.sync.aligned.m8n8.x1.trans.shared.b16", a, VecOf(b))
 }
 
 // LdmatrixSyncAlignedM8n8X2SharedB16 emits ldmatrix.sync.aligned.m8n8.x2.shared.b16 d, a (PTX ISA §9.7.14.5.15).
 func (bd *Builder) LdmatrixSyncAlignedM8n8X2SharedB16(d []R32, a SAddr) {
-	bd.Emit("ldmatrix.sync.aligned.m8n8.x2.shared.b16", vec(d), a)
+	bd.Emit("ldmatrix.sync.aligned.m8n8.x2.shared.b16", VecOf(d), a)
 }
 
 // StmatrixSyncAlignedM8n8X2SharedB16 emits stmatrix.sync.aligned.m8n8.x2.shared.b16 a, b (PTX ISA §9.7.14.5.16).
 func (bd *Builder) StmatrixSyncAlignedM8n8X2SharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x2.shared.b16", a, vec(b))
+	bd.Emit("stmatrix.sync.aligned.m8n8.x2.shared.b16", a, VecOf(b))
 }
 
 // LdmatrixSyncAlignedM8n8X2TransSharedB16 emits ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 d, a (PTX ISA §9.7.14.5.15).
 func (bd *Builder) LdmatrixSyncAlignedM8n8X2TransSharedB16(d []R32, a SAddr) {
-	bd.Emit("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16", vec(d), a)
+	bd.Emit("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16", VecOf(d), a)
 }
 
 // StmatrixSyncAlignedM8n8X2TransSharedB16 emits stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 a, b (PTX ISA §9.7.14.5.16).
 func (bd *Builder) StmatrixSyncAlignedM8n8X2TransSharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16", a, vec(b))
+	bd.Emit("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16", a, VecOf(b))
 }
 
 // LdmatrixSyncAlignedM8n8X4SharedB16 emits ldmatrix.sync.aligned.m8n8.x4.shared.b16 d, a (PTX ISA §9.7.14.5.15).
 func (bd *Builder) LdmatrixSyncAlignedM8n8X4SharedB16(d []R32, a SAddr) {
-	bd.Emit("ldmatrix.sync.aligned.m8n8.x4.shared.b16", vec(d), a)
+	bd.Emit("ldmatrix.sync.aligned.m8n8.x4.shared.b16", VecOf(d), a)
 }
 
 // StmatrixSyncAlignedM8n8X4SharedB16 emits stmatrix.sync.aligned.m8n8.x4.shared.b16 a, b (PTX ISA §9.7.14.5.16).
 func (bd *Builder) StmatrixSyncAlignedM8n8X4SharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x4.shared.b16", a, vec(b))
+	bd.Emit("stmatrix.sync.aligned.m8n8.x4.shared.b16", a, VecOf(b))
 }
 
 // LdmatrixSyncAlignedM8n8X4TransSharedB16 emits ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 d, a (PTX ISA §9.7.14.5.15).
 func (bd *Builder) LdmatrixSyncAlignedM8n8X4TransSharedB16(d []R32, a SAddr) {
-	bd.Emit("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16", vec(d), a)
+	bd.Emit("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16", VecOf(d), a)
 }
 
 // StmatrixSyncAlignedM8n8X4TransSharedB16 emits stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 a, b (PTX ISA §9.7.14.5.16).
 func (bd *Builder) StmatrixSyncAlignedM8n8X4TransSharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16", a, vec(b))
+	bd.Emit("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16", a, VecOf(b))
 }
 
 // ElectSyncTo emits elect.sync d, mask (PTX ISA §9.7.13.14).

@@ -58,6 +58,9 @@ func (k *Kernel) Gather() int { return max(1, k.KVTile/k.Shape.Block) }
 // Parts is the number of steps that one key block takes.
 func (k *Kernel) Parts() int { return max(1, k.Shape.Block/k.KVTile) }
 
+// ChunkTokens is the tokens of a KV tile that come from one key block.
+func (k *Kernel) ChunkTokens() int { return min(k.KVTile, k.Shape.Block) }
+
 // Row is the pattern row that a query tile reads.
 func (k *Kernel) Row(tile int64) int64 { return tile / int64(k.Split) }
 

@@ -12,7 +12,7 @@ type KVTile struct {
 // NewKVTile makes the registers of a tile without chunks.
 func (f *Frame) NewKVTile() KVTile {
 	b := f.B
-	t := KVTile{Valid: b.MovPred(ptx.Imm(0)), Chunks: Chunks{Tokens: min(f.K.KVTile, f.K.Shape.Block)}}
+	t := KVTile{Valid: b.MovPred(ptx.Imm(0)), Chunks: Chunks{Tokens: f.K.ChunkTokens()}}
 	for range f.K.Gather() {
 		t.Base = append(t.Base, b.Const32(0))
 		t.Member = append(t.Member, b.Const32(0))

@@ -59,7 +59,6 @@ type emitter struct {
 	*kernel.Softmax
 
 	qTile, kvTile layout.SmemTile
-	chunk         int // tokens of a KV tile that come from one key block
 
 	mma string // the instruction of the dtype
 
@@ -85,7 +84,6 @@ func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
 		pattern: p, kv: map[string]kvSource{},
 		qTile:  layout.SmemTile{Rows: k.Rows, Cols: k.DimPadded},
 		kvTile: layout.SmemTile{Rows: k.KVTile, Cols: k.DimPadded},
-		chunk:  min(k.KVTile, k.Shape.Block),
 	}
 	e.b = ptx.NewBuilder(&ptx.Entry{Name: k.Entry, Params: params, Threads: Threads(k), MinCTAs: 1, Shared: "smem_" + k.Entry})
 	e.Frame = &kernel.Frame{K: k, B: e.b}

@@ -85,14 +85,14 @@ func (e *emitter) loadKV(name string, t kernel.KVTile, buf ptx.R32) {
 func (e *emitter) tokenOf(c *kernel.CopyPlan, t kernel.KVTile, n int) ptx.R32 {
 	b := e.b
 	first := n * c.Rows
-	if c.Rows <= e.chunk { // the whole round lies in one chunk
-		return b.AddS32(b.AddS32(t.Base[first/e.chunk], c.Row), ptx.Imm(first%e.chunk))
+	if c.Rows <= t.Tokens { // the whole round lies in one chunk
+		return b.AddS32(b.AddS32(t.Base[first/t.Tokens], c.Row), ptx.Imm(first%t.Tokens))
 	}
-	within := b.AndB32(c.Row, ptx.Imm(e.chunk-1))
-	which := b.DivU32(c.Row, ptx.Imm(e.chunk))
-	base := t.Base[first/e.chunk]
-	for i := 1; i < c.Rows/e.chunk && first/e.chunk+i < len(t.Base); i++ {
-		base = b.SelpB32(t.Base[first/e.chunk+i], base, b.SetpEqS32(which, ptx.Imm(i)))
+	within := b.AndB32(c.Row, ptx.Imm(t.Tokens-1))
+	which := b.DivU32(c.Row, ptx.Imm(t.Tokens))
+	base := t.Base[first/t.Tokens]
+	for i := 1; i < c.Rows/t.Tokens && first/t.Tokens+i < len(t.Base); i++ {
+		base = b.SelpB32(t.Base[first/t.Tokens+i], base, b.SetpEqS32(which, ptx.Imm(i)))
 	}
 	return b.AddS32(base, within)
 }

@@ -196,7 +196,7 @@ func (c *consumer) mask() {
 	b.MovB32To(c.flags, b.LdSharedB32(info.At(infoFlags*4)))
 	full := b.NewLabel("full_tile")
 	b.If(b.SetpEqS32(b.AndB32(c.flags, ptx.Imm(flagMask)), ptx.Imm(0))).Bra(full)
-	chunks := kernel.Chunks{Tokens: c.chunk}
+	chunks := kernel.Chunks{Tokens: c.K.ChunkTokens()}
 	for g := range c.K.Gather() {
 		chunks.Base = append(chunks.Base, b.LdSharedB32(info.At((infoBase+g)*4)))
 		if c.members() {

@@ -76,7 +76,6 @@ type emitter struct {
 	*kernel.Frame
 
 	memory
-	chunk int // tokens of a KV tile that come from one key block
 
 	smem  ptx.R32
 	items ptx.R32 // work items in all
@@ -84,10 +83,7 @@ type emitter struct {
 }
 
 func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
-	e := &emitter{
-		pattern: p, memory: plan(k),
-		chunk: min(k.KVTile, k.Shape.Block),
-	}
+	e := &emitter{pattern: p, memory: plan(k)}
 	e.b = ptx.NewBuilder(&ptx.Entry{
 		Name: k.Entry, Params: kernel.Declare(Params()), Threads: Threads(k), MinCTAs: Resident, Shared: "smem_" + k.Entry,
 	})

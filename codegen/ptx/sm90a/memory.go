@@ -9,14 +9,12 @@ import (
 // memory is the map of a thread block's shared memory, in bytes. Tiles start at
 // multiples of 1024, as their swizzle needs.
 type memory struct {
-	dim       int             // columns, whole slabs
 	queryTile layout.SmemTile // one warpgroup's query rows
 	kvTile    layout.SmemTile // one stage of keys or values
 	stages    int
 	groups    int
 	queries   int // query buffers a warpgroup: 2 where memory allows
-	qAt       int // queries × groups × queryTile; a finished item's output leaves through its own
-	kAt       int // stages × kvTile
+	kAt       int // stages × kvTile, after the query buffers: queries × groups × queryTile from 0 on
 	vAt       int
 	infoAt    int // stages × infoWords
 	barAt     int
@@ -31,16 +29,16 @@ const BoxCols = slabCols
 func QueryBox(k *layout.Kernel) int { return min(groupRows, k.Positions) }
 
 // KeyBox is the tokens of a box: those of one key block in a KV tile.
-func KeyBox(k *layout.Kernel) int { return min(k.KVTile, k.Shape.Block) }
+func KeyBox(k *layout.Kernel) int { return k.ChunkTokens() }
 
 // limit is what one thread block may take on sm_90 (227 KB).
 const limit = 227 * 1024
 
 func plan(k *layout.Kernel) memory {
 	m := memory{stages: k.Stages, groups: Groups(k), barrier: map[string]int{}}
-	m.dim = (k.DimPadded + slabCols - 1) / slabCols * slabCols
-	m.queryTile = layout.SmemTile{Rows: groupRows, Cols: m.dim}
-	m.kvTile = layout.SmemTile{Rows: k.KVTile, Cols: m.dim}
+	dim := (k.DimPadded + slabCols - 1) / slabCols * slabCols
+	m.queryTile = layout.SmemTile{Rows: groupRows, Cols: dim}
+	m.kvTile = layout.SmemTile{Rows: k.KVTile, Cols: dim}
 	for m.queries = 2; ; m.queries-- {
 		m.place()
 		if m.size <= limit || m.queries == 1 {
@@ -136,7 +134,7 @@ func (e *emitter) newRing(kind string) *ring {
 	r := &ring{e: e, kind: kind, slots: e.stages, width: 1, bytes: e.kvTile.Bytes()}
 	switch kind {
 	case "q":
-		r.slots, r.width, r.first, r.bytes = e.queries, e.groups, e.qAt, e.groups*e.queryTile.Bytes()
+		r.slots, r.width, r.first, r.bytes = e.queries, e.groups, 0, e.groups*e.queryTile.Bytes()
 	case "k":
 		r.first = e.kAt
 	case "v":

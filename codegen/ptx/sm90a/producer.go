@@ -114,7 +114,7 @@ func (p *producer) needsMask() ptx.Pred {
 	for _, base := range p.cur.Base[1:] {
 		last = b.MaxS32(last, base)
 	}
-	last = b.AddS32(last, ptx.Imm(p.chunk-1))
+	last = b.AddS32(last, ptx.Imm(p.cur.Tokens-1))
 	need := b.SetpGeS32(last, p.Lengths.KLen)
 	if p.K.Shape.Causal {
 		need = b.OrPred(need, b.SetpGtS32(last, p.Tile.Position))
@@ -141,7 +141,7 @@ func (p *producer) load(r *ring, tensorMap string) {
 	mbar := b.AddS32(full.Base, ptx.Imm(full.Off))
 	for g := range p.K.Gather() {
 		for _, s := range p.kvTile.Slabs() {
-			dst := b.AddS32(buf, ptx.Imm(s.Offset+g*p.chunk*slabRowBytes))
+			dst := b.AddS32(buf, ptx.Imm(s.Offset+g*p.cur.Tokens*slabRowBytes))
 			p.copyBox(dst, m, []ptx.Src32{ptx.Imm(s.Col), p.cur.Base[g], p.Head.KVHead, p.Tile.Batch}, mbar)
 		}
 	}

@@ -68,7 +68,7 @@ func param(o inst.Operand) (typ, expr string) {
 		return "[]" + srcGo[o.Class][0], "sources(" + o.Name + ")"
 	}
 	if o.Vec {
-		return "[]" + regGo[o.Class], "vec(" + o.Name + ")"
+		return "[]" + regGo[o.Class], "VecOf(" + o.Name + ")"
 	}
 	if o.Imm {
 		return srcGo[o.Class][0], o.Name + "." + srcGo[o.Class][1] + "()"
