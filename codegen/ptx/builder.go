@@ -61,6 +61,7 @@ func (b *Builder) NewR64() R64   { return R64{b.reg(inst.ClassB64)} }
 func (b *Builder) NewF32() F32   { return F32{b.reg(inst.ClassF32)} }
 
 // Several new registers.
+func (b *Builder) R16s(n int) []R16 { return several(n, b.NewR16) }
 func (b *Builder) R32s(n int) []R32 { return several(n, b.NewR32) }
 func (b *Builder) F32s(n int) []F32 { return several(n, b.NewF32) }
 

@@ -85,6 +85,9 @@ func (bd *Builder) MovB64Pack(a []R32) R64 {
 // MovB64Unpack emits mov.b64 d, a (PTX ISA §9.7.9.1).
 func (bd *Builder) MovB64Unpack(d []R32, a R64) { bd.Emit("mov.b64#unpack", VecOf(d), a.Reg) }
 
+// MovB32Unpack emits mov.b32 d, a (PTX ISA §9.7.9.1).
+func (bd *Builder) MovB32Unpack(d []R16, a R32) { bd.Emit("mov.b32#unpack", VecOf(d), a.Reg) }
+
 // MovB32F32To emits mov.b32 d, a (PTX ISA §9.7.9.1).
 func (bd *Builder) MovB32F32To(d R32, a F32) { bd.Emit("mov.b32#f32", d.Reg, a.Reg) }
 
@@ -706,6 +709,30 @@ func (bd *Builder) MaxFtzF32To(d F32, a F32, b SrcF32) {
 func (bd *Builder) MaxFtzF32(a F32, b SrcF32) F32 {
 	d := bd.NewF32()
 	bd.Emit("max.ftz.f32", d.Reg, a.Reg, b.srcF32())
+	return d
+}
+
+// FmaRnF16x2To emits fma.rn.f16x2 d, a, b, c (PTX ISA §9.7.4.4).
+func (bd *Builder) FmaRnF16x2To(d R32, a R32, b R32, c R32) {
+	bd.Emit("fma.rn.f16x2", d.Reg, a.Reg, b.Reg, c.Reg)
+}
+
+// FmaRnF16x2 emits fma.rn.f16x2 d, a, b, c (PTX ISA §9.7.4.4).
+func (bd *Builder) FmaRnF16x2(a R32, b R32, c R32) R32 {
+	d := bd.NewR32()
+	bd.Emit("fma.rn.f16x2", d.Reg, a.Reg, b.Reg, c.Reg)
+	return d
+}
+
+// FmaRnBf16x2To emits fma.rn.bf16x2 d, a, b, c (PTX ISA §9.7.4.4).
+func (bd *Builder) FmaRnBf16x2To(d R32, a R32, b R32, c R32) {
+	bd.Emit("fma.rn.bf16x2", d.Reg, a.Reg, b.Reg, c.Reg)
+}
+
+// FmaRnBf16x2 emits fma.rn.bf16x2 d, a, b, c (PTX ISA §9.7.4.4).
+func (bd *Builder) FmaRnBf16x2(a R32, b R32, c R32) R32 {
+	d := bd.NewR32()
+	bd.Emit("fma.rn.bf16x2", d.Reg, a.Reg, b.Reg, c.Reg)
 	return d
 }
 
@@ -1352,6 +1379,16 @@ func (bd *Builder) CvtRnF32U32To(d F32, a R32) { bd.Emit("cvt.rn.f32.u32", d.Reg
 func (bd *Builder) CvtRnF32U32(a R32) F32 {
 	d := bd.NewF32()
 	bd.Emit("cvt.rn.f32.u32", d.Reg, a.Reg)
+	return d
+}
+
+// CvtF32F16To emits cvt.f32.f16 d, a (PTX ISA §9.7.9.21).
+func (bd *Builder) CvtF32F16To(d F32, a R16) { bd.Emit("cvt.f32.f16", d.Reg, a.Reg) }
+
+// CvtF32F16 emits cvt.f32.f16 d, a (PTX ISA §9.7.9.21).
+func (bd *Builder) CvtF32F16(a R16) F32 {
+	d := bd.NewF32()
+	bd.Emit("cvt.f32.f16", d.Reg, a.Reg)
 	return d
 }
 

@@ -3,6 +3,7 @@ package emu
 import (
 	"fmt"
 	"math"
+	"math/big"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
@@ -63,6 +64,44 @@ var f16Values = func() *[1 << 16]float32 {
 	}
 	return t
 }()
+
+// fmaHalf is a·b + c of halves, given as fp32, rounded once by round. What is not
+// exact goes through fp32 rounded to odd, which no later rounding mistakes for a tie.
+func fmaHalf(a, b, c float32, round func(float32) uint16) uint32 {
+	p := float64(a) * float64(b) // exact
+	if p == 0 || p-p != 0 || c-c != 0 {
+		return uint32(round(float32(p + float64(c))))
+	}
+	x := new(big.Float).SetPrec(600).SetFloat64(p)
+	x.Add(x, new(big.Float).SetFloat64(float64(c)))
+	f, accuracy := x.Float32()
+	if accuracy == big.Exact {
+		return uint32(round(f))
+	}
+	bits := math.Float32bits(f)
+	if away := (accuracy == big.Above) == (f > 0); away && f != 0 {
+		bits--
+	}
+	return uint32(round(fromBits(bits | 1)))
+}
+
+func execFmaF16x2(w *warp, in *instr, mask uint32) status {
+	return fmaPairs(w, in, mask, f16Value, f16Bits)
+}
+
+func execFmaBF16x2(w *warp, in *instr, mask uint32) status {
+	return fmaPairs(w, in, mask, func(h uint16) float32 { return fromBits(uint32(h) << 16) }, bf16Bits)
+}
+
+func fmaPairs(w *warp, in *instr, mask uint32, value func(uint16) float32, round func(float32) uint16) status {
+	d, a, b, c := w.out32(in, mask), &w.r[in.a], &w.r[in.b], &w.r[in.c]
+	for i := range d {
+		lo := fmaHalf(value(uint16(a[i])), value(uint16(b[i])), value(uint16(c[i])), round)
+		hi := fmaHalf(value(uint16(a[i]>>16)), value(uint16(b[i]>>16)), value(uint16(c[i]>>16)), round)
+		d[i] = hi<<16 | lo
+	}
+	return w.put32(in, mask)
+}
 
 func execPackBF16(w *warp, in *instr, mask uint32) status {
 	d, hi, lo := w.out32(in, mask), &w.r[in.a], &w.r[in.b]

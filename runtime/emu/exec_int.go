@@ -98,11 +98,20 @@ func execMovPack(w *warp, in *instr, mask uint32) status {
 	return w.put64(in, mask)
 }
 
-func execMovUnpack(w *warp, in *instr, mask uint32) status {
+func execMovUnpack64(w *warp, in *instr, mask uint32) status {
 	lo, hi, a := &w.r[in.vd[0]], &w.r[in.vd[1]], w.d[in.a]
 	for m := mask; m != 0; m &= m - 1 {
 		l := trailing(m)
 		lo[l], hi[l] = uint32(a[l]), uint32(a[l]>>32)
+	}
+	return stNext
+}
+
+func execMovUnpack32(w *warp, in *instr, mask uint32) status {
+	lo, hi, a := &w.r[in.vd[0]], &w.r[in.vd[1]], w.r[in.a]
+	for m := mask; m != 0; m &= m - 1 {
+		l := trailing(m)
+		lo[l], hi[l] = a[l]&0xffff, a[l]>>16
 	}
 	return stNext
 }

@@ -80,12 +80,15 @@ func model(f *inst.Form, a []uint64) (want []uint64, tolerance int) {
 		return modelF32(f, a)
 	}
 	switch f.Kind {
+	case inst.Fma:
+		return []uint64{pairwise(f.Type, a[0], a[1], a[2])}, 0
 	case inst.Mov:
 		return []uint64{a[0]}, 0
 	case inst.MovPack:
 		return []uint64{a[0] | a[1]<<32}, 0
 	case inst.MovUnpack:
-		return []uint64{a[0] & math.MaxUint32, a[0] >> 32}, 0
+		half := width / 2
+		return []uint64{a[0] & (1<<half - 1), a[0] >> half}, 0
 	case inst.Selp:
 		if a[2] != 0 {
 			return []uint64{a[0]}, 0
@@ -196,12 +199,29 @@ func modelCvt(f *inst.Form, a uint64) []uint64 {
 		return []uint64{uint64(math.Float32bits(float32(float64(int32(a)))))}
 	case f.Type == inst.F32 && f.From == inst.U32:
 		return []uint64{uint64(math.Float32bits(float32(float64(uint32(a)))))}
+	case f.Type == inst.F32 && f.From == inst.F16:
+		return []uint64{halfBits(a)}
 	case f.Type == inst.S64 && f.From == inst.S32:
 		return []uint64{uint64(int64(int32(a)))}
 	case f.Type == inst.U32 || f.Type == inst.U64:
 		return []uint64{a & math.MaxUint32}
 	}
 	return nil
+}
+
+// halfBits is the float32 of a half, by its definition.
+func halfBits(a uint64) uint64 {
+	sign, exp, frac := a>>15&1, int(a>>10&31), float64(a&1023)
+	x := math.Ldexp(frac+1024, exp-25)
+	switch {
+	case exp == 31 && frac != 0:
+		return 0x7fffffff
+	case exp == 31:
+		x = math.Inf(1)
+	case exp == 0:
+		x = math.Ldexp(frac, -24)
+	}
+	return uint64(math.Float32bits(float32(x))) | sign<<31
 }
 
 // roundTo rounds a float32 to a 16-bit format by searching its values.
@@ -302,6 +322,67 @@ func modelF32(f *inst.Form, a []uint64) ([]uint64, int) {
 		bits &= 1 << 31
 	}
 	return []uint64{uint64(bits)}, tolerance
+}
+
+// pairwise is a·b + c on both halves of 32 bits.
+func pairwise(ty inst.Type, a, b, c uint64) uint64 {
+	var d uint64
+	for shift := 0; shift < 32; shift += 16 {
+		x := [3]float64{}
+		for i, v := range []uint64{a, b, c} {
+			h := v >> shift & 0xffff
+			bits := h << 16
+			if ty == inst.F16x2 {
+				bits = halfBits(h)
+			}
+			x[i] = float64(math.Float32frombits(uint32(bits)))
+		}
+		d |= roundExact(ty, x[0], x[1], x[2]) << shift
+	}
+	return d
+}
+
+// roundExact is a·b + c, rounded once to a 16-bit format, by comparing it with the
+// format's values.
+func roundExact(ty inst.Type, a, b, c float64) uint64 {
+	if s := a*b + c; s != s {
+		return 0x7fff
+	} else if s-s != 0 || a*b == 0 {
+		return roundTo(ty, uint64(math.Float32bits(float32(s))))
+	}
+	exact := func(v float64) *big.Float { return new(big.Float).SetPrec(600).SetFloat64(v) }
+	x := exact(a * b) // two halves have few bits
+	x.Add(x, exact(c))
+	if x.Sign() == 0 {
+		return 0
+	}
+	// The two values of float32 around it: where they round alike, so does it; else
+	// the format's values that they round to decide by which is nearer.
+	f, accuracy := x.Float32()
+	inner, outer := f, f
+	switch away := (accuracy == big.Above) == (x.Sign() > 0); {
+	case accuracy == big.Exact:
+	case away && f != 0:
+		inner = math.Nextafter32(f, 0)
+	default:
+		outer = math.Nextafter32(f, float32(math.Copysign(math.Inf(1), float64(x.Sign()))))
+	}
+	low, high := roundTo(ty, uint64(math.Float32bits(inner))), roundTo(ty, uint64(math.Float32bits(outer)))
+	value := func(h uint64) *big.Float {
+		bits := h << 16 &^ (1 << 31)
+		if ty == inst.F16x2 {
+			bits = halfBits(h &^ (1 << 15))
+		}
+		if v := math.Float32frombits(uint32(bits)); !math.IsInf(float64(v), 0) {
+			return exact(float64(v))
+		}
+		return exact(map[inst.Type]float64{inst.F16x2: 0x1p16, inst.BF16x2: 0x1p128}[ty])
+	}
+	twice := new(big.Float).SetPrec(600).Add(value(low), value(high))
+	if new(big.Float).SetPrec(600).Mul(x.Abs(x), exact(2)).Cmp(twice) > 0 {
+		return high
+	}
+	return low
 }
 
 // fmaExact is a·b + c rounded to float32 once.
@@ -524,7 +605,11 @@ func runScalar(t *testing.T, f *inst.Form, rng *rand.Rand, constants int, guard 
 				}
 			}
 			got := binary.LittleEndian.Uint64(out[64*l+8*k:])
-			if result.Class != inst.ClassB64 {
+			switch result.Class {
+			case inst.ClassB64:
+			case inst.ClassB16:
+				want[k] &= math.MaxUint16
+			default:
 				want[k] &= math.MaxUint32
 			}
 			if !near(got, want[k], result.Class == inst.ClassF32, tolerance) {

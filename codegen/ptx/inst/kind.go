@@ -9,7 +9,7 @@ const (
 	MovSReg   // read a special register
 	MovSym    // address of a module, shared or parameter variable
 	MovPack   // two 32-bit registers into one of 64 bits
-	MovUnpack // and back
+	MovUnpack // a register into two of half its width
 	Add
 	Sub
 	MulLo

@@ -101,6 +101,7 @@ func (t *table) moves() {
 	t.add("mov.u32#sym", MovSym, "9.7.9.1", "=d:b32, a:sym")
 	t.add("mov.b64#pack", MovPack, "9.7.9.1", "=d:b64, a:b32*2")
 	t.add("mov.b64#unpack", MovUnpack, "9.7.9.1", "=d:b32*2, a:b64")
+	t.add("mov.b32#unpack", MovUnpack, "9.7.9.1", "=d:b16*2, a:b32")
 	t.add("mov.b32#f32", Mov, "9.7.9.1", "=d:b32, a:f32", types(B32, F32))
 	t.add("mov.f32#b32", Mov, "9.7.9.1", "=d:f32, a:b32", types(F32, B32))
 	t.each("b32 b64 f32", "selp.T", Selp, "9.7.6.2", "=d:C, a:C/i, b:C/i, c:p")
@@ -136,6 +137,7 @@ func (t *table) floats() {
 		t.each("f32", "min"+z+".T", Min, s+".11", "=d:C, a:C, b:C/i")
 		t.each("f32", "max"+z+".T", Max, s+".12", "=d:C, a:C, b:C/i")
 	}
+	t.each("f16x2 bf16x2", "fma.rn.T", Fma, "9.7.4.4", "=d:C, a:C, b:C, c:C")
 	t.each("f32", "rcp.approx.ftz.T", Rcp, s+".13", "=d:C, a:C")
 	t.each("f32", "lg2.approx.ftz.T", Lg2, s+".20", "=d:C, a:C")
 	t.each("f32", "ex2.approx.ftz.T", Ex2, s+".21", "=d:C, a:C")
@@ -168,6 +170,7 @@ func (t *table) conversions() {
 	t.add("cvt.s64.s32", Cvt, s, "=d:b64, a:b32")
 	t.add("cvt.rn.f32.s32", Cvt, s, "=d:f32, a:b32")
 	t.add("cvt.rn.f32.u32", Cvt, s, "=d:f32, a:b32")
+	t.add("cvt.f32.f16", Cvt, s, "=d:f32, a:b16")
 	t.add("cvt.rn.bf16x2.f32", CvtPack, s, "=d:b32, a:f32, b:f32")
 	t.add("cvt.rn.f16x2.f32", CvtPack, s, "=d:b32, a:f32, b:f32")
 	t.add("cvta.to.global.u64", CvtaTo, "9.7.9.20", "=d:b64, a:b64")

@@ -25,6 +25,7 @@ const intro = "# Instructions\n\n" +
 var chapters = []struct{ section, title string }{
 	{"9.7.1", "Integers"},
 	{"9.7.3", "Floating point"},
+	{"9.7.4", "Floating point, in pairs of 16 bits"},
 	{"9.7.6", "Comparison and selection"},
 	{"9.7.8", "Logic and shifts"},
 	{"9.7.9", "Moves, memory, copies, conversions"},
