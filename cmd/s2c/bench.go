@@ -34,6 +34,9 @@ type benchCmd struct {
 	Plot     string     `placeholder:"FILE" help:"Draw TFLOP/s over the length; the file ends in .svg or .png."`
 }
 
+// Help says how the output is judged.
+func (*benchCmd) Help() string { return verdictHelp }
+
 // benchResult is one length. The names ms, tflops, pairs, device and kernel are
 // fixed: other programs read them. A number that was not measured is null.
 type benchResult struct {
@@ -70,8 +73,12 @@ type benchResult struct {
 	OK         bool          `json:"ok"`
 	Checked    bool          `json:"checked"`
 	Reason     string        `json:"reason,omitempty"` // why not ok
+	Notes      []string      `json:"notes,omitempty"`  // what else is to be known of the check
 	CheckHeads int           `json:"heads_compared"`
-	CheckRows  int           `json:"rows_compared"` // of each head
+	CheckRows  int           `json:"rows_compared"`   // of each head
+	NotFinite  int           `json:"rows_not_finite"` // rightly so; in all
+	Beyond     int           `json:"rows_not_judged"` // beyond reference.Limit; in all
+	Excess     *distance     `json:"excess"`          // of the errors, what large scores do not explain: it decides
 	OutRelErr  *number       `json:"out_rel_err"`
 	OutRowErr  *number       `json:"out_max_row_err"`
 	LSEErr     *number       `json:"lse_max_err"`
@@ -303,10 +310,12 @@ func chosen(k *layout.Kernel) layout.Candidate {
 
 // judge notes what the check found.
 func (r *benchResult) judge(v *measure.Verdict) {
-	out, row, lse := number(v.Errors.OutRel), number(v.Errors.OutRow), number(v.Errors.LSE)
-	r.Checked, r.OK, r.Reason = true, v.OK, v.Reason
+	raw, excess := toDistance(v.Errors.Distance), toDistance(v.Errors.Excess)
+	r.Checked, r.OK, r.Reason, r.Notes = true, v.OK, v.Reason, v.Notes
 	r.CheckHeads, r.CheckRows = v.Heads, v.Rows
-	r.OutRelErr, r.OutRowErr, r.LSEErr, r.limit = &out, &row, &lse, v.Tolerance.OutRel
+	r.NotFinite, r.Beyond = v.Errors.NotFinite, v.Errors.Beyond
+	r.OutRelErr, r.OutRowErr, r.LSEErr, r.Excess = &raw.OutRel, &raw.OutRow, &raw.LSE, &excess
+	r.limit = v.Tolerance.OutRel
 }
 
 // time notes the runs.
@@ -360,7 +369,10 @@ func (b *bench) print(r *report, result *benchResult, first bool) error {
 	case !result.OK:
 		check = b.s.style(styleError, "not ok: "+result.Reason)
 	case result.Checked:
-		check = fmt.Sprintf("ok, %.2g of %.2g", float64(*result.OutRelErr), result.limit)
+		check = fmt.Sprintf("ok, %.2g of %.2g", float64(result.Excess.OutRel), result.limit)
+	}
+	if len(result.Notes) > 0 {
+		check += " (" + strings.Join(result.Notes, "; ") + ")"
 	}
 	ms := func(n number) string { return strconv.FormatFloat(float64(n), 'f', 4, 64) }
 	r.print(benchRow, grouped(result.Seq), fmt.Sprintf("%.4f", result.Density), ms(result.MS), ms(result.MSMin), ms(result.MSP90),

@@ -37,16 +37,21 @@ type runCmd struct {
 	JSON   bool     `help:"Print JSON."`
 }
 
+// Help says how the result is judged.
+func (*runCmd) Help() string { return verdictHelp }
+
 // outcome is what a run found. The JSON names device, out_rel_err,
 // out_max_row_err, lse_max_err and ok are fixed: other programs read them. An
-// error that is no number is null.
+// error that is no number is null. The errors are as measured; excess is the part
+// of each that large scores do not explain, and what the tolerance is for.
 type outcome struct {
-	OK          bool                `json:"ok"`
-	Device      string              `json:"device"`
-	OutRelErr   number              `json:"out_rel_err"`
-	OutRowErr   number              `json:"out_max_row_err"`
-	LSEErr      number              `json:"lse_max_err"`
+	OK     bool   `json:"ok"`
+	Device string `json:"device"`
+	distance
+	Excess      distance            `json:"excess"`
 	Tolerance   reference.Tolerance `json:"tolerance"`
+	NotFinite   int                 `json:"rows_not_finite"` // rightly so
+	Beyond      int                 `json:"rows_not_judged"` // beyond reference.Limit
 	DeviceName  string              `json:"device_name"`
 	Target      string              `json:"target"`
 	Entry       string              `json:"entry"`
@@ -109,6 +114,12 @@ func (c *runCmd) Run(s *streams) error {
 	if err := c.save(out, lse); err != nil {
 		return err
 	}
+	return c.judge(s, unit, layer, in, out, lse, o)
+}
+
+// judge compares with the reference, reports, and fails where the result is not
+// within the tolerance.
+func (c *runCmd) judge(s *streams, unit *compiler.Unit, layer *ir.Layer, in *attentionInputs, out, lse *tensor.Tensor, o *outcome) error {
 	if err := c.compare(s, unit, in, out, lse, o); err != nil {
 		return err
 	}
@@ -293,7 +304,8 @@ func (c *runCmd) compare(s *streams, unit *compiler.Unit, in *attentionInputs, o
 	}
 	o.Heads = len(ref.Heads)
 	o.Tolerance = reference.ToleranceOf(unit.Program.Model.DType)
-	o.OutRelErr, o.OutRowErr, o.LSEErr = number(o.errors.OutRel), number(o.errors.OutRow), number(o.errors.LSE)
+	o.distance, o.Excess = toDistance(o.errors.Distance), toDistance(o.errors.Excess)
+	o.NotFinite, o.Beyond = o.errors.NotFinite, o.errors.Beyond
 	o.OK = o.errors.Within(o.Tolerance)
 	return nil
 }
@@ -324,25 +336,16 @@ func (c *runCmd) print(s *streams, layer *ir.Layer, o *outcome) error {
 	r.line("time", "kernel %s, float64 reference %s", duration(o.KernelMS), duration(o.ReferenceMS))
 	r.section("Compared with the reference, %s", plural(o.Heads, "head", "heads"))
 	e, t := o.errors, o.Tolerance
-	c.errorLine(r, "output", "‖out − ref‖ / ‖ref‖", e.OutRel, t.OutRel, "")
-	c.errorLine(r, "worst row", "the same over one row", e.OutRow, t.OutRow, e.WorstRow.String())
-	c.errorLine(r, "log-sum-exp", "greatest |lse − ref|", e.LSE, t.LSE, e.WorstLSE.String())
+	errorLine(r, "output", "‖out − ref‖ / ‖ref‖", e.OutRel, e.Excess.OutRel, t.OutRel, "")
+	errorLine(r, "worst row", "the same over one row", e.OutRow, e.Excess.OutRow, t.OutRow, e.Excess.WorstRow.String())
+	errorLine(r, "log-sum-exp", "greatest |lse − ref|", e.LSE, e.Excess.LSE, t.LSE, e.Excess.WorstLSE.String())
+	for _, note := range e.Notes() {
+		r.line("note", "%s", note)
+	}
 	if o.OK {
 		r.print("\n%s\n", s.style(styleGood, "ok"))
 	} else {
-		r.print("\n%s\n", s.style(styleError, "not ok: the kernel's result is not within the tolerance"))
+		r.print("\n%s\n", s.style(styleError, "not ok: "+e.Reason(t)))
 	}
 	return r.end()
-}
-
-// errorLine writes one error with its tolerance, and where it is too large.
-func (c *runCmd) errorLine(r *report, label, what string, value, tolerance float64, where string) {
-	text := fmt.Sprintf("%-9.3g of %-6.3g %s", value, tolerance, what)
-	if !(value <= tolerance) {
-		text = r.s.style(styleError, text)
-		if where != "" {
-			text += ": " + where
-		}
-	}
-	r.line(label, "%s", text)
 }

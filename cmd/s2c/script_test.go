@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 //
 //	exits STATUS PROGRAM ARGS…   wants that very exit status
 //	infinite FILE DIM…           writes a bf16 tensor of infinities
+//	massive FILE SEED FACTOR CHANNEL OUTLIER DIM…
+//	                             writes a bf16 tensor of normal values times FACTOR,
+//	                             in one channel times OUTLIER as well
 //
 // $EXAMPLES is the folder of examples.
 func TestScript(t *testing.T) {
@@ -37,7 +40,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("EXAMPLES", examples)
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "infinite": infinite},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "infinite": infinite, "massive": massive},
 	})
 }
 
@@ -64,16 +67,40 @@ func infinite(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: infinite FILE DIM…")
 	}
-	var shape []int
-	for _, arg := range args[1:] {
-		dim, err := strconv.Atoi(arg)
-		ts.Check(err)
-		shape = append(shape, dim)
-	}
-	t, err := tensor.New(tensor.BF16, shape...)
+	t, err := tensor.New(tensor.BF16, integers(ts, args[1:])...)
 	ts.Check(err)
 	for n := range t.Len() {
 		t.Set(n, float32(math.Inf(1)))
 	}
 	ts.Check(tensor.Write(ts.MkAbs(args[0]), map[string]*tensor.Tensor{"v": t}))
+}
+
+func massive(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 6 {
+		ts.Fatalf("usage: massive FILE SEED FACTOR CHANNEL OUTLIER DIM…")
+	}
+	n, shape := integers(ts, args[1:5]), integers(ts, args[5:])
+	seed, factor, channel, outlier := n[0], n[1], n[2], n[3]
+	t, err := tensor.Normal(uint64(seed), 0, tensor.BF16, shape...)
+	ts.Check(err)
+	values := make([]float64, t.Len())
+	t.Float64s(values, 0)
+	for n, v := range values {
+		v *= float64(factor)
+		if n%shape[len(shape)-1] == channel {
+			v *= float64(outlier)
+		}
+		t.Set(n, float32(v))
+	}
+	ts.Check(tensor.Write(ts.MkAbs(args[0]), map[string]*tensor.Tensor{"t": t}))
+}
+
+func integers(ts *testscript.TestScript, args []string) []int {
+	var list []int
+	for _, arg := range args {
+		n, err := strconv.Atoi(arg)
+		ts.Check(err)
+		list = append(list, n)
+	}
+	return list
 }

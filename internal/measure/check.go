@@ -2,7 +2,7 @@ package measure
 
 import (
 	"context"
-	"fmt"
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -24,7 +24,8 @@ type Source struct {
 // Verdict is what a check found.
 type Verdict struct {
 	OK        bool
-	Reason    string // why not OK
+	Reason    string   // why not OK
+	Notes     []string // what else is to be known of it, such as rows that are not judged
 	Errors    reference.Errors
 	Tolerance reference.Tolerance
 	// Heads and Rows of each sequence were compared with the reference; every
@@ -46,9 +47,10 @@ type sampled struct {
 	result *reference.Result
 }
 
-// Check runs a kernel once on poisoned outputs and judges what it wrote: all of
-// it must be finite, and sampled heads and query blocks must agree with the
-// float64 reference. The output stays for [Problem.Repeats].
+// Check runs a kernel once on poisoned outputs and judges what it wrote: sampled
+// heads and query blocks must agree with the float64 reference, and where the
+// inputs promise it, all of the output must be finite. The output stays for
+// [Problem.Repeats].
 func (p *Problem) Check(ctx context.Context, a *runtime.Attention, src Source) (*Verdict, error) {
 	p.args.Scale = src.Scale
 	if err := p.once(a); err != nil {
@@ -68,10 +70,13 @@ func (p *Problem) Check(ctx context.Context, a *runtime.Attention, src Source) (
 	if v.Errors, err = reference.Compare(p.out, p.lse, ref, p.shape.Heads); err != nil {
 		return nil, err
 	}
-	v.Reason = p.notFinite()
-	if e := v.Errors; v.Reason == "" && !e.Within(v.Tolerance) {
-		v.Reason = fmt.Sprintf("the error is %.3g of the output, %.3g of a row (%s), %.3g of a log-sum-exp (%s)",
-			e.OutRel, e.OutRow, e.WorstRow, e.LSE, e.WorstLSE)
+	v.Reason, v.Notes = v.Errors.Reason(v.Tolerance), v.Errors.Notes()
+	if reason := p.notFinite(); reason != "" {
+		if excuse := p.excuse(src.Scale); excuse == "" {
+			v.Reason = reason
+		} else if ref.Rows != nil {
+			v.Notes = append(v.Notes, excuse+": only the rows compared with the reference are judged")
+		}
 	}
 	v.OK = v.Reason == ""
 	return v, nil
@@ -164,6 +169,47 @@ func exponent(d tensor.DType) uint64 {
 		return 0x7C00
 	}
 	return 0x7F80
+}
+
+// excuse says why outputs may be not finite; "" where the inputs promise that they
+// are. What the reference computed is judged in any case.
+func (p *Problem) excuse(scale float64) string {
+	q, k, v := greatest(p.Q), greatest(p.K), greatest(p.V)
+	if !(max(q, k, v) <= math.MaxFloat32) {
+		return "the inputs hold values that are not finite"
+	}
+	if !reference.Promised(float64(p.shape.HeadDim)*q*k, scale) {
+		return "scores may be beyond 2^126"
+	}
+	return ""
+}
+
+// greatest is the greatest magnitude in a tensor of 16-bit floats, a NaN being
+// greater than any: magnitudes have the order of their bits.
+func greatest(t *tensor.Tensor) float64 {
+	const sign = 0x8000
+	var most atomic.Int64
+	parallel(len(t.Data), 2*chunk, func(from, end int) {
+		var top uint16
+		for at := from; at+2 <= end; at += 2 {
+			top = max(top, binary.LittleEndian.Uint16(t.Data[at:])&^sign)
+		}
+		raise(&most, int64(top))
+	})
+	if t.DType == tensor.F16 {
+		return float64(tensor.F16ToFloat32(uint16(most.Load())))
+	}
+	return float64(tensor.BF16ToFloat32(uint16(most.Load())))
+}
+
+// raise sets a to v where v is greater.
+func raise(a *atomic.Int64, v int64) {
+	for {
+		old := a.Load()
+		if v <= old || a.CompareAndSwap(old, v) {
+			return
+		}
+	}
 }
 
 // notFinite names the first row whose output holds an infinity or a NaN, which

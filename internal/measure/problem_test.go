@@ -12,6 +12,7 @@ import (
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/internal/ptxas"
+	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
 )
@@ -156,6 +157,91 @@ func TestSampledCheck(t *testing.T) {
 	}
 	if !v.OK || v.Heads != 4 || v.Rows >= 1100 || v.Rows < 40 {
 		t.Errorf("verdict %+v", v)
+	}
+}
+
+// change sets elements of an input, on the device as well.
+func change(t *testing.T, p *Problem, x *tensor.Tensor, ptr runtime.Ptr, value func(n int) (float32, bool)) {
+	t.Helper()
+	for n := range x.Len() {
+		if v, ok := value(n); ok {
+			x.Set(n, v)
+		}
+	}
+	if err := p.dev.Upload(ptr, x.Data); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCheckNotFinite: a NaN among the values makes what attends it NaN, which is
+// right; where the pattern does not attend it, it is as wrong as ever.
+func TestCheckNotFinite(t *testing.T) {
+	dev := emu.New(emu.Options{})
+	dense, src := kernel(t, dev, 0)
+	_, sparse := kernel(t, dev, 1)
+	for _, seq := range []int{200, 1100} { // compared in full, and in part
+		p := problem(t, dev, dense, 1, seq)
+		change(t, p, p.V, p.args.V.Ptr, func(n int) (float32, bool) {
+			return float32(math.NaN()), n%64 == 7 && n/64%seq == 0 // a channel of token 0
+		})
+		v, err := p.Check(context.Background(), dense, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		notes := strings.Join(v.Notes, "; ")
+		if !v.OK || v.Errors.NotFinite == 0 || !strings.Contains(notes, "as the inputs that they attend do") {
+			t.Errorf("%d tokens: verdict %+v", seq, v)
+		}
+		if sampled := strings.Contains(notes, "the inputs hold values that are not finite: only"); sampled != (seq == 1100) {
+			t.Errorf("%d tokens: notes %q", seq, notes)
+		}
+		if v, err = p.Check(context.Background(), dense, sparse); err != nil || v.OK || !strings.Contains(v.Reason, "NaN at batch 0, head ") {
+			t.Errorf("%d tokens, another pattern: verdict %+v, %v", seq, v, err)
+		}
+	}
+}
+
+// TestCheckBeyond: rows beyond the limit are not judged, and counted.
+func TestCheckBeyond(t *testing.T) {
+	dev := emu.New(emu.Options{})
+	a, src := kernel(t, dev, 1)
+	p := problem(t, dev, a, 1, 200)
+	change(t, p, p.K, p.args.K.Ptr, func(int) (float32, bool) { return 0x1p126, true })
+	v, err := p.Check(context.Background(), a, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !v.OK || v.Errors.Beyond != v.Errors.Rows || v.Errors.Rows != 4*v.Rows || !strings.Contains(v.Notes[0], "are not judged") {
+		t.Errorf("verdict %+v", v)
+	}
+}
+
+// TestExcuse: only inputs that promise finite outputs make others wrong.
+func TestExcuse(t *testing.T) {
+	dev := emu.New(emu.Options{})
+	a, src := kernel(t, dev, 1)
+	for _, c := range []struct {
+		name  string
+		value float32
+		want  string
+	}{
+		{"finite", -3e4, ""},
+		{"infinite", float32(math.Inf(-1)), "the inputs hold values that are not finite"},
+		{"NaN", float32(math.NaN()), "the inputs hold values that are not finite"},
+		{"large", -0x1p125, "scores may be beyond 2^126"},
+	} {
+		for at, of := range []string{"q", "k", "v"} {
+			p := problem(t, dev, a, 1, 30)
+			x := []*tensor.Tensor{p.Q, p.K, p.V}[at]
+			x.Set(x.Len()-1, c.value)
+			want := c.want
+			if of == "v" && c.name == "large" { // no score grows
+				want = ""
+			}
+			if got := p.excuse(src.Scale); got != want {
+				t.Errorf("%s in %s: %q, want %q", c.name, of, got, want)
+			}
+		}
 	}
 }
 

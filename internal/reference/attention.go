@@ -49,6 +49,8 @@ type Result struct {
 	Batch, QLen, Dim int       // QLen counts all rows of the query, computed or not
 	Out              []float64 // [batch, len(Heads), rows, dim]
 	LSE              []float64 // [batch, len(Heads), rows], natural logarithm
+
+	margins []*margin // of each row; nil: nothing is open of it
 }
 
 // rows is the number of rows that the result holds for a batch and head.
@@ -72,7 +74,9 @@ func (r *Result) row(n int) int {
 //	out = Σ softmax(scale · q·k) · v    lse = ln Σ exp(scale · q·k)
 //
 // over the attended keys of each query. A query that attends no key gives zeros
-// and −∞. It stops early, with the context's error, when ctx is done.
+// and −∞; one that attends a score of NaN or +∞ gives NaNs. Keys and values that
+// a query does not attend never touch its row, whatever they hold. It stops
+// early, with the context's error, when ctx is done.
 func Attention(ctx context.Context, p Problem) (*Result, error) {
 	heads := p.Heads
 	if heads == nil {
@@ -87,6 +91,7 @@ func Attention(ctx context.Context, p Problem) (*Result, error) {
 	r := &Result{Heads: heads, Rows: p.Rows, Batch: p.Q.Shape[0], QLen: p.Q.Shape[2], Dim: p.Model.HeadDim}
 	rows := r.Batch * len(heads) * r.rows()
 	r.Out, r.LSE = make([]float64, rows*r.Dim), make([]float64, rows)
+	r.margins = make([]*margin, rows)
 
 	job := &job{Problem: p, result: r, kLen: p.K.Shape[2], spans: p.spans()}
 	job.total = r.Batch * len(heads) * len(job.spans)
@@ -164,8 +169,21 @@ type job struct {
 	spans  []span
 	done   atomic.Int64
 	total  int
-	// k and v are those of the KV head in work, [k_len, dim] each.
-	k, v []float64
+	// k and v are those of the KV head in work, [k_len, dim] each; longest is the
+	// greatest length of a key, and vFinite whether every value is finite.
+	k, v    []float64
+	longest float64
+	vFinite bool
+}
+
+// key is the key of a token.
+func (j *job) key(token int) []float64 {
+	return j.k[token*j.Model.HeadDim : (token+1)*j.Model.HeadDim]
+}
+
+// value is the value of a token.
+func (j *job) value(token int) []float64 {
+	return j.v[token*j.Model.HeadDim : (token+1)*j.Model.HeadDim]
 }
 
 // unit is the work of one span of one query head.
@@ -190,11 +208,7 @@ func (j *job) group(ctx context.Context, batch, kvHead int) error {
 	if len(units) == 0 {
 		return nil
 	}
-	size := j.kLen * j.Model.HeadDim
-	j.k, j.v = slices.Grow(j.k[:0], size)[:size], slices.Grow(j.v[:0], size)[:size]
-	from := (batch*j.Model.KVHeads + kvHead) * size
-	j.K.Float64s(j.k, from)
-	j.V.Float64s(j.v, from)
+	j.load(batch, kvHead)
 
 	var next atomic.Int64
 	var workers sync.WaitGroup
@@ -216,6 +230,41 @@ func (j *job) group(ctx context.Context, batch, kvHead int) error {
 	}
 	workers.Wait()
 	return ctx.Err()
+}
+
+// loadTokens is how many tokens one worker loads at a time: few enough that they
+// are still in the cache when it surveys them.
+const loadTokens = 32
+
+// load brings the keys and values of a KV head to float64, and surveys them.
+func (j *job) load(batch, kvHead int) {
+	dim := j.Model.HeadDim
+	size := j.kLen * dim
+	j.k, j.v = slices.Grow(j.k[:0], size)[:size], slices.Grow(j.v[:0], size)[:size]
+	from := (batch*j.Model.KVHeads + kvHead) * size
+	found := make([]survey, (j.kLen+loadTokens-1)/loadTokens)
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(found)) {
+		workers.Go(func() {
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= len(found) {
+					return
+				}
+				first, end := n*loadTokens*dim, min((n+1)*loadTokens, j.kLen)*dim
+				j.K.Float64s(j.k[first:end], from+first)
+				j.V.Float64s(j.v[first:end], from+first)
+				found[n] = surveyOf(j.k[first:end], j.v[first:end], dim)
+			}
+		})
+	}
+	workers.Wait()
+	var all survey
+	for _, s := range found {
+		all.longest, all.sum = max(all.longest, s.longest), all.sum+s.sum
+	}
+	j.longest, j.vFinite = math.Sqrt(all.longest), finite(all.sum)
 }
 
 // sweep is the query rows that a worker takes through the keys together: enough
@@ -272,23 +321,32 @@ func (w *worker) rows(u unit, first, end int) {
 			w.weigh(out[n*dim:(n+1)*dim], w.scores[from:from+w.Model.Block], block)
 		}
 	}
+	for n := range count {
+		q, out := w.q[n*dim:(n+1)*dim], out[n*dim:(n+1)*dim]
+		if !w.ordinary(q) {
+			w.result.margins[at+n] = w.settle(out, q, w.scores[n*width:(n+1)*width], first+n)
+		}
+		if math.IsNaN(w.result.LSE[at+n]) {
+			floats.AddConst(math.NaN(), out)
+		}
+	}
 }
 
 // score fills the scaled scores of one query against one attended key block; keys
 // that the token-level rule or the end of the context excludes get −∞.
 func (w *worker) score(scores, q []float64, block, position int) {
-	dim := w.Model.HeadDim
 	for n := range scores {
 		key := block*w.Model.Block + n
 		if key >= w.kLen || w.Model.Causal && key > position {
 			scores[n] = math.Inf(-1)
 			continue
 		}
-		scores[n] = w.Scale * floats.Dot(q, w.k[key*dim:(key+1)*dim])
+		scores[n] = w.Scale * floats.Dot(q, w.key(key))
 	}
 }
 
 // softmax turns scores into probabilities in place and returns their log-sum-exp.
+// Of scores that hold a NaN or +∞ there are none: the log-sum-exp is NaN.
 func softmax(scores []float64) (lse float64) {
 	top := math.Inf(-1)
 	for _, s := range scores {
@@ -300,6 +358,10 @@ func softmax(scores []float64) (lse float64) {
 		clear(scores)
 		return top
 	}
+	if !finite(top) {
+		clear(scores)
+		return math.NaN()
+	}
 	var sum float64
 	for n, s := range scores {
 		scores[n] = math.Exp(s - top)
@@ -310,13 +372,21 @@ func softmax(scores []float64) (lse float64) {
 }
 
 // weigh adds the values of one key block, weighed by probabilities, to a row.
+// Elements that are not finite are left to [worker.settle].
 func (w *worker) weigh(row, probabilities []float64, block int) {
-	dim := w.Model.HeadDim
 	for n, p := range probabilities {
 		key := block*w.Model.Block + n
 		if p == 0 || key >= w.kLen {
-			continue // excluded keys must not turn an infinite value into a NaN
+			continue
 		}
-		floats.AddScaled(row, p, w.v[key*dim:(key+1)*dim])
+		if w.vFinite {
+			floats.AddScaled(row, p, w.value(key))
+			continue
+		}
+		for d, v := range w.value(key) {
+			if finite(v) {
+				row[d] += p * v
+			}
+		}
 	}
 }

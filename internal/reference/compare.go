@@ -8,7 +8,8 @@ import (
 	"github.com/s2attention/s2c/internal/tensor"
 )
 
-// Tolerance is the greatest error that a kernel may show.
+// Tolerance is the greatest error that a kernel may show, beyond what the
+// rounding of large scores explains.
 type Tolerance struct {
 	OutRel float64 `json:"out_rel_err"`     // ‖out − ref‖ / ‖ref‖ over the whole output
 	OutRow float64 `json:"out_max_row_err"` // the same over any single row
@@ -24,13 +25,37 @@ func ToleranceOf(d dsl.DType) Tolerance {
 	return Tolerance{OutRel: 4e-3, OutRow: 2e-2, LSE: 1e-3}
 }
 
-// Errors says how far an output is from the reference. An error is NaN or +∞
+// Distance is how far an output is from the reference. A distance is NaN or +∞
 // where the output holds what no rounding explains; neither is ever within a
 // tolerance.
-type Errors struct {
+type Distance struct {
 	OutRel, OutRow, LSE float64
 	// WorstRow and WorstLSE say where OutRow and LSE come from.
 	WorstRow, WorstLSE Row
+}
+
+// Errors is what a comparison found: the distance, and the part of it that
+// decides.
+//
+// Let δ be [ScoreRounding] · 2⁻²² · scale · Σ|q_d·k_d|, at its greatest over the
+// keys that a row attends: what fp32 loses of a scaled score. The excess is what
+// is left when each log-sum-exp is given δ + 4 · 2⁻²⁴ · |lse|, and each element of
+// the output the least of 2 · max|v| and (e^2δ − 1) · Σp|v|. Where δ is
+// negligible, as it is for inputs drawn from a normal distribution, the output
+// is given nothing.
+//
+// Where the reference is not finite, a kernel's element must be not finite
+// either, and has no distance.
+type Errors struct {
+	Distance
+	Excess Distance
+	// Rows counts the rows compared. Of them, NotFinite hold an element that is
+	// rightly not finite, and Beyond have a score beyond [Limit]: they are not
+	// judged.
+	Rows, NotFinite, Beyond int
+	// Stray names the first element that is finite where the reference is not, or
+	// the reverse.
+	Stray string
 }
 
 // Row names one query of a batch.
@@ -40,9 +65,45 @@ func (r Row) String() string {
 	return fmt.Sprintf("batch %d, head %d, query %d", r.Batch, r.Head, r.Query)
 }
 
-// Within reports whether every error is within its tolerance.
-func (e Errors) Within(t Tolerance) bool {
-	return e.OutRel <= t.OutRel && e.OutRow <= t.OutRow && e.LSE <= t.LSE
+// Within reports whether every distance is within its tolerance.
+func (d Distance) Within(t Tolerance) bool {
+	return d.OutRel <= t.OutRel && d.OutRow <= t.OutRow && d.LSE <= t.LSE
+}
+
+// Within reports whether what rounding does not explain is within the tolerance.
+func (e Errors) Within(t Tolerance) bool { return e.Excess.Within(t) }
+
+// Reason says why errors are not within a tolerance; "" where they are.
+func (e Errors) Reason(t Tolerance) string {
+	switch {
+	case e.Within(t):
+		return ""
+	case e.Stray != "":
+		return e.Stray
+	}
+	all, excess := e.Distance.text(), e.Excess.text()
+	if all == excess {
+		return "the error is " + all
+	}
+	return "the error is " + all + "; more than large scores explain are " + excess
+}
+
+func (d *Distance) text() string {
+	return fmt.Sprintf("%.3g of the output, %.3g of a row (%s), %.3g of a log-sum-exp (%s)",
+		d.OutRel, d.OutRow, d.WorstRow, d.LSE, d.WorstLSE)
+}
+
+// Notes says what a good verdict does not speak of.
+func (e Errors) Notes() []string {
+	var notes []string
+	if e.NotFinite > 0 {
+		notes = append(notes, fmt.Sprintf("%d of %d rows hold values that are not finite, as the inputs that they attend do", e.NotFinite, e.Rows))
+	}
+	if e.Beyond > 0 {
+		notes = append(notes, fmt.Sprintf(
+			"%d of %d rows are not judged: Σ|q·k| · max(1, scale · log₂ e) reaches 2^126, where nothing is promised", e.Beyond, e.Rows))
+	}
+	return notes
 }
 
 // Compare measures an output [batch, heads, q_len, dim] and log-sum-exp [batch,
@@ -56,8 +117,7 @@ func Compare(out, lse *tensor.Tensor, ref *Result, heads int) (Errors, error) {
 	if err := lse.CheckShape([]int{ref.Batch, heads, ref.QLen}); err != nil {
 		return Errors{}, fmt.Errorf("lse: %w", err)
 	}
-	var e Errors
-	var diff, norm float64 // squared
+	var c comparison
 	row, sums := make([]float64, ref.Dim), make([]float64, ref.QLen)
 	at := 0 // the reference's row
 	for batch := range ref.Batch {
@@ -67,17 +127,50 @@ func Compare(out, lse *tensor.Tensor, ref *Result, heads int) (Errors, error) {
 			for n := range ref.rows() {
 				query := ref.row(n)
 				out.Float64s(row, (from+query)*ref.Dim)
-				d, n := distance(row, ref.Out[at*ref.Dim:(at+1)*ref.Dim])
-				diff, norm = diff+d, norm+n
-				here := Row{batch, head, query}
-				worse(&e.OutRow, &e.WorstRow, relative(d, n), here)
-				worse(&e.LSE, &e.WorstLSE, logDistance(sums[query], ref.LSE[at]), here)
+				c.row(Row{batch, head, query}, ref.margin(at), row, ref.Out[at*ref.Dim:(at+1)*ref.Dim], sums[query], ref.LSE[at])
 				at++
 			}
 		}
 	}
-	e.OutRel = relative(diff, norm)
-	return e, nil
+	return c.errors(), nil
+}
+
+// comparison is one under way.
+type comparison struct {
+	Errors
+	raw, excess, norm float64 // squared, of the whole output
+}
+
+func (c *comparison) errors() Errors {
+	c.OutRel, c.Excess.OutRel = relative(c.raw, c.norm), relative(c.excess, c.norm)
+	return c.Errors
+}
+
+// row compares one row.
+func (c *comparison) row(here Row, m margin, got, want []float64, lse, wantLSE float64) {
+	c.Rows++
+	if m.beyond {
+		c.Beyond++
+		return
+	}
+	d := m.distance(got, want)
+	c.raw, c.excess, c.norm = c.raw+d.raw, c.excess+d.excess, c.norm+d.norm
+	worse(&c.OutRow, &c.WorstRow, relative(d.raw, d.norm), here)
+	worse(&c.Excess.OutRow, &c.Excess.WorstRow, relative(d.excess, d.norm), here)
+	raw, excess := m.lse(lse, wantLSE)
+	worse(&c.LSE, &c.WorstLSE, raw, here)
+	worse(&c.Excess.LSE, &c.Excess.WorstLSE, excess, here)
+
+	if d.notFinite || math.IsNaN(wantLSE) {
+		c.NotFinite++
+	}
+	switch {
+	case c.Stray != "":
+	case d.stray >= 0:
+		c.Stray = fmt.Sprintf("the output is %v at %s, element %d, where the reference is %.6g", got[d.stray], here, d.stray, want[d.stray])
+	case !finite(raw):
+		c.Stray = fmt.Sprintf("the log-sum-exp is %v at %s, where the reference is %.6g", lse, here, wantLSE)
+	}
 }
 
 // worse keeps the greater error; a NaN is greater than anything and stays.
@@ -87,14 +180,38 @@ func worse(err *float64, where *Row, candidate float64, here Row) {
 	}
 }
 
-// distance is ‖got − want‖² and ‖want‖².
-func distance(got, want []float64) (diff, norm float64) {
+// rowDistance is ‖got − want‖², the same without what is open, and ‖want‖².
+type rowDistance struct {
+	raw, excess, norm float64
+	notFinite         bool // an element is rightly not finite
+	stray             int  // the first element that wrongly is or is not; −1: none
+}
+
+// distance compares a row of the output.
+func (m *margin) distance(got, want []float64) rowDistance {
+	r := rowDistance{stray: -1}
 	for n, w := range want {
 		d := got[n] - w
-		diff += d * d
-		norm += w * w
+		if !finite(d) {
+			if !finite(got[n]) && (!finite(w) || m.lost || m.faint != nil && m.faint[n]) {
+				r.notFinite = true
+				continue
+			}
+			if r.stray < 0 {
+				r.stray = n
+			}
+		}
+		excess := d
+		if m.out != nil {
+			excess = max(math.Abs(d)-m.out[n], 0)
+		}
+		r.raw += d * d
+		r.excess += excess * excess
+		if finite(w) {
+			r.norm += w * w
+		}
 	}
-	return diff, norm
+	return r
 }
 
 func relative(diff, norm float64) float64 {
@@ -102,6 +219,23 @@ func relative(diff, norm float64) float64 {
 		return math.Sqrt(diff)
 	}
 	return math.Sqrt(diff / norm)
+}
+
+// lseRounding is the error of a log-sum-exp in fp32, relative to its size: the
+// rounding of the maximum's scale, of the logarithm, of their sum and of the
+// conversion to the natural logarithm.
+const lseRounding = 4 * 0x1p-24
+
+// lse compares a log-sum-exp: the distance, and the same without what is open.
+func (m *margin) lse(got, want float64) (raw, excess float64) {
+	if !finite(got) && (math.IsNaN(want) || m.lost) {
+		return 0, 0
+	}
+	raw = logDistance(got, want)
+	if !finite(raw) {
+		return raw, raw
+	}
+	return raw, max(raw-m.score-lseRounding*math.Abs(want), 0)
 }
 
 // logDistance is |got − want|, where two equal infinities are no distance apart.

@@ -41,23 +41,23 @@ func TestCompare(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(out, lse *tensor.Tensor)
-		want   Errors
+		want   Distance
 	}{
-		{"equal", func(out, lse *tensor.Tensor) {}, Errors{}},
+		{"equal", func(out, lse *tensor.Tensor) {}, Distance{}},
 		{"first row", func(out, _ *tensor.Tensor) { out.Set(6, 3.5) },
-			Errors{OutRel: 0.5 / math.Sqrt(26), OutRow: 0.1, WorstRow: Row{0, 1, 0}}},
+			Distance{OutRel: 0.5 / math.Sqrt(26), OutRow: 0.1, WorstRow: Row{0, 1, 0}}},
 		{"masked row", func(out, _ *tensor.Tensor) { out.Set(9, 0.25) },
-			Errors{OutRel: 0.25 / math.Sqrt(26), OutRow: 0.25, WorstRow: Row{0, 1, 1}}},
+			Distance{OutRel: 0.25 / math.Sqrt(26), OutRow: 0.25, WorstRow: Row{0, 1, 1}}},
 		{"lse", func(_, lse *tensor.Tensor) { lse.Set(5, 2.5) },
-			Errors{LSE: 0.5, WorstLSE: Row{0, 1, 2}}},
+			Distance{LSE: 0.5, WorstLSE: Row{0, 1, 2}}},
 		{"lse of a masked row", func(_, lse *tensor.Tensor) { lse.Set(4, -1e30) },
-			Errors{LSE: math.Inf(1), WorstLSE: Row{0, 1, 1}}},
+			Distance{LSE: math.Inf(1), WorstLSE: Row{0, 1, 1}}},
 		{"unwritten", func(out, _ *tensor.Tensor) { out.Set(10, nan) },
-			Errors{OutRel: math.NaN(), OutRow: math.NaN(), WorstRow: Row{0, 1, 2}}},
+			Distance{OutRel: math.NaN(), OutRow: math.NaN(), WorstRow: Row{0, 1, 2}}},
 		{"unwritten, then wrong", func(out, lse *tensor.Tensor) { lse.Set(3, nan); lse.Set(5, 9) },
-			Errors{LSE: math.NaN(), WorstLSE: Row{0, 1, 0}}},
+			Distance{LSE: math.NaN(), WorstLSE: Row{0, 1, 0}}},
 		{"infinite", func(out, _ *tensor.Tensor) { out.Set(6, inf) },
-			Errors{OutRel: math.Inf(1), OutRow: math.Inf(1), WorstRow: Row{0, 1, 0}}},
+			Distance{OutRel: math.Inf(1), OutRow: math.Inf(1), WorstRow: Row{0, 1, 0}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ref, out, lse := exact(t)
@@ -75,6 +75,9 @@ func TestCompare(t *testing.T) {
 			if got.WorstRow != c.want.WorstRow || got.WorstLSE != c.want.WorstLSE {
 				t.Errorf("worst at %v and %v, want %v and %v", got.WorstRow, got.WorstLSE, c.want.WorstRow, c.want.WorstLSE)
 			}
+			if got.Rows != 3 || got.NotFinite != 0 || got.Beyond != 0 {
+				t.Errorf("%d rows, %d not finite, %d beyond the limit", got.Rows, got.NotFinite, got.Beyond)
+			}
 			if within := got.Within(ToleranceOf(dsl.BF16)); within != (c.name == "equal") {
 				t.Errorf("within tolerance: %v", within)
 			}
@@ -85,17 +88,17 @@ func TestCompare(t *testing.T) {
 func TestTolerance(t *testing.T) {
 	for _, c := range []struct {
 		d    dsl.DType
-		e    Errors
+		e    Distance
 		want bool
 	}{
-		{dsl.BF16, Errors{OutRel: 4e-3, OutRow: 2e-2, LSE: 1e-3}, true},
-		{dsl.BF16, Errors{OutRel: 4.1e-3}, false},
-		{dsl.BF16, Errors{OutRow: 2.1e-2}, false},
-		{dsl.BF16, Errors{LSE: 1.1e-3}, false},
-		{dsl.F16, Errors{OutRel: 1e-3, OutRow: 5e-3, LSE: 1e-3}, true},
-		{dsl.F16, Errors{OutRel: 1.1e-3}, false},
-		{dsl.F16, Errors{OutRow: 5.1e-3}, false},
-		{dsl.F16, Errors{OutRel: math.NaN()}, false},
+		{dsl.BF16, Distance{OutRel: 4e-3, OutRow: 2e-2, LSE: 1e-3}, true},
+		{dsl.BF16, Distance{OutRel: 4.1e-3}, false},
+		{dsl.BF16, Distance{OutRow: 2.1e-2}, false},
+		{dsl.BF16, Distance{LSE: 1.1e-3}, false},
+		{dsl.F16, Distance{OutRel: 1e-3, OutRow: 5e-3, LSE: 1e-3}, true},
+		{dsl.F16, Distance{OutRel: 1.1e-3}, false},
+		{dsl.F16, Distance{OutRow: 5.1e-3}, false},
+		{dsl.F16, Distance{OutRel: math.NaN()}, false},
 	} {
 		if got := c.e.Within(ToleranceOf(c.d)); got != c.want {
 			t.Errorf("%s %+v within tolerance: %v", c.d, c.e, got)
@@ -119,7 +122,7 @@ func TestCompareRows(t *testing.T) {
 	ref.Rows, ref.Out, ref.LSE = []int{0, 2}, []float64{3, 4, 0, 1}, []float64{1, 2}
 	out.Set(8, float32(math.NaN())) // row 1
 	lse.Set(4, 7)
-	if got, err := Compare(out, lse, ref, 2); err != nil || got != (Errors{}) {
+	if got, err := Compare(out, lse, ref, 2); err != nil || got != (Errors{Rows: 2}) {
 		t.Errorf("got %+v, %v, want no errors", got, err)
 	}
 	out.Set(10, 3)
