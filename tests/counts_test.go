@@ -159,7 +159,7 @@ func maskedSteps(k *layout.Kernel, qLen, kLen int64) int64 {
 	var n int64
 	for h := range k.HeadTiles {
 		for tile := k.FirstTile(kLen, qLen); tile < k.Tiles(kLen); tile++ {
-			steps := k.Steps(h, tile, kLen)
+			steps := k.Steps(h, tile, kLen, qLen)
 			for _, s := range steps {
 				if s.Mask != layout.Full {
 					n++
@@ -180,7 +180,7 @@ func maskedWarps(k *layout.Kernel, qLen, kLen int64) int64 {
 	part := int64(min(k.KVTile, k.Shape.Block))
 	for h := range k.HeadTiles {
 		for tile := k.FirstTile(kLen, qLen); tile < k.Tiles(kLen); tile++ {
-			for _, s := range k.Steps(h, tile, kLen) {
+			for _, s := range k.Steps(h, tile, kLen, qLen) {
 				for pos := tile * int64(k.Positions); pos < (tile+1)*int64(k.Positions); pos += 16 {
 					if stepMasks(k, &s, part, pos, tile, kLen) {
 						n += int64(k.Pack)

@@ -70,7 +70,7 @@ func predictSM90a(k *layout.Kernel, batch, qLen, kLen int64) Work {
 	for h := range k.HeadTiles {
 		for tile := k.FirstTile(kLen, qLen); tile < k.Tiles(kLen); tile++ {
 			tiles++
-			steps += int64(max(1, len(k.Steps(h, tile, kLen))))
+			steps += int64(max(1, len(k.Steps(h, tile, kLen, qLen))))
 		}
 	}
 	slabs := int64(k.DimPadded+63) / 64
@@ -105,7 +105,7 @@ func keyBytes(k *layout.Kernel, qLen, kLen int64) int64 {
 	part := int64(min(k.KVTile, k.Shape.Block))
 	for h := range k.HeadTiles {
 		for tile := k.FirstTile(kLen, qLen); tile < k.Tiles(kLen); tile++ {
-			for _, s := range k.Steps(h, tile, kLen) {
+			for _, s := range k.Steps(h, tile, kLen, qLen) {
 				for _, b := range s.Blocks {
 					first := b*int64(k.Shape.Block) + int64(s.Part)*part
 					tokens += max(0, min(part, kLen-first))
@@ -117,7 +117,7 @@ func keyBytes(k *layout.Kernel, qLen, kLen int64) int64 {
 }
 
 // SourceBytes is keyBytes and queryBytes from the source predicate alone: the key
-// blocks that some head and query block of a tile attends. It shares no code with
+// blocks that some head and query of a tile attends. It shares no code with
 // the closed form, only the tile's geometry.
 func SourceBytes(s *Subject, k *layout.Kernel, batch, qLen, kLen int64) int64 {
 	block := int64(k.Shape.Block)
@@ -125,8 +125,9 @@ func SourceBytes(s *Subject, k *layout.Kernel, batch, qLen, kLen int64) int64 {
 	for h := range k.HeadTiles {
 		heads := k.HeadTiles[h].Heads
 		for first := (kLen - qLen) / int64(k.Positions) * int64(k.Positions); first < kLen; first += int64(k.Positions) {
+			from, end := max(first, kLen-qLen), min(first+int64(k.Positions), kLen)
 			for j := range (kLen + block - 1) / block {
-				if attendedByTile(s, heads, first, int64(k.Positions), block, j) {
+				if attendedByTile(s, heads, from, end, block, j) {
 					tokens += min(block, kLen-j*block)
 				}
 			}
@@ -135,9 +136,10 @@ func SourceBytes(s *Subject, k *layout.Kernel, batch, qLen, kLen int64) int64 {
 	return batch * (tokens*2*int64(k.Shape.HeadDim)*elemBytes + queryBytes(k, qLen))
 }
 
-func attendedByTile(s *Subject, heads []int, first, positions, block, j int64) bool {
+// attendedByTile is whether a query at a position in [from, end) attends key block j.
+func attendedByTile(s *Subject, heads []int, from, end, block, j int64) bool {
 	for _, h := range heads {
-		for i := first / block; i <= (first+positions-1)/block; i++ {
+		for i := from / block; i <= (end-1)/block; i++ {
 			if s.Attends(h, i, j) {
 				return true
 			}

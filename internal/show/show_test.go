@@ -340,7 +340,7 @@ func TestTiles(t *testing.T) {
 	}
 	var steps int64
 	for tile := range k.Tiles(9*64 - 5) {
-		steps += int64(len(k.Steps(0, tile, 9*64-5)))
+		steps += int64(len(k.Steps(0, tile, 9*64-5, 9*64-5)))
 	}
 	if int64(loaded) != steps || diagonal != 9 {
 		t.Errorf("%d blocks and %d on the diagonal, want %d and 9", loaded, diagonal, steps)

@@ -75,7 +75,7 @@ func tilePanel(k *layout.Kernel, headTile int, tokens, unit int64, cells int) Pa
 	}
 	d := tileDrawer{k: k, panel: &p, unit: unit}
 	for tile := range k.Tiles(tokens) {
-		for n, step := range k.Steps(headTile, tile, tokens) {
+		for n, step := range k.Steps(headTile, tile, tokens, tokens) {
 			d.step(tile, n, &step)
 		}
 	}

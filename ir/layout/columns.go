@@ -22,24 +22,41 @@ func (r *run) at(t int64) (block int64, members uint32) {
 	return r.first + t*r.step, r.members
 }
 
-// runs appends the runs of one pattern row, clipped to key blocks [0, keyBlocks),
-// in the order of the cells. A row holds at most one run of each cell.
-func runs(dst []run, p *ir.Pattern, row, keyBlocks int64) []run {
+// runs appends the runs of one pattern row, clipped to key blocks [0, keyBlocks)
+// that a live query block attends, in the order of the cells. A row holds at most
+// one run of each cell.
+func runs(dst []run, p *ir.Pattern, row, keyBlocks int64, live uint32) []run {
 	if t := p.Table; t != nil && row < t.Rows {
-		lo, hi := t.Crow[row], t.Crow[row+1]
-		for hi > lo && int64(t.Col[hi-1]) >= keyBlocks {
-			hi--
-		}
-		if hi > lo {
-			dst = append(dst, run{cell: -1, count: hi - lo, cols: t.Col[lo:hi], each: t.Members[lo:hi]})
-		}
-		return dst
+		return tableRuns(dst, t, row, keyBlocks, live)
 	}
 	for n := range p.Cells {
 		c := &p.Cells[n]
+		if c.Members&live == 0 {
+			continue
+		}
 		if first, count := span(c, row, keyBlocks); count > 0 {
 			dst = append(dst, run{cell: n, first: first, step: c.Step, count: count, members: c.Members})
 		}
+	}
+	return dst
+}
+
+// tableRuns appends the runs of a table's row: what lies between entries that no
+// live query block attends.
+func tableRuns(dst []run, t *ir.Table, row, keyBlocks int64, live uint32) []run {
+	lo, end := t.Crow[row], t.Crow[row+1]
+	for at := lo; at <= end; at++ {
+		over := at == end || int64(t.Col[at]) >= keyBlocks
+		if !over && t.Members[at]&live != 0 {
+			continue
+		}
+		if at > lo {
+			dst = append(dst, run{cell: -1, count: at - lo, cols: t.Col[lo:at], each: t.Members[lo:at]})
+		}
+		if over {
+			break
+		}
+		lo = at + 1
 	}
 	return dst
 }

@@ -58,7 +58,8 @@ func CountWork(k *Kernel, patterns []Weighted, maxBlocks int64) Work {
 			n := min(samples, tiles)
 			for s := range n {
 				lo, hi := s*tiles/n, (s+1)*tiles/n
-				c.tile(k, &p.Pattern, lo+s*7919%(hi-lo), tokens)
+				tile := lo + s*7919%(hi-lo)
+				c.tile(k, &p.Pattern, tile, tokens, k.Live(tile, tokens, tokens))
 			}
 			weight := float64(p.Heads) / float64(n)
 			part := float64(k.Positions) / float64(k.Merge) // positions of one query block in the tile

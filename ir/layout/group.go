@@ -49,7 +49,7 @@ func (k *Kernel) stripeBlocks(kvHead int) int64 {
 			continue
 		}
 		for row := max(0, lastRow-groupRows+1); row <= lastRow; row++ {
-			buf = runs(buf[:0], &h.Pattern, row, keyBlocks)
+			buf = runs(buf[:0], &h.Pattern, row, keyBlocks, k.allMembers())
 			for i := range buf {
 				for t := range buf[i].count {
 					block, _ := buf[i].at(t)

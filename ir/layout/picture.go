@@ -120,7 +120,7 @@ func (p *picture) grid(blocks int64) {
 	for tile := range tiles {
 		y := p.y + int(tile)*side
 		p.rect(margin, y, int(blocks)*side-gap, side-gap, skippedColour, "")
-		for n, s := range k.Steps(0, tile, p.seq) {
+		for n, s := range k.Steps(0, tile, p.seq, p.seq) {
 			for i, block := range s.Blocks {
 				x, w := margin+int(block)*side, side-gap
 				if parts > 1 {
@@ -139,7 +139,7 @@ func (p *picture) loop() {
 	const boxWidth, boxHeight, perLine = 36, 18, 16
 	k := p.k
 	tile := k.Tiles(p.seq) - 1
-	steps := k.Steps(0, tile, p.seq)
+	steps := k.Steps(0, tile, p.seq, p.seq)
 	p.heading(fmt.Sprintf("main loop of query tile %d: %d steps of %d tokens", tile, len(steps), k.KVTile))
 	perStep := k.Gather()
 	stepWidth := perStep*boxWidth + 6

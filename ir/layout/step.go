@@ -70,11 +70,20 @@ func (k *Kernel) Tiles(kLen int64) int64 { return ceilDiv(kLen, int64(k.Position
 // FirstTile is the first query tile that holds one of the last qLen positions.
 func (k *Kernel) FirstTile(kLen, qLen int64) int64 { return (kLen - qLen) / int64(k.Positions) }
 
-// Steps lists the main loop of one query tile of a head tile at a context of
-// kLen tokens, in order: cell by cell, or the table's row, ascending key blocks
-// in each. A gather may begin in one cell and end in the next; the blocks
+// Live has a bit for each merged query block of a tile that holds one of the last
+// qLen of kLen positions. Key blocks that no such block attends are not loaded.
+func (k *Kernel) Live(tile, kLen, qLen int64) uint32 {
+	block := int64(k.Shape.Block)
+	first := max(kLen-qLen-k.firstQuery(tile), 0) / block
+	last := min((kLen-1-k.firstQuery(tile))/block, int64(k.Merge)-1)
+	return uint32(uint64(1)<<(last+1) - uint64(1)<<first)
+}
+
+// Steps lists the main loop of one query tile of a head tile for the last qLen
+// of kLen tokens, in order: cell by cell, or the table's row, ascending key
+// blocks in each. A gather may begin in one cell and end in the next; the blocks
 // missing from the last one are not loaded.
-func (k *Kernel) Steps(headTile int, tile, kLen int64) []Step {
+func (k *Kernel) Steps(headTile int, tile, kLen, qLen int64) []Step {
 	p := &k.HeadTiles[headTile].Pattern
 	var steps []Step
 	var open Step
@@ -86,7 +95,7 @@ func (k *Kernel) Steps(headTile int, tile, kLen int64) []Step {
 		}
 		open, g = Step{}, gathered{}
 	}
-	for _, r := range runs(nil, p, k.Row(tile), ceilDiv(kLen, int64(k.Shape.Block))) {
+	for _, r := range runs(nil, p, k.Row(tile), ceilDiv(kLen, int64(k.Shape.Block)), k.Live(tile, kLen, qLen)) {
 		for t := range r.count {
 			block, members := r.at(t)
 			open.Blocks = append(open.Blocks, block)
@@ -177,7 +186,7 @@ func (c Counts) Add(d Counts) Counts {
 func (k *Kernel) Count(headTile int, kLen, qLen int64) Counts {
 	var c counter
 	for tile := k.FirstTile(kLen, qLen); tile < k.Tiles(kLen); tile++ {
-		c.tile(k, &k.HeadTiles[headTile].Pattern, tile, kLen)
+		c.tile(k, &k.HeadTiles[headTile].Pattern, tile, kLen, k.Live(tile, kLen, qLen))
 	}
 	return c.counts
 }
@@ -198,11 +207,11 @@ type counter struct {
 	open   gathered // the step being gathered
 }
 
-// tile adds one query tile.
-func (c *counter) tile(k *Kernel, p *ir.Pattern, tile, kLen int64) {
+// tile adds one query tile with its live query blocks.
+func (c *counter) tile(k *Kernel, p *ir.Pattern, tile, kLen int64, live uint32) {
 	c.counts.Tiles++
 	c.counts.Skipped += k.densePieces(tile, kLen)
-	c.runs = runs(c.runs[:0], p, k.Row(tile), ceilDiv(kLen, int64(k.Shape.Block)))
+	c.runs = runs(c.runs[:0], p, k.Row(tile), ceilDiv(kLen, int64(k.Shape.Block)), live)
 	for i := range c.runs {
 		c.run(k, &c.runs[i], tile, kLen)
 	}

@@ -51,7 +51,7 @@ func TestEveryPairOnce(t *testing.T) {
 		got := map[triple]int{}
 		for n, h := range k.HeadTiles {
 			for tile := range k.Tiles(p.kLen) {
-				for _, s := range k.Steps(n, tile, p.kLen) {
+				for _, s := range k.Steps(n, tile, p.kLen, p.kLen) {
 					if len(s.Blocks) == 0 || len(s.Blocks) > k.Gather() || len(s.Members) != len(s.Blocks) {
 						t.Fatalf("step with blocks %v, members %b, at most %d fit", s.Blocks, s.Members, k.Gather())
 					}
@@ -100,6 +100,38 @@ func TestEveryPairOnce(t *testing.T) {
 	})
 }
 
+// A call with few queries loads exactly the key blocks that one of its query blocks
+// attends: those that a merged tile's other query blocks would read are left out.
+func TestCallLoadsWhatItAttends(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := problems.Draw(t, "problem")
+		k := anyTile(t, p)
+		qLen := rapid.Int64Range(1, p.kLen).Draw(t, "q_len")
+		block := int64(p.shape.Block)
+		blocks := (p.kLen + block - 1) / block
+		n := rapid.IntRange(0, len(k.HeadTiles)-1).Draw(t, "head tile")
+		h := k.HeadTiles[n]
+		for tile := k.FirstTile(p.kLen, qLen); tile < k.Tiles(p.kLen); tile++ {
+			loaded := map[int64]bool{}
+			for _, s := range k.Steps(n, tile, p.kLen, qLen) {
+				for _, j := range s.Blocks {
+					loaded[j] = true
+				}
+			}
+			for j := range blocks {
+				want := false
+				for r := range int64(k.Merge) {
+					i := k.Row(tile)*int64(k.Merge) + r
+					want = want || i >= (p.kLen-qLen)/block && i < blocks && p.layer.Heads[h.Heads[0]].Contains(i, j)
+				}
+				if loaded[j] != want {
+					t.Fatalf("%d of %d tokens, tile %d: key block %d is loaded: %v, want %v\n%v", qLen, p.kLen, tile, j, loaded[j], want, k)
+				}
+			}
+		}
+	})
+}
+
 // A mask is set exactly if some score of the step must not count for that reason.
 func TestMasksAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -115,7 +147,7 @@ func TestMasksAreExact(t *testing.T) {
 				may = ^layout.Mask(0)
 			}
 			for tile := range k.Tiles(p.kLen) {
-				for _, s := range k.Steps(n, tile, p.kLen) {
+				for _, s := range k.Steps(n, tile, p.kLen, p.kLen) {
 					want := layout.Full
 					if len(s.Blocks) < k.Gather() {
 						want |= layout.Partial
@@ -176,7 +208,7 @@ func sumSteps(k *layout.Kernel, headTile int, kLen, qLen int64) layout.Counts {
 				c.Skipped += int64(k.Parts())
 			}
 		}
-		for _, s := range k.Steps(headTile, tile, kLen) {
+		for _, s := range k.Steps(headTile, tile, kLen, qLen) {
 			c.Steps++
 			c.Skipped -= int64(len(s.Blocks))
 			var all uint32

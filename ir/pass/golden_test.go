@@ -117,7 +117,7 @@ func TestPictureShowsEveryStep(t *testing.T) {
 		}
 		want := map[string]int{}
 		for tile := range k.Tiles(g.seq) {
-			for _, s := range k.Steps(0, tile, g.seq) {
+			for _, s := range k.Steps(0, tile, g.seq, g.seq) {
 				want[s.Mask.String()] += len(s.Blocks)
 			}
 		}

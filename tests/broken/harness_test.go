@@ -47,7 +47,7 @@ var orders = []emu.Options{
 }
 
 // budget bounds a kernel that does not end; the good ones need a tenth.
-const budget = 1 << 20
+const budget = 1 << 22
 
 // subject is a good kernel and a problem for it. Lengths are odd and the queries
 // fewer than the keys, so that heads, tails and both ends of the queries matter.
@@ -129,6 +129,9 @@ func (s *subject) run(k *runtime.Kernel, o emu.Options) (report, error) {
 		return report{fault.Check, err}, locates(fault, k)
 	case err != nil:
 		return report{}, err
+	}
+	if n := out.Redone(k.PTX); n > 0 {
+		return report{mismatch, fmt.Errorf("the main path leaves %d rows that must be computed again", n)}, nil
 	}
 	e, err := reference.Compare(out.Out, out.LSE, s.ref, s.kernel.Heads)
 	if err != nil {

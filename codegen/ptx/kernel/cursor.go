@@ -2,28 +2,35 @@ package kernel
 
 import "github.com/s2attention/s2c/codegen/ptx"
 
-// Cursor walks the key blocks of one row. It computes them: within a cell the
-// next block is one addition away, and a cell costs three 16-byte loads.
+// Cursor walks the key blocks of one row that some query block of interest
+// attends. It computes them: within a cell the next block is one addition away,
+// and a cell costs three 16-byte loads.
 type Cursor struct {
 	Block   ptx.R32 // key block, or −1 past the end
 	Members ptx.R32 // which of the tile's query blocks attend; only with members
 
 	row, lastBlock   ptx.R32
+	live             ptx.R32 // the query blocks of interest, as in Members; only with members
 	cell             ptx.R64 // next cell's record
 	cells            ptx.R32 // cells left
 	left, step       ptx.R32 // blocks left in this cell, and their distance
 	entry            ptx.R64 // next table entry
 	inTable          ptx.Pred
 	members, tabular bool
+	moves            bool
 }
 
 // NewCursor places a cursor before the first key block of a row. lastBlock is
-// the last key block that exists.
-func NewCursor(b *ptx.Builder, p *Pattern, ht HeadTile, row, lastBlock ptx.R32) *Cursor {
+// the last key block that exists, live the query blocks whose key blocks count;
+// nil stands for all.
+func NewCursor(b *ptx.Builder, p *Pattern, ht HeadTile, row, lastBlock ptx.R32, live *ptx.R32) *Cursor {
 	c := &Cursor{
 		Block: b.Const32(-1), row: row, lastBlock: lastBlock,
 		cells: b.MovB32(ht.cells), left: b.Const32(0), step: b.Const32(0),
-		members: p.Members, tabular: p.Table != nil,
+		members: live != nil, tabular: p.Table != nil, moves: p.Moves,
+	}
+	if c.members {
+		c.live = *live
 	}
 	c.cell = b.MadWideU32(ht.cellWord, ptx.Imm(4), ht.words)
 	if c.members {
@@ -60,6 +67,10 @@ func (c *Cursor) openTable(b *ptx.Builder, ht HeadTile) {
 // path.
 func (c *Cursor) Next(b *ptx.Builder) {
 	have, load, end, done := b.NewLabel("have"), b.NewLabel("cell"), b.NewLabel("end"), b.NewLabel("next")
+	again := b.NewLabel("block")
+	if c.members && c.tabular {
+		b.Place(again)
+	}
 	b.If(b.SetpGtS32(c.left, ptx.Imm(0))).Bra(have)
 	b.Place(load)
 	b.If(b.SetpLeS32(c.cells, ptx.Imm(0))).Bra(end)
@@ -67,7 +78,7 @@ func (c *Cursor) Next(b *ptx.Builder) {
 	b.Place(have)
 	b.SubS32To(c.left, c.left, ptx.Imm(1))
 	if c.tabular {
-		c.nextEntry(b, end, done)
+		c.nextEntry(b, again, end, done)
 	}
 	b.AddS32To(c.Block, c.Block, c.step)
 	b.Bra(done)
@@ -81,7 +92,7 @@ func (c *Cursor) Next(b *ptx.Builder) {
 }
 
 // openCell reads the next cell; it branches back to again when the cell has
-// nothing in this row.
+// nothing in this row, or nothing that a query block of interest attends.
 func (c *Cursor) openCell(b *ptx.Builder, again ptx.Label) {
 	rows, bounds, prog := b.R32s(4), b.R32s(4), b.R32s(4)
 	b.LdGlobalNcV4B32(rows, c.cell.At(0))
@@ -90,6 +101,9 @@ func (c *Cursor) openCell(b *ptx.Builder, again ptx.Label) {
 	b.AddS64To(c.cell, c.cell, ptx.Imm(cellWords*4))
 	b.SubS32To(c.cells, c.cells, ptx.Imm(1))
 
+	if c.members {
+		b.If(b.SetpEqS32(b.AndB32(prog[3], c.live), ptx.Imm(0))).Bra(again)
+	}
 	b.If(b.SetpLtS32(c.row, rows[0])).Bra(again)
 	b.If(b.SetpGeS32(c.row, rows[1])).Bra(again)
 	quotient := b.MovB32(c.row)
@@ -106,13 +120,10 @@ func (c *Cursor) openCell(b *ptx.Builder, again ptx.Label) {
 	one := b.NewLabel("step_one")
 	b.MovB32To(c.step, prog[0])
 	b.If(b.SetpEqS32(c.step, ptx.Imm(1))).Bra(one)
-	phase := b.MovB32(prog[1])
-	fixed := b.NewLabel("fixed_phase")
-	b.If(b.SetpEqS32(prog[2], ptx.Imm(0))).Bra(fixed)
-	b.Comment("the phase moves with the row; 64 bits, for the product may be long")
-	long := b.RemS64(b.AddS64(b.MulWideS32(prog[2], quotient), b.CvtS64S32(phase)), b.CvtS64S32(c.step))
-	b.CvtU32U64To(phase, long)
-	b.Place(fixed)
+	phase := prog[1]
+	if c.moves {
+		phase = c.movePhase(b, prog, quotient)
+	}
 	away := b.RemS32(b.SubS32(phase, lo), c.step)
 	b.If(b.SetpLtS32(away, ptx.Imm(0))).AddS32To(away, away, c.step)
 	b.AddS32To(first, lo, away)
@@ -125,15 +136,31 @@ func (c *Cursor) openCell(b *ptx.Builder, again ptx.Label) {
 	}
 }
 
+// movePhase is the phase of a cell in the row that is its quotient-th.
+func (c *Cursor) movePhase(b *ptx.Builder, prog []ptx.R32, quotient ptx.R32) ptx.R32 {
+	phase := b.MovB32(prog[1])
+	fixed := b.NewLabel("fixed_phase")
+	b.If(b.SetpEqS32(prog[2], ptx.Imm(0))).Bra(fixed)
+	b.Comment("the phase moves with the row; 64 bits, for the product may be long")
+	long := b.RemS64(b.AddS64(b.MulWideS32(prog[2], quotient), b.CvtS64S32(phase)), b.CvtS64S32(c.step))
+	b.CvtU32U64To(phase, long)
+	b.Place(fixed)
+	return phase
+}
+
 // nextEntry takes a block from the table; columns ascend, so the first one that
-// does not exist ends the row.
-func (c *Cursor) nextEntry(b *ptx.Builder, end, done ptx.Label) {
+// does not exist ends the row. It branches back to again when no query block of
+// interest attends the block.
+func (c *Cursor) nextEntry(b *ptx.Builder, again, end, done ptx.Label) {
 	arithmetic := b.NewLabel("arithmetic")
 	b.Unless(c.inTable).Bra(arithmetic)
 	pair := b.R32s(2)
 	b.LdGlobalNcV2B32(pair, c.entry.At(0))
 	b.AddS64To(c.entry, c.entry, ptx.Imm(8))
 	b.If(b.SetpGtS32(pair[0], c.lastBlock)).Bra(end)
+	if c.members {
+		b.If(b.SetpEqS32(b.AndB32(pair[1], c.live), ptx.Imm(0))).Bra(again)
+	}
 	b.MovB32To(c.Block, pair[0])
 	if c.members {
 		b.MovB32To(c.Members, pair[1])

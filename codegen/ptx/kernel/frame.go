@@ -53,7 +53,8 @@ func (f *Frame) LastKey() ptx.R32 {
 // Query is the query row of a position and whether it exists.
 func (f *Frame) Query(pos ptx.R32) (row ptx.R32, ok ptx.Pred) {
 	b := f.B
-	row = b.SubS32(pos, f.Lengths.Offset)
+	// The lengths are constants to the assembler; their difference would take a register.
+	row = b.SubS32(b.AddS32(pos, f.Lengths.QLen), f.Lengths.KLen)
 	return row, b.AndPred(b.SetpGeS32(row, ptx.Imm(0)), b.SetpLtS32(pos, f.Lengths.KLen))
 }
 

@@ -25,6 +25,8 @@ type Pattern struct {
 	Table []byte  // little-endian words: row offsets, then (column, members) pairs; nil for none
 	// Members says that some cell or entry concerns part of a tile's query blocks.
 	Members bool
+	// Moves says that some cell's phase moves with the row.
+	Moves bool
 }
 
 // EncodePattern packs the head tiles of a layout.
@@ -90,6 +92,7 @@ func (e *encoder) cell(c ir.Cell) ([]int32, error) {
 		c.Lo.C, c.Lo.A, c.Hi.C, c.Hi.A,
 		c.Step, mod(c.Phase.C, c.Step), mod(c.Phase.A, c.Step), int64(c.Members),
 	}
+	e.p.Moves = e.p.Moves || fields[10] != 0
 	words := make([]int32, len(fields))
 	for i, f := range fields {
 		bounded := i == 1 || i == 4 || i == 6

@@ -6,9 +6,9 @@ import (
 	"github.com/s2attention/s2c/codegen/ptx"
 )
 
-// lowest starts a row's maximum: finite, so that no difference of infinities
-// arises in a row that is still fully masked.
-const lowest = -1e30
+// lowest starts a row's maximum where the scale does not amplify: just below
+// −2¹²⁶, the least score that the kernels promise to be right for.
+const lowest = -1.4e38
 
 var minusInf = ptx.FImm(float32(math.Inf(-1)))
 
@@ -36,14 +36,27 @@ func (f *Frame) NewSoftmax() *Softmax {
 }
 
 // PackForm is the instruction that packs two fp32 into a pair of the dtype.
-func (f *Frame) PackForm() string { return "cvt.rn." + string(f.K.Shape.DType) + "x2.f32" }
+func (f *Frame) PackForm() string { return f.pairForm("cvt.rn.") + ".f32" }
+
+// pairForm is an instruction on pairs of the dtype.
+func (f *Frame) pairForm(name string) string { return name + string(f.K.Shape.DType) + "x2" }
 
 // Reset starts a new row.
 func (s *Softmax) Reset() {
+	unset := s.unset()
 	for r := range 2 {
-		s.b.MovF32To(s.Max[r], ptx.FImm(lowest))
+		s.b.MovF32To(s.Max[r], unset)
 		s.b.MovF32To(s.Sum[r], ptx.FImm(0))
 	}
+}
+
+// unset is the maximum of a row that has seen nothing: lowest / max(1, Scale).
+// It is finite, scaled or not, and so are its differences to scores, so that
+// a masked score has the weight 0 whatever the row has seen.
+func (s *Softmax) unset() ptx.F32 {
+	b := s.b
+	shrink := b.MinFtzF32(b.RcpApproxFtzF32(s.Scale), ptx.FImm(1))
+	return b.MulFtzF32(shrink, ptx.FImm(lowest))
 }
 
 // growth is how far, in powers of two, a row's maximum may rise before its sums
@@ -129,10 +142,11 @@ func (s *Softmax) Pack(p [][]ptx.R32, weights [][]ptx.F32) {
 }
 
 // Finish sums the rows over their lanes: the factors that normalise the output,
-// 0 for a row that saw nothing.
+// 0 for a row that saw nothing, NaN for one whose exponents are huge.
 func (s *Softmax) Finish() (inverse [2]ptx.F32, empty [2]ptx.Pred) {
 	b := s.b
 	b.Comment("row sums across the four lanes of a row")
+	unset := s.unset()
 	for r := range 2 {
 		for _, distance := range []int{1, 2} {
 			other := b.ShflSyncBflyB32F32(s.Sum[r], ptx.Imm(distance), ptx.Imm(31), ptx.Imm(FullMask))
@@ -140,6 +154,15 @@ func (s *Softmax) Finish() (inverse [2]ptx.F32, empty [2]ptx.Pred) {
 		}
 		empty[r] = b.SetpEqF32(s.Sum[r], ptx.FImm(0))
 		inverse[r] = b.SelpF32(ptx.FImm(0), b.RcpApproxFtzF32(s.Sum[r]), empty[r])
+		huge := b.AndPred(s.huge(s.Max[r]), b.SetpNeF32(s.Max[r], unset))
+		inverse[r] = b.SelpF32(ptx.FImm(float32(math.NaN())), inverse[r], huge)
 	}
 	return inverse, empty
+}
+
+// huge is whether a maximum has an exponent beyond hugeExponent.
+func (s *Softmax) huge(most ptx.F32) ptx.Pred {
+	b := s.b
+	exponent := b.MulFtzF32(most, s.Scale)
+	return b.SetpGeF32(b.MaxFtzF32(exponent, b.NegFtzF32(exponent)), ptx.FImm(hugeExponent))
 }

@@ -30,11 +30,27 @@ type Stream struct {
 
 // NewStream places a stream before a row's first KV tile; lastKey is LastKey's.
 func (f *Frame) NewStream(p *Pattern, lastKey ptx.R32) *Stream {
-	return &Stream{
-		frame: f, members: Members(f.K, p),
-		cursor: NewCursor(f.B, p, f.Head, PatternRow(f.B, f.K, f.Tile), lastKey),
-		part:   f.B.Const32(0),
+	s := &Stream{frame: f, members: Members(f.K, p), part: f.B.Const32(0)}
+	var live *ptx.R32
+	if s.members {
+		blocks := f.liveBlocks()
+		live = &blocks
 	}
+	s.cursor = NewCursor(f.B, p, f.Head, PatternRow(f.B, f.K, f.Tile), lastKey, live)
+	return s
+}
+
+// liveBlocks has a bit for each merged query block that holds a query of the
+// call: a key block that no such block attends must not be read.
+func (f *Frame) liveBlocks() ptx.R32 {
+	b := f.B
+	b.Comment("which merged query blocks hold queries")
+	first := b.MaxS32(b.SubS32(f.Lengths.Offset, f.Tile.Position), ptx.Imm(0))
+	first = b.DivU32(first, ptx.Imm(f.K.Shape.Block))
+	last := b.SubS32(b.SubS32(f.Lengths.KLen, ptx.Imm(1)), f.Tile.Position)
+	last = b.MinU32(b.DivU32(last, ptx.Imm(f.K.Shape.Block)), ptx.Imm(f.K.Merge-1))
+	upTo := b.SubS32(b.ShlB32(b.Const32(2), last), ptx.Imm(1))
+	return b.AndB32(upTo, b.ShlB32(b.Const32(-1), first))
 }
 
 // Next finds the chunks of the next KV tile. A missing chunk starts at k_len.

@@ -120,8 +120,12 @@ func (e *emitter) emit() {
 	e.StoreLSE(e.Softmax, empty)
 	// The queries are in registers or done with: their memory takes the output.
 	rows := e.b.ShlB32(e.Warp, ptx.Imm(4))
-	e.StageOutput(e.qTile, e.smem, rows, e.acc, inverse)
+	spoilt := e.StageOutput(e.qTile, e.smem, rows, e.acc, inverse)
 	e.StoreOutput(e.qTile, e.smem, rows)
+	done := e.b.NewLabel("done")
+	e.b.Unless(e.b.VoteSyncAnyPred(spoilt, ptx.Imm(kernel.FullMask))).Bra(done)
+	e.Redo(e.Softmax, e.pattern)
+	e.b.Place(done)
 	e.b.Ret()
 }
 

@@ -21,11 +21,14 @@ type consumer struct {
 
 	flags  ptx.R32  // of the tile scored last
 	last   ptx.Pred // that tile ends its item
+	reader ptx.Pred // the lane reads what a stage says about its tile
 	slot   ptx.R32  // this warp's head within the tile
 	inTile ptx.R32  // position of its first row within the tile
+
+	spoilt ptx.Pred // a row that the lane has written is not finite
 }
 
-func (e *emitter) consume() {
+func (e *emitter) consume(done ptx.Label) {
 	b := e.b
 	c := &consumer{emitter: e, q: e.newRing("q"), k: e.newRing("k"), v: e.newRing("v")}
 	held := *c.q
@@ -46,10 +49,12 @@ func (e *emitter) consume() {
 		c.p = append(c.p, b.R32s(4))
 	}
 	c.flags, c.more, c.last = b.NewR32(), b.MovPred(ptx.Imm(0)), b.MovPred(ptx.Imm(0))
+	c.spoilt, c.reader = b.MovPred(ptx.Imm(0)), b.SetpEqU32(c.Lane, ptx.Imm(0))
 	e.WarpHead, e.WarpPos, e.Tile.Position, e.Tile.Batch = b.NewR32(), b.NewR32(), b.NewR32(), b.NewR32()
 	c.openTurns()
 	c.stream()
 	c.closeTurns()
+	c.redo(done)
 }
 
 func (c *consumer) zeros() []ptx.F32 {
@@ -131,6 +136,7 @@ func (c *consumer) turnOneQuery() {
 func (c *consumer) scoreBesideValue() {
 	b := c.b
 	c.k.waitFull(all)
+	flags := c.readWord(infoFlags)
 	c.takeTurn()
 	b.WgmmaFenceSyncAligned()
 	c.queryKey()
@@ -140,6 +146,7 @@ func (c *consumer) scoreBesideValue() {
 	c.weightValue()
 	b.WgmmaCommitGroupSyncAligned()
 	c.passTurn()
+	b.MovB32To(c.flags, c.tell(flags))
 	b.WgmmaWaitGroupSyncAligned(ptx.Imm(1))
 }
 
@@ -148,11 +155,13 @@ func (c *consumer) scoreAlone() {
 	b := c.b
 	c.q.waitFull(c.group)
 	c.k.waitFull(all)
+	flags := c.readWord(infoFlags)
 	c.takeTurn()
 	b.WgmmaFenceSyncAligned()
 	c.queryKey()
 	b.WgmmaCommitGroupSyncAligned()
 	c.passTurn()
+	b.MovB32To(c.flags, c.tell(flags))
 	b.WgmmaWaitGroupSyncAligned(ptx.Imm(0))
 }
 
@@ -189,18 +198,33 @@ func (c *consumer) weigh(inFlight bool) {
 	}
 }
 
-// mask reads the stage's flags and, where they ask for it, masks the scores.
+// readWord reads a word of the key stage's info in lane 0, whose arrival lets go of
+// the stage and is ordered behind its own reads; tell gives it to the warp. What
+// waits for scores has the flags read before, and told while the products run.
+func (c *consumer) readWord(n int) ptx.R32 {
+	b := c.b
+	v := b.Const32(0)
+	b.If(c.reader).LdSharedB32To(v, c.k.info().At(n*4))
+	return v
+}
+
+func (c *consumer) tell(v ptx.R32) ptx.R32 {
+	return c.b.ShflSyncIdxB32(v, ptx.Imm(0), ptx.Imm(31), ptx.Imm(kernel.FullMask))
+}
+
+// word reads and tells at once.
+func (c *consumer) word(n int) ptx.R32 { return c.tell(c.readWord(n)) }
+
+// mask masks the scores where the stage's flags ask for it.
 func (c *consumer) mask() {
 	b := c.b
-	info := c.k.info()
-	b.MovB32To(c.flags, b.LdSharedB32(info.At(infoFlags*4)))
 	full := b.NewLabel("full_tile")
 	b.If(b.SetpEqS32(b.AndB32(c.flags, ptx.Imm(flagMask)), ptx.Imm(0))).Bra(full)
 	chunks := kernel.Chunks{Tokens: c.K.ChunkTokens()}
 	for g := range c.K.Gather() {
-		chunks.Base = append(chunks.Base, b.LdSharedB32(info.At((infoBase+g)*4)))
+		chunks.Base = append(chunks.Base, c.word(infoBase+g))
 		if c.members() {
-			chunks.Member = append(chunks.Member, b.LdSharedB32(info.At((infoMember+g)*4)))
+			chunks.Member = append(chunks.Member, c.word(infoMember+g))
 		}
 	}
 	c.Mask(c.scores, chunks, c.Presence(chunks, c.members()))
@@ -210,11 +234,10 @@ func (c *consumer) mask() {
 // openItem reads which rows the tile just scored belongs to.
 func (c *consumer) openItem() {
 	b := c.b
-	info := c.k.info()
-	b.AddS32To(c.WarpHead, b.LdSharedB32(info.At(infoHead*4)), c.slot)
-	b.MovB32To(c.Tile.Position, b.LdSharedB32(info.At(infoPos*4)))
+	b.AddS32To(c.WarpHead, c.word(infoHead), c.slot)
+	b.MovB32To(c.Tile.Position, c.word(infoPos))
 	b.AddS32To(c.WarpPos, c.Tile.Position, c.inTile)
-	b.MovB32To(c.Tile.Batch, b.LdSharedB32(info.At(infoBatch*4)))
+	b.MovB32To(c.Tile.Batch, c.word(infoBatch))
 	b.MovB32To(c.held.stage, c.q.stage)
 	c.Reset()
 }
@@ -233,11 +256,23 @@ func (c *consumer) finish() {
 	c.StoreLSE(c.Softmax, empty)
 	base := b.MadLoS32(c.group, ptx.Imm(c.queryTile.Bytes()), c.held.buffer())
 	rows := b.ShlB32(b.AndB32(c.Warp, ptx.Imm(groupWarps-1)), ptx.Imm(4))
-	c.StageOutput(c.queryTile, base, rows, c.acc, inverse)
+	b.OrPredTo(c.spoilt, c.spoilt, c.StageOutput(c.queryTile, base, rows, c.acc, inverse))
 	c.StoreOutput(c.queryTile, base, rows)
 	b.Comment("the copy engine writes these rows next")
 	b.FenceProxyAsyncSharedCta()
 	c.held.release(c.group)
+}
+
+// redo computes again what its products have spoilt, when nothing else is left to
+// do for the warp.
+func (c *consumer) redo(done ptx.Label) {
+	b := c.b
+	b.Unless(b.VoteSyncAnyPred(c.spoilt, ptx.Imm(kernel.FullMask))).Bra(done)
+	c.loadWork() // again: its registers must not outlive the main loop
+	c.eachItem(func(ptx.Pred) {
+		c.PlaceWarp()
+		c.Redo(c.Softmax, c.pattern)
+	})
 }
 
 // turnBarrier is the named barrier on which a warpgroup waits for its turn at

@@ -137,12 +137,12 @@ func (e *emitter) emit() {
 	tid := b.MovU32Sreg(ptx.TidX)
 	e.smem = b.MovU32Sym(ptx.Sym(b.Entry().Shared))
 	e.Lane = b.AndB32(tid, ptx.Imm(31))
-	warp := b.ShrU32(tid, ptx.Imm(5))
+	// By way of a shuffle, so that the assembler knows it to be the same in all lanes
+	// and keeps descriptors in uniform registers.
+	warp := b.ShflSyncIdxB32(b.ShrU32(tid, ptx.Imm(5)), ptx.Imm(0), ptx.Imm(31), ptx.Imm(kernel.FullMask))
 	e.initBarriers(tid)
 
-	e.Lengths = kernel.LoadLengths(b, e.K.Positions)
-	e.items = b.MulLoS32(b.MulLoS32(e.Lengths.Tiles, ptx.Imm(len(e.K.HeadTiles))), kernel.Param32(b, "batch"))
-	e.first = b.MovU32Sreg(ptx.CtaidX)
+	e.loadWork()
 	done := b.NewLabel("done")
 	b.If(b.SetpGeU32(e.first, e.items)).Bra(done)
 
@@ -161,7 +161,36 @@ func (e *emitter) emit() {
 		b.SetmaxnregIncSyncAlignedU32(consumer)
 	}
 	e.Warp = b.SubS32(warp, ptx.Imm(groupWarps))
-	e.consume()
+	e.consume(done)
 	b.Place(done)
 	b.Ret()
+}
+
+// loadWork finds what there is to do, and where this thread block begins.
+func (e *emitter) loadWork() {
+	b := e.b
+	e.Lengths = kernel.LoadLengths(b, e.K.Positions)
+	e.items = b.MulLoS32(b.MulLoS32(e.Lengths.Tiles, ptx.Imm(len(e.K.HeadTiles))), kernel.Param32(b, "batch"))
+	e.first = b.MovU32Sreg(ptx.CtaidX)
+}
+
+// eachItem runs body for this thread block's share of the work items: one from
+// each round of as many items as there are thread blocks. Every second round is
+// dealt backwards, since items grow shorter within a round.
+func (e *emitter) eachItem(body func(final ptx.Pred)) {
+	b := e.b
+	round, seat := b.Const32(0), b.MovB32(e.first)
+	stride := b.MovU32Sreg(ptx.NctaidX)
+	seats := b.SubS32(stride, ptx.Imm(1))
+	item := b.MovB32(e.first)
+	loop := b.NewLabel("item")
+	b.NoUnroll()
+	b.Place(loop)
+	e.Open(kernel.PatternSym(e.K), item)
+	b.AddS32To(round, round, stride)
+	b.SubS32To(seat, seats, seat)
+	b.AddS32To(item, round, seat)
+	final := b.SetpGeU32(item, e.items)
+	body(final)
+	b.Unless(final).Bra(loop)
 }

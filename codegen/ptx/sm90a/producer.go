@@ -27,33 +27,13 @@ func (e *emitter) produce() {
 		b.If(p.issuer).PrefetchParamTensormap(b.MovU64Sym(ptx.Sym(m)).At(0))
 	}
 	lastKey := e.LastKey()
-	p.eachItem(func() {
+	p.eachItem(func(final ptx.Pred) {
+		p.final = final
 		p.loadQuery()
 		p.stream = e.NewStream(e.pattern, lastKey)
 		p.stream.Next(&p.next)
 		p.row()
 	})
-}
-
-// eachItem runs body for this thread block's share of the work items: one from
-// each round of as many items as there are thread blocks. Every second round is
-// dealt backwards, since items grow shorter within a round.
-func (p *producer) eachItem(body func()) {
-	b := p.b
-	round, seat := b.Const32(0), b.MovB32(p.first)
-	stride := b.MovU32Sreg(ptx.NctaidX)
-	seats := b.SubS32(stride, ptx.Imm(1))
-	item := b.MovB32(p.first)
-	loop := b.NewLabel("item")
-	b.NoUnroll()
-	b.Place(loop)
-	p.Open(kernel.PatternSym(p.K), item)
-	b.AddS32To(round, round, stride)
-	b.SubS32To(seat, seats, seat)
-	b.AddS32To(item, round, seat)
-	p.final = b.SetpGeU32(item, p.items)
-	body()
-	b.Unless(p.final).Bra(loop)
 }
 
 // mapAddress is the generic address of a tensor map in the parameters.
