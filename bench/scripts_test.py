@@ -208,6 +208,36 @@ sys.exit(9 if errors else 1 if mode == "wrong" else 0)
 """
 
 
+class TestCompare(Fakes):
+    def program(self, name, tflops):
+        path = pathlib.Path(self.folder.name) / name
+        path.write_text(f"#!{sys.executable}\nimport json, sys\nassert '--no-check' in sys.argv\nprint(json.dumps(dict(tflops={tflops})))\n")
+        path.chmod(0o755)
+        return str(path)
+
+    def compare(self, a, b, *arguments):
+        return subprocess.run([sys.executable, str(HERE / "compare"), a, b, "--cases", "s2-gqa 32K", *arguments],
+                              capture_output=True, text=True, timeout=60)
+
+    def test_ratio(self):
+        r = self.compare(self.program("a", 600), self.program("b", 597), "--pairs", "2")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertIn("0.9950", r.stdout)
+
+    def test_slower(self):
+        r = self.compare(self.program("a", 600), self.program("b", 590), "--pairs", "1")
+        self.assertEqual(r.returncode, 1, r.stderr)
+        self.assertIn("slower by more than 0.01: s2-gqa 32K", r.stdout)
+
+    def test_budget(self):
+        r = self.compare(self.program("a", 600), self.program("b", 600), "--budget", "-1")
+        self.assertEqual(r.returncode, 1, r.stderr)
+        self.assertIn("not measured: s2-gqa 32K", r.stdout)
+
+    def test_absent(self):
+        self.assertIn("no executable file", self.compare(self.program("a", 600), "/absent").stderr)
+
+
 class TestSanitize(Fakes):
     def check(self, *arguments, **env):
         tool = self.write("compute-sanitizer", SANITIZER.format(python=sys.executable))
@@ -229,19 +259,80 @@ class TestSanitize(Fakes):
         self.assertIn("bench/sanitize.s2", text)
 
 
+CONFORMANCE = """#!{python}
+import os, sys, time
+mode = os.environ.get("FAKE_TEST", "")
+print(os.getcwd(), *sys.argv[1:])
+for name in ("S2C_REQUIRE_GPU", "S2C_CASES", "S2C_DEVICE_BUDGET"):
+    print(name, os.environ.get(name))
+with open(os.environ["S2C_TABLE"], "w") as f:
+    f.write("| result | target | case | out rel | note |\\n")
+    if mode != "empty":
+        f.write("| ok      | sm_80  | a/b 1 | 1e-3 |  |\\n| ok      | sm_80  | a/b 2 | 1e-3 |  |\\n| skipped | sm_90a | a/b 1 | - | wrong architecture |\\n")
+    if mode in ("wrong", "hang"):
+        f.write("| FAILED  | sm_90a | a/b 2 | 1e+0 | off by one |\\n| NOT RUN | sm_90a | a/b 3 | - | time is over |\\n")
+if mode == "hang":
+    sys.stdout.flush()
+    time.sleep(60)
+print("--- FAIL: TestDevice (0.1s)" if mode == "wrong" else "--- PASS: TestDevice (0.1s)")
+print("    --- PASS: TestDevice/a (0.1s)")
+print("--- SKIP: TestOther (0s)")
+sys.exit(1 if mode == "wrong" else 0)
+"""
+
+
 class TestCheck(Fakes):
-    def test_table(self):
-        for code, word in ((0, "PASS"), (1, "FAIL")):
-            test = self.write("t.test", f"#!/bin/sh\necho '--- PASS: TestA (0.1s)'\necho '    --- {word}: TestA/b (0.1s)'\n"
-                              f"echo '--- SKIP: TestC (0s)'\npwd\necho \"$@\"\nexit {code}\n")
-            done = self.start("check", "--test", test, "--dir", self.dir, "--", "-test.run=A")
-            self.assertEqual(done.returncode, code, done.stdout)
-            self.assertIn("SKIP TestC", done.stdout)
-            self.assertIn(str(self.dir), done.stdout)
-            self.assertIn("-test.run=A", done.stdout)
-            if code:
-                self.assertIn("FAIL TestA/b", done.stdout)
+    def check(self, *arguments, **env):
+        test = self.write("t.test", CONFORMANCE.format(python=sys.executable))
+        done = self.start("check", "--test", test, "--dir", self.dir, *arguments, **env)
+        return done, done.stdout.splitlines()
+
+    def counts(self, lines):
+        """The figures of the last line, a table's row."""
+        return [cell.strip() for cell in lines[-1].strip("|").split("|")][:-1]
+
+    def test_passes(self):
+        path = self.dir / "table.md"
+        done, lines = self.check("--table", path)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(self.counts(lines), ["2", "1", "0", "0", "0"])
+        self.assertIn("-test.run=^TestDevice(Repeats)?$", lines[0])
+        self.assertIn("-test.timeout=530s", lines[0])
+        self.assertIn("skipped sm_90a a/b 1: wrong architecture", lines)
+        self.assertIn("SKIP TestOther", lines)
+        self.assertNotIn("PASS TestDevice/a", lines)
+        self.assertIn("| ok      | sm_80  | a/b 1 | 1e-3 |  |", lines)
+        self.assertIn("| ok      | sm_80  | a/b 1 | 1e-3 |  |", path.read_text())
+
+    def test_fails(self):
+        done, lines = self.check("--cases", "x,y", "--budget", "12", FAKE_TEST="wrong")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertEqual(self.counts(lines), ["2", "1", "1", "1", "1"])
+        for line in ("FAILED sm_90a a/b 2: off by one", "NOT RUN sm_90a a/b 3: time is over", "FAIL TestDevice",
+                     "S2C_REQUIRE_GPU 1", "S2C_CASES x,y", "S2C_DEVICE_BUDGET 12"):
+            self.assertIn(line, lines)
+
+    def test_killed(self):
+        """The rows that were written stay, and the status says that the rest is missing."""
+        done, lines = self.check("--timeout", "2", FAKE_TEST="hang")
+        self.assertEqual(done.returncode, 124, done.stdout)
+        self.assertEqual(self.counts(lines), ["2", "1", "1", "1", "124"])
+        self.assertIn("killed after 2 s", lines)
+
+    def test_nothing_ran(self):
+        done, lines = self.check(FAKE_TEST="empty")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertEqual(self.counts(lines), ["0", "0", "0", "0", "1"])
+        self.assertEqual(self.check("--no-gpu", FAKE_TEST="empty")[0].returncode, 0)
+
+    def test_arguments(self):
+        done, lines = self.check("--", "-test.run=A")
+        self.assertIn("-test.run=A", lines[0])
+        self.assertNotIn("TestDevice(", lines[0])
         self.assertEqual(self.start("check", "--test", self.dir / "none").returncode, 1)
+        test = self.write("t.test", "")
+        self.assertEqual(self.start("check", "--test", test, "--dir", self.dir / "none").returncode, 1)
+        self.assertEqual(self.start("check", "--test", test, "--table", self.dir / "none" / "t.md").returncode, 1)
 
 
 class TestPeers(unittest.TestCase):

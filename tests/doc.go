@@ -5,5 +5,5 @@
 //	go test ./tests                       some heads, the emulator
 //	S2C_FULL=1 go test -timeout 1h ./tests   all heads, all layers
 //	S2C_UPDATE=1 go test ./tests -run Golden rewrite the goldens
-//	go test -c ./tests && ./tests.test -test.run TestDevice   on a machine with a GPU
+//	go test ./tests -run TestDevice -v    on a machine with a GPU; bench/check where there is no Go
 package tests

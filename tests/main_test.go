@@ -3,7 +3,6 @@ package tests
 import (
 	"fmt"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +16,9 @@ var full = os.Getenv("S2C_FULL") == "1"
 func TestMain(m *testing.M) {
 	start := time.Now()
 	code := m.Run()
+	for _, text := range summaries {
+		fmt.Println(text)
+	}
 	fmt.Printf("tests: took %.1f s (S2C_FULL=1 is %v)\n", time.Since(start).Seconds(), full)
 	os.Exit(code)
 }
@@ -57,19 +59,4 @@ func eachCase(t *testing.T, keep func(*conformance.Case) bool, f func(t *testing
 			}
 		})
 	}
-}
-
-// tally counts what ran, for the log.
-type tally struct {
-	sync.Mutex
-	n map[string]int
-}
-
-func (c *tally) add(key string) {
-	c.Lock()
-	defer c.Unlock()
-	if c.n == nil {
-		c.n = map[string]int{}
-	}
-	c.n[key]++
 }

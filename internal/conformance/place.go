@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -96,7 +97,13 @@ func (x *placed) runtimeTensor() runtime.Tensor {
 	return runtime.Tensor{Ptr: x.at, Batch: x.batch, Head: x.head, Seq: x.row}
 }
 
-// dense is whether the tensor's rows touch.
+// contiguous is whether the tensor's bytes lie in memory as they do on the host.
+func (x *placed) contiguous() bool {
+	batch, head, row := BHSD.strides(x.Shape[1], x.Shape[2], x.Shape[3])
+	return x.batch == batch && x.head == head && x.row == row
+}
+
+// dense is whether the tensor's rows touch, in whatever order.
 func (x *placed) dense() bool { return x.bytes-2*x.side == int64(len(x.Data)) }
 
 // eachRow calls f with the bytes of each row and their distance from the first.
@@ -112,27 +119,36 @@ func (x *placed) eachRow(f func(data []byte, off int64) error) error {
 	return nil
 }
 
-// upload copies the tensor with what lies around its rows: NaNs around inputs,
-// so that a key too many shows, and a known byte around outputs.
+// fill is the byte around the rows: NaNs around inputs, so that a key too many
+// shows, and a known byte around outputs.
+func (x *placed) fill() byte {
+	if x.written {
+		return gapByte
+	}
+	return 0xff
+}
+
+// upload copies the tensor with what lies around its rows.
 func (x *placed) upload() error {
-	if x.bytes > imageMax {
+	switch {
+	case x.contiguous():
+		side := bytes.Repeat([]byte{x.fill()}, int(x.side))
+		return errors.Join(x.dev.Upload(x.base, side), x.dev.Upload(x.at, x.Data),
+			x.dev.Upload(x.at+runtime.Ptr(len(x.Data)), side))
+	case x.bytes > imageMax:
 		return x.eachRow(func(data []byte, off int64) error { return x.dev.Upload(x.at+runtime.Ptr(off), data) })
 	}
-	image := make([]byte, x.bytes)
-	fill := byte(0xff)
-	if x.written {
-		fill = gapByte
-	}
-	for n := range image {
-		image[n] = fill
-	}
+	image := bytes.Repeat([]byte{x.fill()}, int(x.bytes))
 	_ = x.eachRow(func(data []byte, off int64) error { copy(image[x.side+off:], data); return nil })
 	return x.dev.Upload(x.base, image)
 }
 
 // download brings the rows back and reports a byte between them that changed.
 func (x *placed) download() error {
-	if x.bytes > imageMax {
+	switch {
+	case x.contiguous():
+		return x.downloadWhole()
+	case x.bytes > imageMax:
 		return x.eachRow(func(data []byte, off int64) error { return x.dev.Download(data, x.at+runtime.Ptr(off)) })
 	}
 	image := make([]byte, x.bytes)
@@ -147,9 +163,33 @@ func (x *placed) download() error {
 		}
 		return nil
 	})
-	for n, b := range image {
+	return untouched(image, -x.side)
+}
+
+// downloadWhole brings a contiguous tensor back. It needs no image: some are
+// gigabytes.
+func (x *placed) downloadWhole() error {
+	if err := x.dev.Download(x.Data, x.at); err != nil {
+		return err
+	}
+	side, size := make([]byte, x.side), int64(len(x.Data))
+	for _, from := range []int64{-x.side, size} {
+		if err := x.dev.Download(side, runtime.Ptr(int64(x.at)+from)); err != nil {
+			return err
+		}
+		if err := untouched(side, from); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untouched reports the first byte that is no gap; the first one lies so many
+// bytes from the output's first element.
+func untouched(gap []byte, from int64) error {
+	for n, b := range gap {
 		if b != gapByte {
-			return fmt.Errorf("the kernel wrote %#x to byte %d, counted from the output's first, which belongs to no row", b, int64(n)-x.side)
+			return fmt.Errorf("the kernel wrote %#x to byte %d, counted from the output's first, which belongs to no row", b, int64(n)+from)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/internal/measure"
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/runtime"
@@ -22,7 +23,7 @@ type Problem struct {
 	Q, K, V *tensor.Tensor
 }
 
-// Problem draws the inputs from a normal distribution.
+// Problem draws the inputs from a normal distribution; what no query attends is NaN.
 func (c *Case) Problem(s *Subject) (*Problem, error) {
 	p := &Problem{Case: c, Subject: s, Scale: c.Scale}
 	if p.Scale == 0 {
@@ -33,7 +34,7 @@ func (c *Case) Problem(s *Subject) (*Problem, error) {
 		to         **tensor.Tensor
 		heads, seq int
 	}{{&p.Q, s.Model.Heads, c.qLen()}, {&p.K, s.Model.KVHeads, c.KLen}, {&p.V, s.Model.KVHeads, c.KLen}} {
-		t, err := tensor.Normal(c.Seed, uint64(n), d, c.batch(), x.heads, x.seq, s.Model.HeadDim)
+		t, err := c.draw()(c.Seed, uint64(n), d, c.batch(), x.heads, x.seq, s.Model.HeadDim)
 		if err != nil {
 			return nil, err
 		}
@@ -45,12 +46,23 @@ func (c *Case) Problem(s *Subject) (*Problem, error) {
 		}
 		*x.to = t
 	}
+	p.poison()
 	return p, nil
+}
+
+// draw is the generator of the inputs. Huge ones come from the one that fills a
+// gigabyte in a second.
+func (c *Case) draw() func(seed, stream uint64, d tensor.DType, shape ...int) (*tensor.Tensor, error) {
+	if c.Huge {
+		return measure.Normal
+	}
+	return tensor.Normal
 }
 
 // Output is what a kernel wrote.
 type Output struct {
 	Out, LSE *tensor.Tensor
+	Millis   float64 // from the launch to its end, by the device's clock
 	// Stats are an emulator's.
 	Stats *emu.Stats
 }
@@ -63,22 +75,32 @@ func (o *Output) Hash() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Launch runs a kernel on a device, on poisoned outputs.
+// Launch loads a kernel and runs it on a device, on poisoned outputs.
 func (p *Problem) Launch(dev runtime.Device, k *runtime.Kernel) (out *Output, err error) {
 	a, err := runtime.Load(dev, k)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, a.Unload()) }()
-	l, err := p.Prepare(dev, k)
+	return p.LaunchLoaded(dev, a)
+}
+
+// LaunchLoaded runs a kernel that the device has loaded, on poisoned outputs.
+func (p *Problem) LaunchLoaded(dev runtime.Device, a *runtime.Attention) (out *Output, err error) {
+	l, err := p.Prepare(dev, a.Kernel())
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.Free()) }()
-	if err := a.Launch(nil, l.Args); err != nil {
+	ms, err := l.launch(a)
+	if err != nil {
 		return nil, err
 	}
-	return l.Output()
+	if out, err = l.Output(); err != nil {
+		return nil, err
+	}
+	out.Millis = ms
+	return out, nil
 }
 
 // Launchable is a problem in a device's memory.
@@ -90,6 +112,7 @@ type Launchable struct {
 	lse    *tensor.Tensor
 	noLSE  bool
 	lsePtr runtime.Ptr
+	marked bool // the device still knows which bytes the kernel has to write
 }
 
 // Prepare copies a problem to the device.
@@ -122,6 +145,7 @@ func (p *Problem) Prepare(dev runtime.Device, k *runtime.Kernel) (l *Launchable,
 		Q: l.placed[0].runtimeTensor(), K: l.placed[1].runtimeTensor(),
 		V: l.placed[2].runtimeTensor(), O: l.placed[3].runtimeTensor(),
 	}
+	l.marked = true
 	if err := l.placed[3].mark(); err != nil {
 		return l, err
 	}
@@ -146,6 +170,32 @@ func (l *Launchable) prepareLSE() error {
 	return nil
 }
 
+// launch runs a kernel to its end and says how many milliseconds it took.
+func (l *Launchable) launch(a *runtime.Attention) (ms float64, err error) {
+	s, err := l.dev.NewStream()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	from, err := s.Record()
+	if err != nil {
+		return 0, err
+	}
+	defer from.Close()
+	if err := a.Launch(s, l.Args); err != nil {
+		return 0, err
+	}
+	to, err := s.Record()
+	if err != nil {
+		return 0, err
+	}
+	defer to.Close()
+	if err := s.Wait(); err != nil {
+		return 0, err
+	}
+	return to.Since(from)
+}
+
 // Output waits for the launch and brings the outputs back.
 func (l *Launchable) Output() (*Output, error) {
 	o := &Output{Out: l.placed[3].Tensor, LSE: l.lse}
@@ -154,6 +204,7 @@ func (l *Launchable) Output() (*Output, error) {
 		o.Stats = &stats
 	}
 	if checker, ok := l.dev.(outputChecker); ok {
+		l.marked = false
 		if err := checker.CheckOutputs(); err != nil {
 			return nil, err
 		}
@@ -169,6 +220,9 @@ func (l *Launchable) Output() (*Output, error) {
 
 // Free gives the device's memory back.
 func (l *Launchable) Free() error {
+	if checker, ok := l.dev.(outputChecker); ok && l.marked {
+		_ = checker.CheckOutputs() // to forget the marks; the launch has failed already
+	}
 	var errs []error
 	for _, x := range l.placed {
 		errs = append(errs, l.dev.Free(x.base))
@@ -176,33 +230,58 @@ func (l *Launchable) Free() error {
 	if l.lsePtr != 0 {
 		errs = append(errs, l.dev.Free(l.lsePtr))
 	}
-	l.placed, l.lsePtr = nil, 0
+	l.placed, l.lsePtr, l.marked = nil, 0, false
 	return errors.Join(errs...)
 }
 
-// Compare measures how far an output is from the reference.
-func (p *Problem) Compare(ctx context.Context, o *Output) (reference.Errors, error) {
-	c, q, out, lse := p.Case, p.Q, o.Out, o.LSE
-	if c.LastRows > 0 {
-		q, out, lse = lastRows(q, c.LastRows), lastRows(out, c.LastRows), lastRows(lse, c.LastRows)
-	}
-	ref, err := reference.Attention(ctx, reference.Problem{
-		Model: p.Subject.Model, Attends: p.Subject.Attends, Scale: p.Scale, Heads: c.Heads, Q: q, K: p.K, V: p.V,
+// Expect computes what the case compares, in float64. It does not depend on the
+// target.
+func (p *Problem) Expect(ctx context.Context) (*reference.Result, error) {
+	return reference.Attention(ctx, reference.Problem{
+		Model: p.Subject.Model, Attends: p.Subject.Attends, Scale: p.Scale, Heads: p.Case.Heads,
+		Q: p.Case.compared(p.Q), K: p.K, V: p.V,
 	})
-	if err != nil {
-		return reference.Errors{}, err
+}
+
+// Compare measures how far an output is from what is expected, and reports what
+// exceeds the tolerance.
+func (p *Problem) Compare(o *Output, want *reference.Result) (reference.Errors, error) {
+	model := p.Subject.Model
+	lse := p.Case.compared(o.LSE)
+	if p.Case.NoLSE { // there is nothing to compare
+		lse = sums(want, model.Heads)
 	}
-	if c.NoLSE { // there is nothing to compare
-		for n, row := 0, 0; n < ref.Batch; n++ {
-			for _, h := range ref.Heads {
-				for r := range ref.QLen {
-					lse.Set((n*p.Subject.Model.Heads+h)*ref.QLen+r, float32(ref.LSE[row]))
-					row++
-				}
+	e, err := reference.Compare(p.Case.compared(o.Out), lse, want, model.Heads)
+	if err != nil {
+		return e, err
+	}
+	if t := reference.ToleranceOf(model.DType); !e.Within(t) {
+		return e, fmt.Errorf("output off by %.3g of %.3g, worst row (%s) by %.3g of %.3g, log-sum-exp (%s) by %.3g of %.3g",
+			e.OutRel, t.OutRel, e.WorstRow, e.OutRow, t.OutRow, e.WorstLSE, e.LSE, t.LSE)
+	}
+	return e, nil
+}
+
+// sums is the reference's log-sum-exp as a kernel would have written it.
+func sums(r *reference.Result, heads int) *tensor.Tensor {
+	t := &tensor.Tensor{DType: tensor.F32, Shape: []int{r.Batch, heads, r.QLen}, Data: make([]byte, 4*r.Batch*heads*r.QLen)}
+	for n, row := 0, 0; n < r.Batch; n++ {
+		for _, h := range r.Heads {
+			for q := range r.QLen {
+				t.Set((n*heads+h)*r.QLen+q, float32(r.LSE[row]))
+				row++
 			}
 		}
 	}
-	return reference.Compare(out, lse, ref, p.Subject.Model.Heads)
+	return t
+}
+
+// compared is the rows of a tensor that the case compares.
+func (c *Case) compared(t *tensor.Tensor) *tensor.Tensor {
+	if c.LastRows == 0 {
+		return t
+	}
+	return lastRows(t, c.LastRows)
 }
 
 // lastRows copies the last n rows of the sequence axis, the third.
@@ -221,22 +300,21 @@ func lastRows(t *tensor.Tensor, n int) *tensor.Tensor {
 
 // Check runs a case on a device and reports what is wrong with the result.
 func (c *Case) Check(ctx context.Context, dev runtime.Device, s *Subject, compiled *compiler.Compiled) (*Output, reference.Errors, error) {
-	var none reference.Errors
 	p, err := c.Problem(s)
 	if err != nil {
-		return nil, none, err
+		return nil, reference.Errors{}, err
 	}
 	o, err := p.Launch(dev, compiled.Kernel)
 	if err != nil {
-		return nil, none, err
+		return nil, reference.Errors{}, err
 	}
-	e, err := p.Compare(ctx, o)
+	if n := o.Redone(compiled.Kernel.PTX); n > 0 {
+		return o, reference.Errors{}, fmt.Errorf("the main path leaves %d rows that are computed again", n)
+	}
+	want, err := p.Expect(ctx)
 	if err != nil {
-		return o, e, err
+		return o, reference.Errors{}, err
 	}
-	if t := reference.ToleranceOf(s.Model.DType); !e.Within(t) {
-		return o, e, fmt.Errorf("output off by %.3g of %.3g, worst row (%s) by %.3g of %.3g, log-sum-exp (%s) by %.3g of %.3g",
-			e.OutRel, t.OutRel, e.WorstRow, e.OutRow, t.OutRow, e.WorstLSE, e.LSE, t.LSE)
-	}
-	return o, e, nil
+	e, err := p.Compare(o, want)
+	return o, e, err
 }
