@@ -39,7 +39,7 @@ func compileAll(tb testing.TB, file, arch string) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if c.Kernel.PTX == "" {
+		if c.Plan.PTX == "" {
 			tb.Fatal("no PTX")
 		}
 	}

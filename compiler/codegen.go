@@ -11,6 +11,7 @@ import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 )
 
@@ -29,16 +30,15 @@ type Options struct {
 type Compiled struct {
 	Layer  *ir.Layer
 	Layout *layout.Kernel
-	Kernel *runtime.Kernel
+	Plan   *launch.Plan
 }
 
 // family is a code generator.
 type family struct {
 	emit        func(*layout.Kernel) (*ptx.Module, *kernel.Pattern, error)
-	params      func() []kernel.ParamSpec
+	params      func(*layout.Kernel) []launch.Param
 	threads     func(*layout.Kernel) int
 	sharedBytes func(*layout.Kernel) int
-	maps        func(*layout.Kernel) []runtime.MapRule
 	persistent  int // thread blocks a multiprocessor that share all work; 0: one a tile
 }
 
@@ -46,27 +46,11 @@ type family struct {
 var families = map[string]family{
 	"sm80": {
 		emit: sm80.Emit, params: sm80.Params, threads: sm80.Threads, sharedBytes: sm80.SharedBytes,
-		maps: func(*layout.Kernel) []runtime.MapRule { return nil },
 	},
 	"sm90a": {
 		emit: sm90a.Emit, params: sm90a.Params, threads: sm90a.Threads, sharedBytes: sm90a.SharedBytes,
-		maps: hopperMaps, persistent: sm90a.Resident,
+		persistent: sm90a.Resident,
 	},
-}
-
-// hopperMaps are the boxes that the Hopper kernel copies: 64 columns of the
-// query rows of one head, of the tokens of one key block.
-func hopperMaps(k *layout.Kernel) []runtime.MapRule {
-	rule := func(param string, rows int) runtime.MapRule {
-		return runtime.MapRule{
-			Param: param, Swizzle: 128,
-			Axes: []runtime.Axis{runtime.AxisDim, runtime.AxisSeq, runtime.AxisHead, runtime.AxisBatch},
-			Box:  []uint32{sm90a.BoxCols, uint32(rows), 1, 1},
-		}
-	}
-	return []runtime.MapRule{
-		rule("q_map", sm90a.QueryBox(k)), rule("k_map", sm90a.KeyBox(k)), rule("v_map", sm90a.KeyBox(k)),
-	}
 }
 
 // Compile makes one distinct layer's kernel for a target.
@@ -97,21 +81,22 @@ func Generate(k *layout.Kernel, layers []int) (*Compiled, error) {
 		return nil, fmt.Errorf("the layout counts %d bytes of shared memory, the %s code generator %d", k.SharedBytes, k.Family, n)
 	}
 	m.Header = header(k)
-	s := k.Shape
-	out := &runtime.Kernel{
-		Target: k.Target, Entry: k.Entry, PTX: m.String(),
-		SharedBytes: f.sharedBytes(k), BlockThreads: f.threads(k), Layers: layers,
+	return &Compiled{Layout: k, Plan: &launch.Plan{
+		Op: launch.Forward, Target: k.Target, Layers: layers, PTX: m.String(), Table: pattern.Table,
+		Shape: shapeOf(k.Shape), MaxBlocks: k.MaxBlocks,
+		Kernels: []launch.Kernel{{
+			Entry: k.Entry, SharedBytes: f.sharedBytes(k), BlockThreads: f.threads(k), Params: f.params(k),
+			Grid: launch.GridRule{Positions: k.Positions, HeadTiles: len(k.HeadTiles), Persistent: f.persistent},
+		}},
+	}}, nil
+}
+
+// shapeOf is what a plan says of a model's shape.
+func shapeOf(s ir.Shape) launch.Shape {
+	return launch.Shape{
 		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, Block: s.Block,
-		DType: runtime.DType(s.DType), Causal: s.Causal, Scale: s.Scale, MaxBlocks: k.MaxBlocks,
-		Grid: runtime.GridRule{Positions: k.Positions, HeadTiles: len(k.HeadTiles), Persistent: f.persistent},
-		Maps: f.maps(k), Table: pattern.Table,
+		DType: launch.DType(s.DType), Causal: s.Causal, Scale: s.Scale,
 	}
-	specs := f.params()
-	offsets, _ := kernel.Offsets(specs)
-	for i, p := range specs {
-		out.Params = append(out.Params, runtime.Param{Name: p.Name, Offset: offsets[i], Size: p.Bytes})
-	}
-	return &Compiled{Layout: k, Kernel: out}, nil
 }
 
 // header says in the PTX what the kernel is.
@@ -144,7 +129,7 @@ func (u *Unit) Bundle(arches []string, source string, opt Options) (*runtime.Bun
 			if err != nil {
 				return nil, err
 			}
-			b.Kernels = append(b.Kernels, *c.Kernel)
+			b.Plans = append(b.Plans, *c.Plan)
 		}
 	}
 	return b, nil

@@ -82,7 +82,7 @@ func TestTuning(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Kernels[0].PTX != plain.Kernels[0].PTX || b.Kernels[1].PTX == plain.Kernels[1].PTX {
+		if b.Plans[0].PTX != plain.Plans[0].PTX || b.Plans[1].PTX == plain.Plans[1].PTX {
 			t.Errorf("%s: the file must change layer 1 and not layer 0", arch)
 		}
 		if len(missing) != 1 || missing[0] != 0 {

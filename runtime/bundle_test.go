@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/s2attention/s2c/launch"
 )
 
 // testBundle has two distinct layers and two targets; the targets of a layer
@@ -21,12 +23,13 @@ import (
 func testBundle() *Bundle {
 	b := &Bundle{}
 	for _, target := range []string{"sm_80", "sm_90a"} {
-		sparse, dense := testKernel(target), testKernel(target)
-		dense.Entry, dense.PTX, dense.Layers, dense.Table = "dense", ".entry dense "+target, []int{1, 3}, nil
-		b.Kernels = append(b.Kernels, *sparse, *dense)
+		sparse, dense := testPlan(target), testPlan(target)
+		dense.PTX, dense.Layers, dense.Table = ".entry dense "+target, []int{1, 3}, nil
+		dense.Kernels[0].Entry = "dense"
+		b.Plans = append(b.Plans, *sparse, *dense)
 	}
 	b.Manifest = Manifest{
-		Model: "phi3_small", Source: strings.Repeat("ab", 32), Shape: b.Kernels[0].Shape(), Layers: 4,
+		Model: "phi3_small", Source: strings.Repeat("ab", 32), Shape: b.Plans[0].Shape, Layers: 4,
 		Facts: []Facts{
 			{Layers: []int{0, 2}, Coverage: true, KVEfficient: true, Tables: true, MaxBlocks: 512, Densities: []Density{{8192, 0.3242}, {32768, 0.1772}}},
 			{Layers: []int{1, 3}, Coverage: true, KVEfficient: true, Dense: true},
@@ -133,6 +136,16 @@ func TestEveryTruncationIsRefused(t *testing.T) {
 	}
 }
 
+// A file of the format before is whole, and still cannot be read.
+func TestOlderFormat(t *testing.T) {
+	data := slices.Clone(encoded(t, testBundle()))
+	binary.LittleEndian.PutUint32(data[8:], 1)
+	_, err := ReadBundle(bytes.NewReader(resealed(data)))
+	if !errors.Is(err, ErrBundle) || !strings.Contains(err.Error(), "format version 1") || !strings.Contains(err.Error(), "`s2c compile`") {
+		t.Errorf("format 1: %v", err)
+	}
+}
+
 // Changes by one who repairs the file's own hash.
 func TestTamperingIsRefused(t *testing.T) {
 	data := encoded(t, testBundle())
@@ -166,7 +179,7 @@ func TestTamperingIsRefused(t *testing.T) {
 		{"a layer twice", replace("\"layers\": [\n    0,\n    2\n   ]", "\"layers\": [\n    1,\n    2\n   ]"), "described twice"},
 		{"a part that is not there", replace(`"ptx": 0`, `"ptx": 9`), "part 9 of"},
 		{"a negative part", replace(`"ptx": 0`, `"ptx": -2`), "part -2 of"},
-		{"a part not used", replace(`"ptx": 0`, `"ptx": 2`), "no kernel uses"},
+		{"a part not used", replace(`"ptx": 0`, `"ptx": 2`), "no plan uses"},
 		{"a huge part", replace(`"bytes": 21`, `"bytes": 9223372036854775807`), "does not fit"},
 		{"a negative part size", replace(`"bytes": 21`, `"bytes": -21`), "does not fit"},
 		{"bytes without a name", resealed(append(slices.Clone(data), 1)), "does not name"},
@@ -244,11 +257,11 @@ func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 
 func TestWriteBundleRefuses(t *testing.T) {
 	for name, change := range map[string]func(*Bundle){
-		"no kernels":      func(b *Bundle) { b.Kernels = nil },
-		"a bad kernel":    func(b *Bundle) { b.Kernels[0].BlockThreads = 1 },
-		"two of a name":   func(b *Bundle) { b.Kernels[1].Entry = "attn" },
+		"no plans":        func(b *Bundle) { b.Plans = nil },
+		"a bad kernel":    func(b *Bundle) { b.Plans[0].Kernels[0].BlockThreads = 1 },
+		"two of a name":   func(b *Bundle) { b.Plans[1].Kernels[0].Entry = "attn" },
 		"another shape":   func(b *Bundle) { b.Manifest.Shape.Block = 32 },
-		"a layer twice":   func(b *Bundle) { b.Kernels[1].Layers = []int{2} },
+		"a layer twice":   func(b *Bundle) { b.Plans[1].Layers = []int{2} },
 		"facts twice":     func(b *Bundle) { b.Manifest.Facts[1].Layers = []int{0} },
 		"facts too far":   func(b *Bundle) { b.Manifest.Facts[1].Layers = []int{4} },
 		"a layer too far": func(b *Bundle) { b.Manifest.Layers = 3 },
@@ -264,9 +277,9 @@ func TestWriteBundleRefuses(t *testing.T) {
 
 func TestSelect(t *testing.T) {
 	b := testBundle()
-	old := testKernel("sm_80")
+	old := testPlan("sm_80")
 	old.Target, old.Layers = "sm_86", []int{0}
-	b.Kernels = append(b.Kernels, *old)
+	b.Plans = append(b.Plans, *old)
 	for _, c := range []struct {
 		major, minor, layer int
 		want                string // target and entry
@@ -278,15 +291,15 @@ func TestSelect(t *testing.T) {
 		{10, 0, 0, "sm_86 attn", nil}, {10, 0, 1, "sm_80 dense", nil},
 		{7, 5, 0, "", ErrArchitecture}, {8, 0, 4, "", ErrArgs}, {8, 0, -1, "", ErrArgs},
 	} {
-		k, err := b.Select(newFake(c.major, c.minor), c.layer)
+		k, err := b.Select(newFake(c.major, c.minor), launch.Forward, c.layer)
 		if !errors.Is(err, c.kind) {
 			t.Errorf("layer %d on %d.%d: %v", c.layer, c.major, c.minor, err)
 		}
-		if err == nil && k.Target+" "+k.Entry != c.want {
-			t.Errorf("layer %d on %d.%d: %s %s, want %s", c.layer, c.major, c.minor, k.Target, k.Entry, c.want)
+		if err == nil && k.Target+" "+k.Name() != c.want {
+			t.Errorf("layer %d on %d.%d: %s %s, want %s", c.layer, c.major, c.minor, k.Target, k.Name(), c.want)
 		}
 	}
-	if _, err := b.Select(newFake(8, 0), 9); !strings.Contains(err.Error(), "it has 0–3") {
+	if _, err := b.Select(newFake(8, 0), launch.Forward, 9); !strings.Contains(err.Error(), "it has 0–3") {
 		t.Errorf("the error does not list the layers: %v", err)
 	}
 	if f := b.FactsOf(3); f == nil || !f.Dense {

@@ -80,7 +80,7 @@ func TestDeviceRepeats(t *testing.T) {
 				}
 				first := ""
 				for n := range 5 {
-					o, err := p.Launch(dev, l.compiled.Kernel)
+					o, err := p.Launch(dev, l.compiled.Plan)
 					if errors.Is(err, runtime.ErrArchitecture) {
 						t.Skipf("SKIPPED: %v", err)
 					}

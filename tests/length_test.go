@@ -13,6 +13,7 @@ import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 )
 
@@ -87,7 +88,7 @@ func countKeys(t *testing.T, u *compiler.Unit, c *compiler.Compiled, kLen, qLen 
 	s := u.Module.Shape
 	dev := device()
 	defer dev.Close()
-	a, err := runtime.Load(dev, c.Kernel)
+	a, err := runtime.Load(dev, c.Plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,9 @@ func countKeys(t *testing.T, u *compiler.Unit, c *compiler.Compiled, kLen, qLen 
 	o := runtime.BHSD(alloc(2*s.Heads*qLen*s.HeadDim), s.Heads, qLen, s.HeadDim)
 	one := runtime.Tensor{Ptr: alloc(2 * s.HeadDim)}
 	lse := alloc(4 * s.Heads * qLen)
-	if err := a.Launch(nil, runtime.Args{Batch: 1, QLen: qLen, KLen: kLen, Q: q, K: one, V: one, O: o, LSE: lse}); err != nil {
+	if err := a.Launch(nil, runtime.Args{Batch: 1, QLen: qLen, KLen: kLen, Tensors: runtime.Tensors{
+		launch.Q: q, launch.K: one, launch.V: one, launch.O: o, launch.LSE: {Ptr: lse},
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	got := make([]byte, 4*s.Heads*qLen)

@@ -204,7 +204,7 @@ func (b *bench) open() (err error) {
 	if b.compiled, err = b.unit.Compile(b.layer, arch, opt); err != nil {
 		return err
 	}
-	if b.loaded, err = runtime.Load(b.dev, b.compiled.Kernel); err != nil {
+	if b.loaded, err = runtime.Load(b.dev, b.compiled.Plan); err != nil {
 		return err
 	}
 	launches := 0
@@ -236,8 +236,8 @@ func (b *bench) measure(seq int) (r *benchResult, err error) {
 	if r, err = b.describe(seq); err != nil {
 		return nil, err
 	}
-	k := b.compiled.Kernel
-	p, err := measure.NewProblem(b.dev, k, b.Batch, seq, b.Seed)
+	shape := b.compiled.Plan.Shape
+	p, err := measure.NewProblem(b.dev, shape, b.Batch, seq, b.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -276,8 +276,8 @@ func (b *bench) describe(seq int) (*benchResult, error) {
 	}
 	k := b.compiled
 	r := &benchResult{
-		Pairs: float(pairs) * float64(b.Batch), Device: b.dev.Kind(), Kernel: k.Kernel.Entry, DeviceName: b.dev.Describe(),
-		Target: k.Kernel.Target, Family: k.Layout.Family, Config: chosen(k.Layout).Config(), Tuned: b.tuned,
+		Pairs: float(pairs) * float64(b.Batch), Device: b.dev.Kind(), Kernel: k.Plan.Name(), DeviceName: b.dev.Describe(),
+		Target: k.Plan.Target, Family: k.Layout.Family, Config: chosen(k.Layout).Config(), Tuned: b.tuned,
 		Model: b.unit.Module.Name, Layer: b.number, Seq: seq, Batch: b.Batch,
 		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, Block: s.Block, DType: s.DType, Causal: s.Causal,
 		DensePairs: float(ir.DensePairs(s, int64(seq), int64(seq))) * float64(b.Batch),
@@ -335,7 +335,7 @@ func (b *bench) title(r *report) {
 		by += " among those allowed"
 	}
 	r.line("kernel", "%s for %s, family %s\n%s, chosen by %s",
-		k.Kernel.Entry, k.Kernel.Target, k.Layout.Family, chosen(k.Layout).Config(), by)
+		k.Plan.Name(), k.Plan.Target, k.Layout.Family, chosen(k.Layout).Config(), by)
 	r.line("shape", "batch %d, %s on %s, head_dim %d, block %d, %s",
 		b.Batch, plural(m.Shape.Heads, "query head", "query heads"), plural(m.Shape.KVHeads, "KV head", "KV heads"), m.Shape.HeadDim, m.Shape.Block, m.Shape.DType)
 	if b.launch.Runs > 0 {
@@ -371,7 +371,7 @@ func (b *bench) print(r *report, result *benchResult, first bool) error {
 // sweep is the plot of all lengths.
 func (b *bench) sweep(results []*benchResult) *plot.Sweep {
 	s := b.unit.Module.Shape
-	series := plot.Series{Name: b.compiled.Kernel.Entry + ", " + b.compiled.Kernel.Target}
+	series := plot.Series{Name: b.compiled.Plan.Name() + ", " + b.compiled.Plan.Target}
 	for _, r := range results {
 		series.Points = append(series.Points, plot.Point{
 			Seq: float64(r.Seq), TFLOPS: float64(r.TFLOPS), Low: r.tflops(float64(r.MSP90)), High: r.tflops(float64(r.MSP10)),

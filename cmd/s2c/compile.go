@@ -12,6 +12,7 @@ import (
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 )
 
@@ -46,9 +47,11 @@ type writtenKernel struct {
 	Layers []int  `json:"layers"`
 }
 
-// note adds a kernel to the report.
-func (r *compileReport) note(k *runtime.Kernel) {
-	r.Kernels = append(r.Kernels, writtenKernel{k.Entry, k.Target, k.Layers})
+// note adds the kernels of a plan to the report.
+func (r *compileReport) note(p *launch.Plan) {
+	for i := range p.Kernels {
+		r.Kernels = append(r.Kernels, writtenKernel{p.Kernels[i].Entry, p.Target, p.Layers})
+	}
 }
 
 // passNames lists the layout passes.
@@ -151,11 +154,11 @@ func (c *compileCmd) emit(unit *compiler.Unit, layer *ir.Layer, arch string, opt
 	if err != nil {
 		return "", err
 	}
-	c.report.note(compiled.Kernel)
+	c.report.note(compiled.Plan)
 	if c.Emit == "layout" {
 		return compiled.Layout.String(), nil
 	}
-	return compiled.Kernel.PTX, nil
+	return compiled.Plan.PTX, nil
 }
 
 func (c *compileCmd) text(s *streams, path, text string) error {
@@ -186,14 +189,14 @@ func (c *compileCmd) bundle(s *streams, unit *compiler.Unit, opt compiler.Option
 		return err
 	}
 	c.report.Files = append(c.report.Files, c.Output)
-	for n := range b.Kernels {
-		c.report.note(&b.Kernels[n])
+	for n := range b.Plans {
+		c.report.note(&b.Plans[n])
 	}
 	if c.JSON {
 		return nil
 	}
 	fmt.Fprintf(s.err, "%s: %s, %s for %s, %s bytes\n", c.Output, unit.Module.Name,
-		plural(len(b.Kernels), "kernel", "kernels"), strings.Join(c.Arch, ", "), grouped(int64(size)))
+		plural(len(c.report.Kernels), "kernel", "kernels"), strings.Join(c.Arch, ", "), grouped(int64(size)))
 	return nil
 }
 

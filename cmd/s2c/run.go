@@ -240,16 +240,16 @@ func (c *runCmd) execute(s *streams, unit *compiler.Unit, layer *ir.Layer, in *a
 		return nil, nil, err
 	}
 	o.CompileMS = milliseconds(start)
-	o.Target, o.Entry = compiled.Kernel.Target, compiled.Kernel.Entry
+	o.Target, o.Entry = compiled.Plan.Target, compiled.Plan.Name()
 
 	start = time.Now()
-	attention, err := runtime.Load(dev, compiled.Kernel)
+	attention, err := runtime.Load(dev, compiled.Plan)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, attention.Unload()) }()
 	o.LoadMS = milliseconds(start)
-	return launch(dev, attention, in, o)
+	return runOnce(dev, attention, in, o)
 }
 
 func milliseconds(since time.Time) float64 { return float64(time.Since(since).Microseconds()) / 1e3 }

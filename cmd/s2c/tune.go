@@ -20,6 +20,7 @@ import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 )
 
@@ -264,7 +265,7 @@ func (t *tuning) candidate(r *tuneResult) (err error) {
 		r.Verdict = "does not compile: " + err.Error()
 		return nil
 	}
-	a, err := runtime.Load(t.dev, compiled.Kernel)
+	a, err := runtime.Load(t.dev, compiled.Plan)
 	if err != nil {
 		if errors.Is(err, runtime.ErrArchitecture) || errors.Is(err, runtime.ErrOldDriver) {
 			return err
@@ -287,7 +288,7 @@ func (t *tuning) candidate(r *tuneResult) (err error) {
 
 // length checks and times a candidate at the n-th length.
 func (t *tuning) length(r *tuneResult, a *runtime.Attention, n int) error {
-	p, err := t.problem(n, a.Kernel())
+	p, err := t.problem(n, a.Plan().Shape)
 	if err != nil {
 		return err
 	}
@@ -320,9 +321,9 @@ func (t *tuning) length(r *tuneResult, a *runtime.Attention, n int) error {
 }
 
 // problem is the inputs of the n-th length.
-func (t *tuning) problem(n int, k *runtime.Kernel) (p *measure.Problem, err error) {
+func (t *tuning) problem(n int, shape launch.Shape) (p *measure.Problem, err error) {
 	if t.problems[n] == nil {
-		t.problems[n], err = measure.NewProblem(t.dev, k, t.Batch, t.Seq[n], t.Seed)
+		t.problems[n], err = measure.NewProblem(t.dev, shape, t.Batch, t.Seq[n], t.Seed)
 	}
 	return t.problems[n], err
 }

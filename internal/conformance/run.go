@@ -10,6 +10,7 @@ import (
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
 )
@@ -63,14 +64,14 @@ func (o *Output) Hash() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Launch runs a kernel on a device, on poisoned outputs.
-func (p *Problem) Launch(dev runtime.Device, k *runtime.Kernel) (out *Output, err error) {
-	a, err := runtime.Load(dev, k)
+// Launch runs a plan on a device, on poisoned outputs.
+func (p *Problem) Launch(dev runtime.Device, plan *launch.Plan) (out *Output, err error) {
+	a, err := runtime.Load(dev, plan)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, a.Unload()) }()
-	l, err := p.Prepare(dev, k)
+	l, err := p.Prepare(dev)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ type Launchable struct {
 }
 
 // Prepare copies a problem to the device.
-func (p *Problem) Prepare(dev runtime.Device, k *runtime.Kernel) (l *Launchable, err error) {
+func (p *Problem) Prepare(dev runtime.Device) (l *Launchable, err error) {
 	c := p.Case
 	l = &Launchable{dev: dev, noLSE: c.NoLSE}
 	defer func() {
@@ -119,8 +120,10 @@ func (p *Problem) Prepare(dev runtime.Device, k *runtime.Kernel) (l *Launchable,
 	}
 	l.Args = runtime.Args{
 		Batch: c.batch(), QLen: c.qLen(), KLen: c.KLen, Scale: c.Scale,
-		Q: l.placed[0].runtimeTensor(), K: l.placed[1].runtimeTensor(),
-		V: l.placed[2].runtimeTensor(), O: l.placed[3].runtimeTensor(),
+		Tensors: runtime.Tensors{
+			launch.Q: l.placed[0].runtimeTensor(), launch.K: l.placed[1].runtimeTensor(),
+			launch.V: l.placed[2].runtimeTensor(), launch.O: l.placed[3].runtimeTensor(),
+		},
 	}
 	if err := l.placed[3].mark(); err != nil {
 		return l, err
@@ -136,7 +139,7 @@ func (l *Launchable) prepareLSE() error {
 	if l.lsePtr, err = l.dev.Alloc(int64(len(l.lse.Data))); err != nil {
 		return err
 	}
-	l.Args.LSE = l.lsePtr
+	l.Args.Tensors[launch.LSE].Ptr = l.lsePtr
 	if err := l.dev.Upload(l.lsePtr, l.lse.Data); err != nil {
 		return err
 	}
@@ -226,7 +229,7 @@ func (c *Case) Check(ctx context.Context, dev runtime.Device, s *Subject, compil
 	if err != nil {
 		return nil, none, err
 	}
-	o, err := p.Launch(dev, compiled.Kernel)
+	o, err := p.Launch(dev, compiled.Plan)
 	if err != nil {
 		return nil, none, err
 	}

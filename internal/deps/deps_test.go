@@ -36,8 +36,10 @@ var rules = []rule{
 		reason: "kernels come from the IR alone"},
 	{packages: "internal/reference/...", never: []string{"ir/...", "dsl/lower", "codegen/...", "compiler/...", "runtime/..."},
 		reason: "the reference must not share what it checks"},
+	{packages: "launch", never: []string{"dsl/...", "ir/...", "codegen/...", "compiler/...", "runtime/...", "internal/..."},
+		reason: "compiler and runtime agree through its tables"},
 	{packages: "examples/embed", never: []string{"dsl/...", "ir/...", "compiler/...", "internal/..."},
-		reason: "it shows that runtime is enough"},
+		reason: "it shows that runtime and its tables are enough"},
 }
 
 // matches is whether a package, relative to the module, is what the pattern says.
@@ -114,7 +116,7 @@ func TestRulesBreak(t *testing.T) {
 		{"runtime/emu", "codegen/ptx", true}, {"runtime/cuda", "codegen/ptx/inst", true}, {"runtime", "runtime/cuda", true},
 		{"runtime/emu", "runtime", false}, {"codegen/ptx/sm80", "dsl", true}, {"codegen/ptx/sm80", "ir/layout", false},
 		{"internal/reference", "ir", true}, {"internal/reference", "dsl", false}, {"dsl", "ir", true},
-		{"dsl/lower", "ir", false}, {"dsl/foo", "ir/layout", true}, {"irrelevant", "dsl", false}, {"cmd/s2c", "ir", false},
+		{"dsl/lower", "ir", false}, {"dsl/foo", "ir/layout", true}, {"launch", "runtime", true}, {"runtime", "launch", false}, {"irrelevant", "dsl", false}, {"cmd/s2c", "ir", false},
 	} {
 		got := slices.ContainsFunc(rules, func(r rule) bool { return r.breaks(c.pkg, c.dep) })
 		if got != c.want {

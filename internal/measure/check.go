@@ -11,6 +11,7 @@ import (
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 )
 
@@ -103,10 +104,10 @@ func (p *Problem) download() (err error) {
 			return err
 		}
 	}
-	if err := p.dev.Download(p.out.Data, p.args.O.Ptr); err != nil {
+	if err := p.dev.Download(p.out.Data, p.at(launch.O)); err != nil {
 		return err
 	}
-	return p.dev.Download(p.lse.Data, p.args.LSE)
+	return p.dev.Download(p.lse.Data, p.at(launch.LSE))
 }
 
 // expected is the reference on sampled heads and rows, computed once.

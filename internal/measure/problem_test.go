@@ -12,6 +12,7 @@ import (
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/internal/ptxas"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
 )
@@ -41,7 +42,7 @@ func kernel(t *testing.T, dev runtime.Device, layer int) (*runtime.Attention, So
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := runtime.Load(dev, c.Kernel)
+	a, err := runtime.Load(dev, c.Plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func kernel(t *testing.T, dev runtime.Device, layer int) (*runtime.Attention, So
 
 func problem(t *testing.T, dev runtime.Device, a *runtime.Attention, batch, seq int) *Problem {
 	t.Helper()
-	p, err := NewProblem(dev, a.Kernel(), batch, seq, 3)
+	p, err := NewProblem(dev, a.Plan().Shape, batch, seq, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func TestCheckFinds(t *testing.T) {
 // TestSample: short problems are compared in full, long ones in part, the ends
 // always among it.
 func TestSample(t *testing.T) {
-	p := &Problem{Batch: 1, Seq: 64, shape: runtime.Kernel{Heads: 4, HeadDim: 64, Block: 16}}
+	p := &Problem{Batch: 1, Seq: 64, shape: launch.Shape{Heads: 4, HeadDim: 64, Block: 16}}
 	if heads, rows := p.sample(); heads != nil || rows != nil {
 		t.Errorf("heads %v, rows %v of a short problem", heads, rows)
 	}

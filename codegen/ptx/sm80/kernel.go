@@ -15,10 +15,11 @@ import (
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/launch"
 )
 
 // Params is the kernel's parameter list.
-func Params() []kernel.ParamSpec { return kernel.Params() }
+func Params(*layout.Kernel) []launch.Param { return launch.Place(launch.ForwardParams) }
 
 // Emit makes the PTX module of a layout. The pattern's tables, if any, come
 // back beside it.
@@ -79,7 +80,7 @@ type emitter struct {
 }
 
 func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
-	params := kernel.Declare(Params())
+	params := kernel.Declare(Params(k))
 	e := &emitter{
 		pattern: p, kv: map[string]kvSource{},
 		qTile:  layout.SmemTile{Rows: k.Rows, Cols: k.DimPadded},

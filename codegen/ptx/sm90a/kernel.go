@@ -14,6 +14,7 @@ import (
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/launch"
 )
 
 const (
@@ -26,9 +27,18 @@ const (
 	infoWords    = 32 // words a stage says about its KV tile
 )
 
-// Params is the kernel's parameter list.
-func Params() []kernel.ParamSpec {
-	return kernel.Params(kernel.Maps("q_map", "k_map", "v_map")...)
+// Params is the kernel's parameter list, with the boxes that it copies: slabs of
+// the query rows of one head, of the tokens of one key block.
+func Params(k *layout.Kernel) []launch.Param {
+	box := func(tensor string, rows int) launch.Param {
+		return launch.MapOf(tensor, launch.MapRule{
+			Axes: []launch.Axis{launch.AxisDim, launch.AxisSeq, launch.AxisHead, launch.AxisBatch},
+			Box:  []uint32{BoxCols, uint32(rows), 1, 1}, Swizzle: slabRowBytes,
+		})
+	}
+	return launch.Place(launch.ForwardParams, []launch.Param{
+		box("q", QueryBox(k)), box("k", KeyBox(k)), box("v", KeyBox(k)),
+	})
 }
 
 // Emit makes the PTX module of a layout. The pattern's tables, if any, come
@@ -85,7 +95,7 @@ type emitter struct {
 func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
 	e := &emitter{pattern: p, memory: plan(k)}
 	e.b = ptx.NewBuilder(&ptx.Entry{
-		Name: k.Entry, Params: kernel.Declare(Params()), Threads: Threads(k), MinCTAs: Resident, Shared: "smem_" + k.Entry,
+		Name: k.Entry, Params: kernel.Declare(Params(k)), Threads: Threads(k), MinCTAs: Resident, Shared: "smem_" + k.Entry,
 	})
 	e.Frame = &kernel.Frame{K: k, B: e.b}
 	return e
