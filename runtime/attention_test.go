@@ -361,17 +361,85 @@ func TestConcurrentLaunches(t *testing.T) {
 	}
 }
 
-func TestLaunchDoesNotAllocate(t *testing.T) {
+// twoLaunches is a plan of two kernels with two workspaces between them.
+func twoLaunches() *launch.Plan {
+	p := testPlan("sm_90a")
+	scratch := func(name string) launch.Param {
+		return launch.Param{Name: name, Type: launch.U64, Source: launch.Source{From: launch.Scratch, Of: name}}
+	}
+	second := p.Kernels[0]
+	second.Entry, second.BlockThreads, second.Grid.HeadTiles = ".entry", 64, 1
+	second.Params = launch.Place([]launch.Param{scratch("rows"), scratch("all")})
+	p.Workspaces = []launch.Workspace{{Name: "all", Bytes: 100}, {Name: "rows", Bytes: 4, Per: []launch.Count{launch.QLen, launch.KVHeads}}}
+	p.Kernels = append(p.Kernels, second)
+	return p
+}
+
+func TestTwoLaunches(t *testing.T) {
 	dev := newFake(9, 0)
-	dev.quiet = true
-	a := mustLoad(t, dev, testPlan("sm_90a"))
-	args := testArgs()
-	if n := testing.AllocsPerRun(200, func() {
-		if err := a.Launch(nil, args); err != nil {
-			t.Fatal(err)
+	a, args := mustLoad(t, dev, twoLaunches()), testArgs()
+	args.Workspace = 0x10000
+	if n, err := a.WorkspaceBytes(args); err != nil || n != 256+3328 {
+		t.Errorf("a workspace of %d bytes, %v", n, err)
+	}
+	if err := a.Launch(nil, args); err != nil {
+		t.Fatal(err)
+	}
+	if len(dev.launches) != 2 || dev.launches[0].entry != "attn" {
+		t.Fatalf("launched %+v", dev.launches)
+	}
+	l := dev.launches[1]
+	if l.entry != ".entry" || l.grid != [3]int{2 * 2, 1, 1} || l.block != [3]int{64, 1, 1} || len(l.params) != 16 {
+		t.Errorf("the second launch is %+v", l)
+	}
+	if rows, all := binary.LittleEndian.Uint64(l.params), binary.LittleEndian.Uint64(l.params[8:]); rows != 0x10100 || all != 0x10000 {
+		t.Errorf("workspaces at %#x and %#x", rows, all)
+	}
+	for want, change := range map[string]func(*Args){
+		"the workspace is nil; it takes 3584 bytes": func(a *Args) { a.Workspace = 0 },
+		"0x10080 is not 256-byte aligned":           func(a *Args) { a.Workspace += 128 },
+		"runs past the address space":               func(a *Args) { a.Workspace = math.MaxUint64 - 255 },
+		"exceed 2³¹ − 1 thread blocks":              func(a *Args) { a.Batch = 1 << 30; a.Tensors[launch.O].Batch = 1 << 20 },
+		"q_len 0 is less than 1":                    func(a *Args) { a.QLen = 0 },
+	} {
+		bad := args
+		change(&bad)
+		if err := a.Launch(nil, bad); !errors.Is(err, ErrArgs) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want an ErrArgs with %q", err, want)
 		}
-	}); n > 0 {
-		t.Errorf("%v allocations a launch", n)
+	}
+	if len(dev.launches) != 2 {
+		t.Error("a bad launch began nevertheless")
+	}
+	args.QLen = 0
+	if _, err := a.WorkspaceBytes(args); !errors.Is(err, ErrArgs) {
+		t.Errorf("the workspace of no queries: %v", err)
+	}
+	p := twoLaunches()
+	p.Workspaces[1].Bytes = 1 << 47
+	if _, err := mustLoad(t, dev, p).WorkspaceBytes(testArgs()); !errors.Is(err, ErrArgs) || !strings.Contains(err.Error(), "rows takes more than 2⁴⁸ bytes") {
+		t.Errorf("a workspace too large: %v", err)
+	}
+	a.Unload()
+	if _, err := a.WorkspaceBytes(testArgs()); !errors.Is(err, ErrClosed) {
+		t.Errorf("the workspace after Unload: %v", err)
+	}
+}
+
+func TestLaunchDoesNotAllocate(t *testing.T) {
+	for _, p := range []*launch.Plan{testPlan("sm_80"), testPlan("sm_90a"), twoLaunches()} {
+		dev := newFake(9, 0)
+		dev.quiet = true
+		a := mustLoad(t, dev, p)
+		args := testArgs()
+		args.Workspace = 0x10000
+		if n := testing.AllocsPerRun(200, func() {
+			if err := a.Launch(nil, args); err != nil {
+				t.Fatal(err)
+			}
+		}); n > 0 {
+			t.Errorf("%s, %d kernels: %v allocations a launch", p.Target, len(p.Kernels), n)
+		}
 	}
 }
 
