@@ -160,6 +160,7 @@ func TestLaunchRefuses(t *testing.T) {
 		{"as it is", func(*Args) {}, "", nil},
 		{"no batch", func(a *Args) { a.Batch = 0 }, "batch 0 is less than 1", nil},
 		{"negative batch", func(a *Args) { a.Batch = -2 }, "batch -2", nil},
+		{"too great a batch", func(a *Args) { a.Batch = 1 << 31 }, "batch 2147483648 exceeds 2³¹ − 1", nil},
 		{"no queries", func(a *Args) { a.QLen = 0 }, "q_len 0 is less than 1", nil},
 		{"no keys", func(a *Args) { a.KLen = 0 }, "k_len 0 is less than 1", nil},
 		{"more queries than keys", func(a *Args) { a.QLen = 301 }, "q_len 301 exceeds k_len 300", nil},
@@ -188,6 +189,10 @@ func TestLaunchRefuses(t *testing.T) {
 		{"unused output stride", func(a *Args) { a.Batch = 1; a.Tensors[launch.O].Batch = 0 }, "", nil},
 		{"strides that overflow", func(a *Args) { a.Tensors[launch.K].Seq = 1 << 58 }, "k: the seq stride 288230376151711744 overflows", nil},
 		{"past the address space", func(a *Args) { a.Tensors[launch.K].Ptr = math.MaxUint64 - 15 }, "runs past the address space", nil},
+		{"its end past the address space", func(a *Args) { a.Tensors[launch.K].Ptr = math.MaxUint64 - 1_200_015 }, "runs past the address space", nil},
+		{"heads of the output overlap", func(a *Args) {
+			a.Tensors[launch.O] = Tensor{Ptr: 0x4000, Batch: 1 << 20, Head: 50 * 128, Seq: 128}
+		}, "o: the head stride 6400 makes rows of the output overlap", nil},
 		{"not a number", func(a *Args) { a.Scale = math.NaN() }, "scale NaN", nil},
 		{"infinite", func(a *Args) { a.Scale = math.Inf(1) }, "scale +Inf", nil},
 		{"negative scale", func(a *Args) { a.Scale = -1 }, "scale -1", nil},

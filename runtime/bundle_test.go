@@ -310,6 +310,37 @@ func TestSelect(t *testing.T) {
 	}
 }
 
+// A layer may have a plan of each operation for a target.
+func TestSelectByOperation(t *testing.T) {
+	const fill launch.Op = "fill"
+	launch.Operations[fill] = launch.Operation{Writes: []launch.Role{launch.O}}
+	t.Cleanup(func() { delete(launch.Operations, fill) })
+	b := testBundle()
+	p := testPlan("sm_80")
+	p.Op, p.PTX, p.Table = fill, ".entry fill", nil
+	p.Kernels[0].Entry, p.Kernels[0].Params = "fill", launch.Place(launch.ForwardParams[3:4])
+	b.Plans = append(b.Plans, *p)
+	b, err := ReadBundle(bytes.NewReader(encoded(t, b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for op, want := range map[launch.Op]string{fill: "fill", launch.Forward: "attn"} {
+		if p, err := b.Select(newFake(8, 0), op, 2); err != nil || p.Name() != want {
+			t.Errorf("%s of layer 2: %v, %v", op, p, err)
+		}
+	}
+	if _, err := b.Select(newFake(8, 0), fill, 1); !errors.Is(err, ErrArgs) || !strings.Contains(err.Error(), "no layer 1 for fill in this bundle; it has 0, 2") {
+		t.Errorf("fill of layer 1: %v", err)
+	}
+	b.Plans[len(b.Plans)-1].Layers = []int{1}
+	b.Plans = append(b.Plans, b.Plans[len(b.Plans)-1])
+	b.Plans[len(b.Plans)-1].Kernels = []launch.Kernel{p.Kernels[0]}
+	b.Plans[len(b.Plans)-1].Kernels[0].Entry = "again"
+	if err := b.Check(); !errors.Is(err, ErrBundle) || !strings.Contains(err.Error(), "two plans of fill for sm_80") {
+		t.Errorf("two plans for one layer: %v", err)
+	}
+}
+
 func TestRanges(t *testing.T) {
 	for want, ns := range map[string][]int{"none": nil, "3": {3}, "0, 1": {0, 1}, "0–2, 4, 6, 7, 9–11": {0, 1, 2, 4, 6, 7, 9, 10, 11}} {
 		if got := ranges(ns); got != want {
