@@ -105,11 +105,10 @@ func (a *Attention) JITLog() string {
 // an ErrArgs, and nothing is queued. Launch neither waits nor allocates, save
 // for tensor maps that it sees for the first time.
 func (a *Attention) Launch(s Stream, args Args) error {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	if err := a.ready(); err != nil {
+	if err := a.hold(); err != nil {
 		return err
 	}
+	defer a.mu.RUnlock()
 	c := a.calls.Get().(*call)
 	defer a.calls.Put(c)
 	c.Args = args
@@ -128,11 +127,10 @@ func (a *Attention) Launch(s Stream, args Args) error {
 // WorkspaceBytes is what Args.Workspace must hold for a launch with these
 // lengths; 0: it needs none.
 func (a *Attention) WorkspaceBytes(args Args) (int64, error) {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	if err := a.ready(); err != nil {
+	if err := a.hold(); err != nil {
 		return 0, err
 	}
+	defer a.mu.RUnlock()
 	c := a.calls.Get().(*call)
 	defer a.calls.Put(c)
 	c.Args = args
@@ -142,10 +140,15 @@ func (a *Attention) WorkspaceBytes(args Args) (int64, error) {
 	return c.layWorkspaces()
 }
 
-// ready is an ErrClosed where there is nothing to launch; a.mu is held.
-func (a *Attention) ready() error {
-	if a.unloaded || a.dev == nil {
-		return Errorf(ErrClosed, "launch of %s, which is not loaded", a.plan.Name())
+// hold locks a.mu for reading, unless there is nothing to launch.
+func (a *Attention) hold() error {
+	if a == nil || a.dev == nil {
+		return Errorf(ErrClosed, "launch of a plan that was not loaded")
+	}
+	a.mu.RLock()
+	if a.unloaded {
+		a.mu.RUnlock()
+		return Errorf(ErrClosed, "launch of %s after Unload", a.plan.Name())
 	}
 	return nil
 }
@@ -153,6 +156,9 @@ func (a *Attention) ready() error {
 // Unload frees the module and the table. Streams with launches of it must have
 // been waited for. A second call does nothing.
 func (a *Attention) Unload() error {
+	if a == nil {
+		return nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.unloaded {

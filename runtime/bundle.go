@@ -66,8 +66,8 @@ func (b *Bundle) FactsOf(layer int) *Facts {
 // before older. What the bundle lacks is an ErrArgs; an operation without a
 // target that runs on the device an ErrArchitecture.
 func (b *Bundle) Select(dev Device, op launch.Op, layer int) (*launch.Plan, error) {
-	if dev == nil {
-		return nil, Errorf(ErrArgs, "Select needs a device, not nil")
+	if b == nil || dev == nil {
+		return nil, Errorf(ErrArgs, "Select needs a bundle and a device, not nil")
 	}
 	major, minor := dev.ComputeCapability()
 	var best *launch.Plan

@@ -77,6 +77,9 @@ func WriteBundle(w io.Writer, b *Bundle) error {
 }
 
 func encodeBundle(b *Bundle) ([]byte, error) {
+	if b == nil {
+		return nil, Errorf(ErrBundle, "no bundle to write, but nil")
+	}
 	c := Bundle{Manifest: b.Manifest, Plans: b.Plans}
 	c.Manifest.Format = BundleFormat
 	c.Manifest.Targets = c.targets()

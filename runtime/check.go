@@ -47,6 +47,9 @@ func broken(about string, rules []rule) error {
 // CheckPlan reports the first thing in a plan that no launch could be right
 // with, as an ErrKernel. Bundles and Load run it.
 func CheckPlan(p *launch.Plan) error {
+	if p == nil {
+		return Errorf(ErrKernel, "no plan, but nil")
+	}
 	if _, err := parseTarget(p.Target); err != nil {
 		return err
 	}

@@ -68,9 +68,12 @@ func (m *Model) Load(op launch.Op, layer int) (*Attention, error) {
 
 // Close unloads the layers and closes the device. A second call does nothing.
 func (m *Model) Close() error {
+	if m == nil || m.Device == nil {
+		return nil
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed || m.Device == nil {
+	if m.closed {
 		return nil
 	}
 	m.closed = true

@@ -48,8 +48,14 @@ var mapMagic = [8]byte{'s', '2', 'c', 't', 'm', 'a', 'p', '1'}
 // strides that are multiples of 16 below 2⁴⁰; dimensions 1 to 2³²; boxes 1 to 256;
 // an inner box of a multiple of 16 bytes and, with a swizzle, of at most its span.
 func (d *Device) EncodeTensorMap(t runtime.TensorMap) (out [128]byte, err error) {
+	if err := d.open(); err != nil {
+		return out, err
+	}
+	if err := checkMapForm(&t); err != nil {
+		return out, runtime.Errorf(runtime.ErrKernel, "emu: not a tensor map: %v", err)
+	}
 	if err := checkTensorMap(&t); err != nil {
-		return out, fmt.Errorf("emu: tensor map: %w", err)
+		return out, badArgs("tensor map: %v", err)
 	}
 	copy(out[:], mapMagic[:])
 	binary.LittleEndian.PutUint64(out[8:], uint64(t.Base))
@@ -65,17 +71,26 @@ func (d *Device) EncodeTensorMap(t runtime.TensorMap) (out [128]byte, err error)
 	return out, nil
 }
 
-func checkTensorMap(t *runtime.TensorMap) error {
+// checkMapForm refuses what no address or length could make a tensor map.
+func checkMapForm(t *runtime.TensorMap) error {
 	rank := len(t.Dims)
 	switch {
 	case rank < 1 || rank > 5:
 		return fmt.Errorf("rank %d, must be 1 to 5", rank)
 	case len(t.Strides) != rank-1 || len(t.Box) != rank:
 		return fmt.Errorf("rank %d with %d strides and %d box dimensions", rank, len(t.Strides), len(t.Box))
-	case t.Base == 0 || t.Base%16 != 0:
-		return fmt.Errorf("base address %#x is no multiple of 16", uint64(t.Base))
 	case t.DType != runtime.BF16 && t.DType != runtime.F16:
 		return fmt.Errorf("element type %q", t.DType)
+	case t.Swizzle != 0 && t.Swizzle != 32 && t.Swizzle != 64 && t.Swizzle != 128:
+		return fmt.Errorf("swizzle of %d bytes, must be 0, 32, 64 or 128", t.Swizzle)
+	}
+	return nil
+}
+
+// checkTensorMap refuses what the driver does.
+func checkTensorMap(t *runtime.TensorMap) error {
+	if t.Base == 0 || t.Base%16 != 0 {
+		return fmt.Errorf("base address %#x is no multiple of 16", uint64(t.Base))
 	}
 	for i, n := range t.Dims {
 		if n < 1 || n > 1<<32 {
@@ -92,8 +107,6 @@ func checkTensorMap(t *runtime.TensorMap) error {
 	}
 	inner := 2 * int(t.Box[0])
 	switch {
-	case t.Swizzle != 0 && t.Swizzle != 32 && t.Swizzle != 64 && t.Swizzle != 128:
-		return fmt.Errorf("swizzle of %d bytes, must be 0, 32, 64 or 128", t.Swizzle)
 	case inner%16 != 0:
 		return fmt.Errorf("an inner box of %d bytes, must be a multiple of 16", inner)
 	case t.Swizzle != 0 && inner > t.Swizzle:
