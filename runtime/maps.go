@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"container/list"
 	"fmt"
 	"math"
 	"sync"
@@ -21,17 +22,15 @@ type mapKey struct {
 }
 
 type mapEntry struct {
-	key        mapKey
-	value      [128]byte
-	newer, old *mapEntry
+	key   mapKey
+	value [128]byte
 }
 
-// mapCache keeps the tensor maps used last, in a ring by time of use. The zero
-// value is empty.
+// mapCache keeps the tensor maps used last. The zero value is empty.
 type mapCache struct {
 	mu      sync.Mutex
-	entries map[mapKey]*mapEntry
-	ring    mapEntry // ring.old is the newest, ring.newer the oldest
+	entries map[mapKey]*list.Element
+	recent  list.List // of *mapEntry, the one used last in front
 }
 
 // put copies the tensor map of a parameter.
@@ -56,45 +55,30 @@ func (m *mapCache) put(c *call, f *field, to []byte) error {
 	return nil
 }
 
-func (c *mapCache) find(key mapKey) (m [128]byte, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.entries[key]
+func (m *mapCache) find(key mapKey) (value [128]byte, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.entries[key]
 	if e == nil {
-		return m, false
+		return value, false
 	}
-	e.unlink()
-	c.push(e)
-	return e.value, true
+	m.recent.MoveToFront(e)
+	return e.Value.(*mapEntry).value, true
 }
 
-func (c *mapCache) add(key mapKey, m [128]byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.entries == nil {
-		c.entries = map[mapKey]*mapEntry{}
-		c.ring.old, c.ring.newer = &c.ring, &c.ring
+func (m *mapCache) add(key mapKey, value [128]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.entries == nil {
+		m.entries = map[mapKey]*list.Element{}
 	}
-	if c.entries[key] != nil {
+	if m.entries[key] != nil {
 		return
 	}
-	if len(c.entries) == mapCacheSize {
-		oldest := c.ring.newer
-		oldest.unlink()
-		delete(c.entries, oldest.key)
+	if len(m.entries) == mapCacheSize {
+		delete(m.entries, m.recent.Remove(m.recent.Back()).(*mapEntry).key)
 	}
-	e := &mapEntry{key: key, value: m}
-	c.entries[key] = e
-	c.push(e)
-}
-
-func (c *mapCache) push(e *mapEntry) {
-	e.old, e.newer = c.ring.old, &c.ring
-	e.old.newer, e.newer.old = e, e
-}
-
-func (e *mapEntry) unlink() {
-	e.old.newer, e.newer.old = e.newer, e.old
+	m.entries[key] = m.recent.PushFront(&mapEntry{key, value})
 }
 
 // describe applies a rule to a tensor. TMA takes strides below 2⁴⁰ bytes
