@@ -103,20 +103,3 @@ func TestVersion(t *testing.T) {
 		}
 	}
 }
-
-// TestPressure counts registers that live together, through loops.
-func TestPressure(t *testing.T) {
-	e, b := entry()
-	at := b.MovB64(ptx.Imm(0)) // 2 registers, to the end
-	var kept []ptx.R32
-	for n := range 10 {
-		kept = append(kept, b.Const32(int64(n)))
-	}
-	for _, r := range kept {
-		b.StGlobalB32(at.At(0), r)
-	}
-	b.Ret()
-	if got := ptx.Pressure(e); got != 12 {
-		t.Errorf("%d registers live together, want 12", got)
-	}
-}
