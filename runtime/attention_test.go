@@ -545,3 +545,23 @@ func TestCheckPlan(t *testing.T) {
 func onMap(change func(*launch.MapRule)) func(*launch.Plan) {
 	return func(p *launch.Plan) { change(p.Kernels[0].Params[22].Map) }
 }
+
+// Every row of package launch can be read: a number without a reader would be a
+// launch that fails.
+func TestTablesAreRead(t *testing.T) {
+	for _, x := range launch.Tensors {
+		for _, e := range x.Axes {
+			if counts[e.Count] == nil {
+				t.Errorf("no launch reads %s, the extent of %s along %s", e.Count, x.Name, e.Axis)
+			}
+		}
+		if len(x.Axes) > 4 {
+			t.Errorf("%s has %d axes", x.Name, len(x.Axes))
+		}
+	}
+	for from, s := range sources {
+		if _, ok := launch.Types[s.typ]; !ok || s.bind == nil || s.put == nil {
+			t.Errorf("source %s is incomplete", from)
+		}
+	}
+}
