@@ -86,7 +86,7 @@ func Generate(k *layout.Kernel, layers []int) (*Compiled, error) {
 		Shape: shapeOf(k.Shape), MaxBlocks: k.MaxBlocks,
 		Kernels: []launch.Kernel{{
 			Entry: k.Entry, SharedBytes: f.sharedBytes(k), BlockThreads: f.threads(k), Params: f.params(k),
-			Grid: launch.GridRule{Positions: k.Positions, HeadTiles: len(k.HeadTiles), Persistent: f.persistent},
+			Grid: launch.GridRule{Over: launch.QueryTiles, Positions: k.Positions, HeadTiles: len(k.HeadTiles), Persistent: f.persistent},
 		}},
 	}}, nil
 }

@@ -51,20 +51,28 @@ type Kernel struct {
 	Params       []Param  `json:"params"`
 }
 
+// Tiling is what a problem is cut into. How tiles are counted is one row in the
+// runtime.
+type Tiling string
+
+// QueryTiles are the tiles, aligned to position 0, that hold queries: those that
+// overlap positions [k_len − q_len, k_len).
+const QueryTiles Tiling = "query_tiles"
+
 // GridRule says how many thread blocks a problem needs:
-// tiles × head tiles × batch, where tiles counts the query tiles of Positions
-// rows that overlap positions [k_len − q_len, k_len), aligned to position 0.
+// tiles of Positions rows × head tiles × batch.
 // Persistent > 0 caps the grid at that many thread blocks a multiprocessor.
 type GridRule struct {
-	Positions  int `json:"positions"`
-	HeadTiles  int `json:"head_tiles"`
-	Persistent int `json:"persistent,omitempty"`
+	Over       Tiling `json:"over"`
+	Positions  int    `json:"positions"`
+	HeadTiles  int    `json:"head_tiles"`
+	Persistent int    `json:"persistent,omitempty"`
 }
 
 // Workspace is memory that carries values from a launch of a plan to a later
 // one; nobody fills it before, and nothing in it is needed after.
 type Workspace struct {
 	Name  string  `json:"name"`
-	Bytes int64   `json:"bytes"` // of one item
-	Per   []Count `json:"per"`   // there is an item for each combination of these
+	Bytes int64   `json:"bytes"`         // of one item
+	Per   []Count `json:"per,omitempty"` // there is an item for each combination of these
 }

@@ -236,7 +236,7 @@ func TestLaunchRefuses(t *testing.T) {
 func TestGridCoversQueries(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := testPlan("sm_80")
-		rule := launch.GridRule{Positions: rapid.SampledFrom([]int{16, 64, 128, 192}).Draw(t, "positions"), HeadTiles: 3}
+		rule := launch.GridRule{Over: launch.QueryTiles, Positions: rapid.SampledFrom([]int{16, 64, 128, 192}).Draw(t, "positions"), HeadTiles: 3}
 		kLen := rapid.IntRange(1, 2000).Draw(t, "k_len")
 		c := call{a: &Attention{plan: *k}, Args: Args{Batch: 2, KLen: kLen, QLen: rapid.IntRange(1, kLen).Draw(t, "q_len")}}
 		tiles := map[int]bool{}
@@ -251,7 +251,7 @@ func TestGridCoversQueries(t *testing.T) {
 
 func TestPersistentGrid(t *testing.T) {
 	a := mustLoad(t, newFake(8, 0), testPlan("sm_80"))
-	rule := launch.GridRule{Positions: 64, HeadTiles: 32, Persistent: 2}
+	rule := launch.GridRule{Over: launch.QueryTiles, Positions: 64, HeadTiles: 32, Persistent: 2}
 	for batch, want := range map[int]int{1: 8, 2: 8} { // 64 and 128 items, 4 SMs × 2
 		c := call{a: a, Args: testArgs()}
 		c.Batch = batch
@@ -496,6 +496,7 @@ func TestCheckPlan(t *testing.T) {
 		"threads":           {"block_threads must", func(p *launch.Plan) { p.Kernels[0].BlockThreads = 100 }},
 		"no threads":        {"block_threads must", func(p *launch.Plan) { p.Kernels[0].BlockThreads = 0 }},
 		"positions":         {"positions must", func(p *launch.Plan) { p.Kernels[0].Grid.Positions = 0 }},
+		"tiling":            {"known tiling", func(p *launch.Plan) { p.Kernels[0].Grid.Over = "moons" }},
 		"head tiles":        {"head_tiles must", func(p *launch.Plan) { p.Kernels[0].Grid.HeadTiles = 0 }},
 		"persistent":        {"persistent must", func(p *launch.Plan) { p.Kernels[0].Grid.Persistent = -1 }},
 		"no name":           {"its name", func(p *launch.Plan) { p.Kernels[0].Params[0].Name = "" }},

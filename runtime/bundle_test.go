@@ -355,6 +355,9 @@ func TestRanges(t *testing.T) {
 func FuzzReadBundle(f *testing.F) {
 	data := encoded(f, testBundle())
 	f.Add(data)
+	two := testBundle()
+	two.Plans = []launch.Plan{*twoLaunches()}
+	f.Add(encoded(f, two))
 	f.Add(data[:100])
 	f.Add([]byte(bundleMagic))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -51,14 +51,13 @@ func (c *call) prepare() error {
 
 // grid is the number of thread blocks, see launch.GridRule.
 func (c *call) grid(rule *launch.GridRule) (int, error) {
-	p := int64(rule.Positions)
-	tiles := (int64(c.KLen)+p-1)/p - int64(c.KLen-c.QLen)/p
+	tiles := tilings[rule.Over](c, int64(rule.Positions))
 	items := tiles * int64(rule.HeadTiles) // below 2⁴⁷
 	if items <= maxGrid {
 		items *= int64(c.Batch)
 	}
 	if items > maxGrid {
-		return 0, c.bad(fmt.Sprintf("%d query tiles × %d head tiles × batch %d exceed 2³¹ − 1 thread blocks; split the batch",
+		return 0, c.bad(fmt.Sprintf("%d tiles × %d head tiles × batch %d exceed 2³¹ − 1 thread blocks; split the batch",
 			tiles, rule.HeadTiles, c.Batch))
 	}
 	if rule.Persistent > 0 {

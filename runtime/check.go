@@ -119,6 +119,7 @@ func checkKernel(p *launch.Plan, i int) error {
 		{k.SharedBytes >= 0 && k.SharedBytes <= maxShared, "shared_bytes must be at least 0", k.SharedBytes},
 		{k.BlockThreads >= 32 && k.BlockThreads <= maxBlockThreads && k.BlockThreads%32 == 0,
 			"block_threads must be a multiple of 32 up to 1024", k.BlockThreads},
+		{tilings[k.Grid.Over] != nil, "grid over must be a known tiling", k.Grid.Over},
 		{k.Grid.Positions >= 1 && k.Grid.Positions <= 1<<15, "grid positions must be 1 to 32768", k.Grid.Positions},
 		{k.Grid.HeadTiles >= 1 && k.Grid.HeadTiles <= maxHeads, "grid head_tiles must be 1 to 65536", k.Grid.HeadTiles},
 		{k.Grid.Persistent >= 0 && k.Grid.Persistent <= 64, "grid persistent must be 0 to 64", k.Grid.Persistent},

@@ -142,7 +142,7 @@ func testPlan(target string) *launch.Plan {
 		Op: launch.Forward, Target: target, PTX: ".entry attn for " + target, Layers: []int{0, 2}, Table: []byte("table"),
 		Shape: launch.Shape{Heads: 32, KVHeads: 8, HeadDim: 128, Block: 64, DType: BF16, Causal: true, Scale: 1.0 / 128},
 		Kernels: []launch.Kernel{{
-			Entry: "attn", SharedBytes: 98304, BlockThreads: 128, Grid: launch.GridRule{Positions: 64, HeadTiles: 32},
+			Entry: "attn", SharedBytes: 98304, BlockThreads: 128, Grid: launch.GridRule{Over: launch.QueryTiles, Positions: 64, HeadTiles: 32},
 			Params: launch.Place(launch.ForwardParams, maps),
 		}},
 	}

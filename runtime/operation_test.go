@@ -136,7 +136,7 @@ var (
 
 func scaledPlan() *launch.Plan {
 	kernel := func(entry string, params []launch.Param) launch.Kernel {
-		return launch.Kernel{Entry: entry, BlockThreads: 32, Grid: launch.GridRule{Positions: 32, HeadTiles: 3}, Params: params}
+		return launch.Kernel{Entry: entry, BlockThreads: 32, Grid: launch.GridRule{Over: launch.QueryTiles, Positions: 32, HeadTiles: 3}, Params: params}
 	}
 	return &launch.Plan{
 		Op: scaled, Target: "sm_80", Layers: []int{0}, PTX: scaledPTX,

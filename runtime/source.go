@@ -66,6 +66,13 @@ var counts = map[launch.Count]count{
 	launch.HeadDim: func(c *call) int64 { return int64(c.a.plan.HeadDim) },
 }
 
+// tilings count the tiles of a grid.
+var tilings = map[launch.Tiling]func(c *call, positions int64) int64{
+	launch.QueryTiles: func(c *call, p int64) int64 {
+		return (int64(c.KLen)+p-1)/p - int64(c.KLen-c.QLen)/p
+	},
+}
+
 // bind makes the field of a parameter; false where its source names nothing.
 func bind(p *launch.Plan, param *launch.Param) (field, bool) {
 	s := sources[param.From]
