@@ -193,20 +193,18 @@ func minmax(a, b uint32, takeA bool) uint32 {
 	return b
 }
 
-// extreme makes the executor of a minimum or a maximum.
-func extreme(takeA func(a, b int32) bool) execFn {
+// extreme makes the executor of the minimum, or with flip −1, which reverses the
+// order of ordinals, of the maximum.
+func extreme(flip int32) execFn {
 	return func(w *warp, in *instr, mask uint32) status {
 		d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
 		for i := range d {
 			x, y := a[i], b[i]
-			d[i] = minmax(x, y, takeA(ordinal(x), ordinal(y)))
+			d[i] = minmax(x, y, ordinal(x)^flip < ordinal(y)^flip)
 		}
 		return w.putF32(in, d, mask)
 	}
 }
-
-func less(a, b int32) bool { return a < b }
-func more(a, b int32) bool { return a > b }
 
 // exp2Steps are 2^(k/32).
 var exp2Steps = func() (t [32]float64) {

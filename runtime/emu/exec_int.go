@@ -219,18 +219,10 @@ func abs32(a uint32) uint32 {
 	return (a ^ s) - s
 }
 
-func execMulWideU32(w *warp, in *instr, mask uint32) status {
+func execMulWide[T int32 | uint32](w *warp, in *instr, mask uint32) status {
 	d, a, b := w.out64(in, mask), &w.r[in.a], &w.r[in.b]
 	for i := range d {
-		d[i] = uint64(a[i]) * uint64(b[i])
-	}
-	return w.put64(in, mask)
-}
-
-func execMulWideS32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint64(int64(int32(a[i])) * int64(int32(b[i])))
+		d[i] = uint64(int64(T(a[i])) * int64(T(b[i])))
 	}
 	return w.put64(in, mask)
 }
@@ -251,18 +243,10 @@ func execMad64(w *warp, in *instr, mask uint32) status {
 	return w.put64(in, mask)
 }
 
-func execMadWideU32(w *warp, in *instr, mask uint32) status {
+func execMadWide[T int32 | uint32](w *warp, in *instr, mask uint32) status {
 	d, a, b, c := w.out64(in, mask), &w.r[in.a], &w.r[in.b], &w.d[in.c]
 	for i := range d {
-		d[i] = uint64(a[i])*uint64(b[i]) + c[i]
-	}
-	return w.put64(in, mask)
-}
-
-func execMadWideS32(w *warp, in *instr, mask uint32) status {
-	d, a, b, c := w.out64(in, mask), &w.r[in.a], &w.r[in.b], &w.d[in.c]
-	for i := range d {
-		d[i] = uint64(int64(int32(a[i]))*int64(int32(b[i]))) + c[i]
+		d[i] = uint64(int64(T(a[i]))*int64(T(b[i]))) + c[i]
 	}
 	return w.put64(in, mask)
 }
@@ -379,34 +363,18 @@ func execShl64(w *warp, in *instr, mask uint32) status {
 	return w.put64(in, mask)
 }
 
-func execShrU32(w *warp, in *instr, mask uint32) status {
+func execShr32[T int32 | uint32](w *warp, in *instr, mask uint32) status {
 	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
 	for i := range d {
-		d[i] = a[i] >> b[i]
+		d[i] = uint32(T(a[i]) >> b[i])
 	}
 	return w.put32(in, mask)
 }
 
-func execShrS32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint32(int32(a[i]) >> b[i])
-	}
-	return w.put32(in, mask)
-}
-
-func execShrU64(w *warp, in *instr, mask uint32) status {
+func execShr64[T int64 | uint64](w *warp, in *instr, mask uint32) status {
 	d, a, b := w.out64(in, mask), &w.d[in.a], &w.r[in.b]
 	for i := range d {
-		d[i] = a[i] >> b[i]
-	}
-	return w.put64(in, mask)
-}
-
-func execShrS64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint64(int64(a[i]) >> b[i])
+		d[i] = uint64(T(a[i]) >> b[i])
 	}
 	return w.put64(in, mask)
 }
