@@ -160,6 +160,8 @@ var mistakes = []struct {
 
 	{"wait for a closed stream", s2c.ErrClosed, func(b *bench) error { return errors.Join(b.stream.Close(), b.stream.Wait()) }},
 	{"wait for a nil stream", s2c.ErrClosed, func(b *bench) error { return b.nothing.Wait() }},
+	{"record in a nil stream", s2c.ErrClosed, func(b *bench) error { return second(b.nothing.Record()) }},
+	{"close a nil stream", nil, func(b *bench) error { return b.nothing.Close() }},
 	{"record in a closed stream", s2c.ErrClosed, func(b *bench) error {
 		return errors.Join(b.stream.Close(), second(b.stream.Record()))
 	}},

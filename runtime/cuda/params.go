@@ -33,9 +33,8 @@ func naturalAlign(bytes int) int {
 // Declared is the parameters that an entry of a PTX text declares.
 type Declared struct{ Count, Bytes int }
 
-// DeclaredParams reads the parameter list of an entry, one parameter a comma as
-// ".param .u64 q" or ".param .align 64 .b8 map[128]"; it is empty where the text
-// has no such entry.
+// DeclaredParams reads the parameter list of an entry, each as ".param .u64 q" or
+// ".param .align 64 .b8 map[128]"; it is empty where the text has no such entry.
 func DeclaredParams(ptx, entry string) (d Declared) {
 	for rest := ptx; ; {
 		_, after, found := strings.Cut(rest, ".entry")

@@ -96,7 +96,7 @@ func (s *Stream) DownloadAsync(dst []byte, src s2c.Ptr) error {
 
 // Record marks this point for timing.
 func (s *Stream) Record() (s2c.Event, error) {
-	e := &Event{d: s.d}
+	e := new(Event)
 	err := s.with(func(h uintptr) error {
 		ev := new(uintptr)
 		if r := s.d.lib.call(cuEventCreate, uintptr(unsafe.Pointer(ev)), 0); r != success {
@@ -112,6 +112,7 @@ func (s *Stream) Record() (s2c.Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.d = s.d
 	return e, nil
 }
 

@@ -38,10 +38,9 @@ func (d *Device) NewStream() (runtime.Stream, error) {
 
 // queue appends a task; a goroutine lives as long as there are any.
 func (s *Stream) queue(task func() error) error {
-	if err := s.open(); err != nil {
+	if err := s.hold(); err != nil {
 		return err
 	}
-	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tasks = append(s.tasks, task)
 	if !s.running {
@@ -68,17 +67,20 @@ func (s *Stream) drain() {
 	s.idle.Broadcast()
 }
 
-// open is an ErrClosed where the stream cannot be used.
-func (s *Stream) open() error {
+// hold locks s.mu, unless the stream cannot be used.
+func (s *Stream) hold() error {
 	if s == nil || s.dev == nil {
 		return runtime.Errorf(runtime.ErrClosed, "emu: use of a stream that was not opened")
 	}
+	if err := s.dev.open(); err != nil {
+		return err
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed {
+		s.mu.Unlock()
 		return runtime.Errorf(runtime.ErrClosed, "emu: use of a stream after Close")
 	}
-	return s.dev.open()
+	return nil
 }
 
 func (s *Stream) settle() {
@@ -91,17 +93,18 @@ func (s *Stream) settle() {
 
 // Wait blocks until the queue is empty and returns the faults since the last Wait.
 func (s *Stream) Wait() error {
-	if err := s.open(); err != nil {
+	if err := s.hold(); err != nil {
 		return err
 	}
-	s.settle()
-	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.faults()
 }
 
-// faults takes the faults since it was called last; s.mu is held.
+// faults waits and takes the faults since it was called last; s.mu is held.
 func (s *Stream) faults() error {
+	for s.running {
+		s.idle.Wait()
+	}
 	errs := s.errs
 	s.errs = nil
 	if len(errs) == 1 {
@@ -115,9 +118,8 @@ func (s *Stream) Close() error {
 	if s == nil || s.dev == nil {
 		return nil
 	}
-	s.settle()
 	s.mu.Lock()
-	closed, err := s.closed, s.faults()
+	err, closed := s.faults(), s.closed
 	s.closed = true
 	s.mu.Unlock()
 	if closed {
@@ -142,10 +144,7 @@ type event struct {
 
 // Record marks this point of the queue.
 func (s *Stream) Record() (runtime.Event, error) {
-	if err := s.open(); err != nil {
-		return nil, err
-	}
-	e := &event{dev: s.dev, done: make(chan struct{})}
+	e := &event{done: make(chan struct{})}
 	err := s.queue(func() error {
 		e.at = time.Now()
 		close(e.done)
@@ -154,6 +153,7 @@ func (s *Stream) Record() (runtime.Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.dev = s.dev
 	return e, nil
 }
 
