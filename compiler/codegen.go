@@ -13,10 +13,23 @@ import (
 	"github.com/s2attention/s2c/ir/pass"
 	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
-// Arches are the targets that Compile accepts, the default one first.
-var Arches = []string{"sm_80", "sm_90a"}
+// Targets are those that Compile accepts, the default one first.
+var Targets = []target.Target{target.SM80, target.SM90a}
+
+// ParseTarget reads the name of one of them.
+func ParseTarget(name string) (target.Target, error) {
+	var names []string
+	for _, t := range Targets {
+		if t.String() == name {
+			return t, nil
+		}
+		names = append(names, t.String())
+	}
+	return target.Target{}, fmt.Errorf("unknown target %q: want one of %s", name, strings.Join(names, ", "))
+}
 
 // Options steer a compilation.
 type Options struct {
@@ -54,14 +67,14 @@ var families = map[string]family{
 }
 
 // Compile makes one distinct layer's kernel for a target.
-func (u *Unit) Compile(layer *ir.Layer, arch string, opt Options) (*Compiled, error) {
-	k, err := u.Layout(layer, arch, opt)
+func (u *Unit) Compile(layer *ir.Layer, on target.Target, opt Options) (*Compiled, error) {
+	k, err := u.Layout(layer, on, opt)
 	if err != nil {
-		return nil, fmt.Errorf("layer %d on %s: %w", layer.Numbers[0], arch, err)
+		return nil, fmt.Errorf("layer %d on %v: %w", layer.Numbers[0], on, err)
 	}
 	c, err := Generate(k, layer.Numbers)
 	if err != nil {
-		return nil, fmt.Errorf("layer %d on %s: %w", layer.Numbers[0], arch, err)
+		return nil, fmt.Errorf("layer %d on %v: %w", layer.Numbers[0], on, err)
 	}
 	c.Layer = layer
 	return c, nil
@@ -82,7 +95,7 @@ func Generate(k *layout.Kernel, layers []int) (*Compiled, error) {
 	}
 	m.Header = header(k)
 	return &Compiled{Layout: k, Plan: &launch.Plan{
-		Op: launch.Forward, Target: k.Target, Layers: layers, PTX: m.String(), Table: pattern.Table,
+		Op: launch.Forward, Target: k.Target.String(), Layers: layers, PTX: m.String(), Table: pattern.Table,
 		Shape: shapeOf(k.Shape), MaxBlocks: k.MaxBlocks,
 		Kernels: []launch.Kernel{{
 			Entry: k.Entry, SharedBytes: f.sharedBytes(k), BlockThreads: f.threads(k), Params: f.params(k),
@@ -95,7 +108,7 @@ func Generate(k *layout.Kernel, layers []int) (*Compiled, error) {
 func shapeOf(s ir.Shape) launch.Shape {
 	return launch.Shape{
 		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, Block: s.Block,
-		DType: launch.DType(s.DType), Causal: s.Causal, Scale: s.Scale,
+		DType: s.DType, Causal: s.Causal, Scale: s.Scale,
 	}
 }
 
@@ -115,7 +128,7 @@ func header(k *layout.Kernel) []string {
 }
 
 // Bundle compiles every distinct layer for every target.
-func (u *Unit) Bundle(arches []string, source string, opt Options) (*runtime.Bundle, error) {
+func (u *Unit) Bundle(targets []target.Target, source string, opt Options) (*runtime.Bundle, error) {
 	b := &runtime.Bundle{Manifest: u.manifest(source)}
 	for n := range u.Module.Layers {
 		layer := &u.Module.Layers[n]
@@ -124,8 +137,8 @@ func (u *Unit) Bundle(arches []string, source string, opt Options) (*runtime.Bun
 			return nil, err
 		}
 		b.Manifest.Facts = append(b.Manifest.Facts, facts)
-		for _, arch := range arches {
-			c, err := u.Compile(layer, arch, opt)
+		for _, t := range targets {
+			c, err := u.Compile(layer, t, opt)
 			if err != nil {
 				return nil, err
 			}
@@ -133,14 +146,4 @@ func (u *Unit) Bundle(arches []string, source string, opt Options) (*runtime.Bun
 		}
 	}
 	return b, nil
-}
-
-// CheckArch refuses a target that there is no code generator for.
-func CheckArch(arch string) error {
-	for _, a := range Arches {
-		if a == arch {
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown target %q: want one of %s", arch, strings.Join(Arches, ", "))
 }

@@ -1,22 +1,16 @@
 package launch
 
-// DType is the element type of a model's tensors.
-type DType string
-
-const (
-	BF16 DType = "bf16"
-	F16  DType = "f16"
-)
+import "github.com/s2attention/s2c/dtype"
 
 // Shape is what all layers of a model have in common.
 type Shape struct {
-	Heads   int     `json:"heads"`
-	KVHeads int     `json:"kv_heads"`
-	HeadDim int     `json:"head_dim"`
-	Block   int     `json:"block"`
-	DType   DType   `json:"dtype"`
-	Causal  bool    `json:"causal"`
-	Scale   float64 `json:"scale"` // default softmax scale
+	Heads   int        `json:"heads"`
+	KVHeads int        `json:"kv_heads"`
+	HeadDim int        `json:"head_dim"`
+	Block   int        `json:"block"`
+	DType   dtype.Type `json:"dtype"`
+	Causal  bool       `json:"causal"`
+	Scale   float64    `json:"scale"` // default softmax scale
 }
 
 // Plan is one operation of some layers, compiled for a target: code, and the

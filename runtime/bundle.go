@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
 // BundleFormat is the version of the file format that this package writes, and
@@ -71,7 +72,7 @@ func (b *Bundle) Select(dev Device, op launch.Op, layer int) (*launch.Plan, erro
 	}
 	major, minor := dev.ComputeCapability()
 	var best *launch.Plan
-	var bestTarget target
+	var bestTarget target.Target
 	var have []string
 	for i := range b.Plans {
 		p := &b.Plans[i]
@@ -83,7 +84,7 @@ func (b *Bundle) Select(dev Device, op launch.Op, layer int) (*launch.Plan, erro
 		if err != nil {
 			return nil, err
 		}
-		if t.runsOn(major, minor) && (best == nil || t.better(bestTarget)) {
+		if t.RunsOn(major, minor) && (best == nil || t.Closer(bestTarget)) {
 			best, bestTarget = p, t
 		}
 	}

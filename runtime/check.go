@@ -62,7 +62,7 @@ func CheckPlan(p *launch.Plan) error {
 		{p.KVHeads >= 1 && p.KVHeads <= p.Heads && p.Heads%max(p.KVHeads, 1) == 0, "kv_heads must divide heads", p.KVHeads},
 		{p.HeadDim >= 8 && p.HeadDim <= 256 && p.HeadDim%8 == 0, "head_dim must be a multiple of 8 up to 256", p.HeadDim},
 		{slices.Contains([]int{16, 32, 64, 128}, p.Block), "block must be 16, 32, 64 or 128", p.Block},
-		{p.DType == BF16 || p.DType == F16, "dtype must be bf16 or f16", p.DType},
+		{p.DType.Model(), "dtype must be bf16 or f16", p.DType},
 		{goodScale(p.Scale), "scale must be 1e-30 to 1e6", p.Scale},
 		{p.MaxBlocks >= 0, "max_blocks must be at least 0", p.MaxBlocks},
 		{goodLayers(p.Layers), "layers must ascend from 0 on", p.Layers},

@@ -3,12 +3,12 @@
 // as package launch describes them; patterns and layouts end before it.
 package runtime
 
-import "github.com/s2attention/s2c/launch"
+import "github.com/s2attention/s2c/dtype"
 
 // DType is the element type of query, key, value and output.
-type DType = launch.DType
+type DType = dtype.Type
 
 const (
-	BF16 = launch.BF16
-	F16  = launch.F16
+	BF16 = dtype.BF16
+	F16  = dtype.F16
 )

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
@@ -140,7 +141,7 @@ func scaledPlan() *launch.Plan {
 	}
 	return &launch.Plan{
 		Op: scaled, Target: "sm_80", Layers: []int{0}, PTX: scaledPTX,
-		Shape:      launch.Shape{Heads: 3, KVHeads: 3, HeadDim: 8, Block: 16, DType: launch.BF16, Scale: 1},
+		Shape:      launch.Shape{Heads: 3, KVHeads: 3, HeadDim: 8, Block: 16, DType: dtype.BF16, Scale: 1},
 		Workspaces: []launch.Workspace{{Name: "sums", Bytes: 4, Per: []launch.Count{launch.Batch, launch.Heads, launch.QLen}}},
 		Kernels:    []launch.Kernel{kernel("sum", sumParams), kernel("scale", scaleParams)},
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/s2attention/s2c/ir/pass"
 	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // longModel has a head for each way in which a column's number is computed:
@@ -45,14 +46,14 @@ func TestGreatestLength(t *testing.T) {
 			if u == nil {
 				t.Fatal(list)
 			}
-			for _, target := range compiler.Arches {
-				for n, g := range geometries(t, u, target) {
-					t.Run(fmt.Sprintf("%s %s block %d merge %d split %d kv %d", target, mode, x.block, g.Merge, g.Split, g.KVTile), func(t *testing.T) {
+			for _, on := range compiler.Targets {
+				for n, g := range geometries(t, u, on) {
+					t.Run(fmt.Sprintf("%s %s block %d merge %d split %d kv %d", on, mode, x.block, g.Merge, g.Split, g.KVTile), func(t *testing.T) {
 						t.Parallel()
 						only := func(c layout.Candidate) bool {
 							return c.Merge == g.Merge && c.Split == g.Split && c.KVTile == g.KVTile && c.Stages == g.Stages
 						}
-						c, err := u.Compile(&u.Module.Layers[0], target, compiler.Options{Pass: pass.Options{Only: only}})
+						c, err := u.Compile(&u.Module.Layers[0], on, compiler.Options{Pass: pass.Options{Only: only}})
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -65,8 +66,8 @@ func TestGreatestLength(t *testing.T) {
 }
 
 // geometries are the ways of cutting tiles that a target offers, one each.
-func geometries(t *testing.T, u *compiler.Unit, target string) []layout.Candidate {
-	c, err := u.Compile(&u.Module.Layers[0], target, compiler.Options{})
+func geometries(t *testing.T, u *compiler.Unit, on target.Target) []layout.Candidate {
+	c, err := u.Compile(&u.Module.Layers[0], on, compiler.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

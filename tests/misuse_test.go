@@ -12,6 +12,7 @@ import (
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 const misuseModel = `model misuse { heads 4  kv_heads 2  head_dim 64  block 16  causal  layers 1 }
@@ -113,7 +114,7 @@ func TestWrongTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Unit.Compile(s.Layer, "sm_70", compiler.Options{}); err == nil || !strings.Contains(err.Error(), "sm_70") {
+	if _, err := s.Unit.Compile(s.Layer, target.Target{Major: 7}, compiler.Options{}); err == nil || !strings.Contains(err.Error(), "sm_70") {
 		t.Errorf("compiling for sm_70 gives %v", err)
 	}
 	l := load(t, &c, "sm_80", true)

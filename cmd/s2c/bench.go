@@ -9,11 +9,13 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/measure"
 	"github.com/s2attention/s2c/internal/plot"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // benchCmd times a layer at several lengths.
@@ -25,7 +27,7 @@ type benchCmd struct {
 	Seq      lengthList `required:"" placeholder:"N,…" help:"Context lengths in tokens, as many queries as keys: 8192,32768 or 8K,32K."`
 	Batch    int        `default:"1" placeholder:"B" help:"Sequences (${default})."`
 	Device   string     `default:"auto" placeholder:"auto|cuda|emu" help:"As for run. The emulator's times say nothing about a GPU (${default})."`
-	Arch     string     `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80."`
+	Arch     arch       `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80."`
 	Runs     *int       `placeholder:"N" help:"Timed runs at each length. Without it, as many as fit 150 ms, at least 10; one in the emulator."`
 	Launches *int       `placeholder:"N" help:"Calls that the host's launch time is the median of (10000; 0 in the emulator)."`
 	Seed     uint64     `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
@@ -55,7 +57,7 @@ type benchResult struct {
 	KVHeads    int           `json:"kv_heads"`
 	HeadDim    int           `json:"head_dim"`
 	Block      int           `json:"block"`
-	DType      ir.DType      `json:"dtype"`
+	DType      dtype.Type    `json:"dtype"`
 	Causal     bool          `json:"causal"`
 	DensePairs float64       `json:"dense_pairs"`
 	Density    float64       `json:"density"`
@@ -133,11 +135,6 @@ func (c *benchCmd) checkFlags() error {
 	if err := checkDevice(c.Device); err != nil {
 		return err
 	}
-	if c.Arch != "" {
-		if err := compiler.CheckArch(c.Arch); err != nil {
-			return usageError{err}
-		}
-	}
 	if c.Plot != "" {
 		if err := plot.CheckPath(c.Plot); err != nil {
 			return usageError{err}
@@ -184,24 +181,20 @@ func (b *bench) open() (err error) {
 		return err
 	}
 	b.dev = dev
-	arch := b.Arch
-	if arch == "" {
-		arch = suits(b.dev)
-	}
 	opt := compiler.Options{}
 	if opt.Tuning, err = b.tuning(b.s, b.dev); err != nil {
 		return err
 	}
 	missing := opt.Tuning.Missing
 	b.tuned = opt.Tuning.File != nil
-	opt.Tuning.Missing = func(l *ir.Layer, target string) {
+	opt.Tuning.Missing = func(l *ir.Layer, on target.Target) {
 		b.tuned = false
-		missing(l, target)
+		missing(l, on)
 	}
 	if opt.Pass.Only, err = b.accept(); err != nil {
 		return err
 	}
-	if b.compiled, err = b.unit.Compile(b.layer, arch, opt); err != nil {
+	if b.compiled, err = b.unit.Compile(b.layer, b.Arch.or(dev), opt); err != nil {
 		return err
 	}
 	if b.loaded, err = runtime.Load(b.dev, b.compiled.Plan); err != nil {

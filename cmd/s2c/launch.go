@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
@@ -13,10 +14,10 @@ import (
 // are full of NaNs before, so that what the kernel leaves out shows.
 func runOnce(dev runtime.Device, a *runtime.Attention, in *attentionInputs, o *outcome) (out, lse *tensor.Tensor, err error) {
 	k := a.Plan()
-	if out, err = tensor.New(tensor.DType(k.DType), in.batch, k.Heads, in.qLen, k.HeadDim); err != nil {
+	if out, err = tensor.New(k.DType, in.batch, k.Heads, in.qLen, k.HeadDim); err != nil {
 		return nil, nil, err
 	}
-	if lse, err = tensor.New(tensor.F32, in.batch, k.Heads, in.qLen); err != nil {
+	if lse, err = tensor.New(dtype.F32, in.batch, k.Heads, in.qLen); err != nil {
 		return nil, nil, err
 	}
 	out.Poison()

@@ -25,7 +25,7 @@ type runCmd struct {
 	QLen   *int     `name:"q-len" placeholder:"N" help:"Queries: the last N positions of the context. Without it, as many as --seq."`
 	Batch  *int     `placeholder:"B" help:"Sequences (1)."`
 	Device string   `default:"auto" placeholder:"auto|cuda|emu" help:"auto takes a GPU where there is one, else the emulator; cuda:1 is the second GPU (${default})."`
-	Arch   string   `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80. The emulator runs both: --device emu --arch sm_90a runs the Hopper kernel."`
+	Arch   arch     `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80. The emulator runs both: --device emu --arch sm_90a runs the Hopper kernel."`
 	Scale  *float64 `placeholder:"X" help:"Softmax scale; the model's own without it."`
 	Seed   uint64   `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
 	Q      string   `placeholder:"FILE" help:"Query: .npy or .safetensors, [batch, heads, q_len, dim]. Random where it is not given."`
@@ -137,11 +137,6 @@ func (c *runCmd) checkFlags() error {
 	if kind, _, _ := strings.Cut(c.Device, ":"); c.Device != "auto" && !slices.Contains(deviceKinds, kind) {
 		return usagef("there is no kind of device %q; there are auto, %s", c.Device, strings.Join(deviceKinds, ", "))
 	}
-	if c.Arch != "" {
-		if err := compiler.CheckArch(c.Arch); err != nil {
-			return usageError{err}
-		}
-	}
 	if x := c.Scale; x != nil && (!(*x > 0) || math.IsInf(*x, 0)) {
 		return usagef("--scale %v is no positive number", *x)
 	}
@@ -159,7 +154,7 @@ type attentionInputs struct {
 func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
 	m := unit.Module.Shape
 	in := &attentionInputs{batch: orZero(c.Batch), qLen: orZero(c.QLen), kLen: orZero(c.Seq)}
-	d := tensor.DType(m.DType)
+	d := m.DType
 	for _, f := range []struct {
 		name, path string
 		to         **tensor.Tensor
@@ -226,16 +221,12 @@ func (c *runCmd) execute(s *streams, unit *compiler.Unit, layer *ir.Layer, in *a
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	o.Device, o.DeviceName = dev.Kind(), dev.Describe()
-	arch := c.Arch
-	if arch == "" {
-		arch = suits(dev)
-	}
 	tuning, err := c.tuning(s, dev)
 	if err != nil {
 		return nil, nil, err
 	}
 	start := time.Now()
-	compiled, err := unit.Compile(layer, arch, compiler.Options{Tuning: tuning})
+	compiled, err := unit.Compile(layer, c.Arch.or(dev), compiler.Options{Tuning: tuning})
 	if err != nil {
 		return nil, nil, err
 	}

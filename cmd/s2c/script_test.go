@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 )
 
@@ -70,7 +71,7 @@ func infinite(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		shape = append(shape, dim)
 	}
-	t, err := tensor.New(tensor.BF16, shape...)
+	t, err := tensor.New(dtype.BF16, shape...)
 	ts.Check(err)
 	for n := range t.Len() {
 		t.Set(n, float32(math.Inf(1)))

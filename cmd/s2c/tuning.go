@@ -10,6 +10,7 @@ import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // tuningFlag names a file of measured layouts.
@@ -33,12 +34,12 @@ func (f *tuningFlag) tuning(s *streams, dev runtime.Device) (t compiler.Tuning, 
 	if t.Device == "" && dev != nil {
 		t.Device = gpuName(dev)
 	}
-	t.Missing = func(layer *ir.Layer, target string) {
-		on := ""
+	t.Missing = func(layer *ir.Layer, on target.Target) {
+		device := ""
 		if t.Device != "" {
-			on = " on " + t.Device
+			device = " on " + t.Device
 		}
-		fmt.Fprintf(s.err, "%s: nothing for layer %d, %s%s: the cost model decides\n", f.Tuning, layer.Numbers[0], target, on)
+		fmt.Fprintf(s.err, "%s: nothing for layer %d, %v%s: the cost model decides\n", f.Tuning, layer.Numbers[0], on, device)
 	}
 	return t, nil
 }

@@ -3,22 +3,22 @@
 // codegen/ptx/inst.
 package ptx
 
-import "github.com/s2attention/s2c/codegen/ptx/inst"
+import (
+	"github.com/s2attention/s2c/codegen/ptx/inst"
+	"github.com/s2attention/s2c/target"
+)
 
 // Module is one PTX file.
 type Module struct {
-	Target  string // "sm_80", "sm_90a"
+	Target  target.Target
 	Header  []string
 	Globals []Global
 	Entries []*Entry
 }
 
 // Version is the lowest .version that the module's instructions and target need.
-func (m *Module) Version() inst.Version {
-	v := inst.Version(70) // sm_80 itself (PTX ISA §13.18)
-	if m.Target == "sm_90a" {
-		v = 80
-	}
+func (m *Module) Version() target.Version {
+	v := m.Target.PTX()
 	for _, e := range m.Entries {
 		for _, s := range e.Body {
 			if in, ok := s.(*Inst); ok && in.Form.PTX > v {

@@ -64,15 +64,11 @@ func checkArg(o inst.Operand, a Arg) error {
 // VerifyModule checks that every instruction is legal for the module's target
 // and that every entry is well formed.
 func VerifyModule(m *Module) error {
-	sm := 80
-	if m.Target == "sm_90a" {
-		sm = 90
-	}
 	for _, e := range m.Entries {
 		for _, s := range e.Body {
 			in, ok := s.(*Inst)
-			if ok && (in.Form.SM > sm || in.Form.Feature && m.Target != "sm_90a") {
-				return fmt.Errorf("%s: %s is not available on %s", in.Pos, in.Form.Name, m.Target)
+			if ok && !in.Form.Targets.Has(m.Target) {
+				return fmt.Errorf("%s: %s is not available on %v", in.Pos, in.Form.Name, m.Target)
 			}
 		}
 		if err := VerifyEntry(e); err != nil {

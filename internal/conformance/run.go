@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/launch"
@@ -29,7 +30,7 @@ func (c *Case) Problem(s *Subject) (*Problem, error) {
 	if p.Scale == 0 {
 		p.Scale = s.Model.Scale
 	}
-	d := tensor.DType(s.Model.DType)
+	d := s.Model.DType
 	for n, x := range []struct {
 		to         **tensor.Tensor
 		heads, seq int
@@ -106,7 +107,7 @@ func (p *Problem) Prepare(dev runtime.Device) (l *Launchable, err error) {
 	if err != nil {
 		return l, err
 	}
-	if l.lse, err = tensor.New(tensor.F32, p.Q.Shape[:3]...); err != nil {
+	if l.lse, err = tensor.New(dtype.F32, p.Q.Shape[:3]...); err != nil {
 		return l, err
 	}
 	out.Poison()

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/launch"
@@ -97,10 +98,10 @@ func (p *Problem) Repeats(a *runtime.Attention) (bool, error) {
 func (p *Problem) download() (err error) {
 	k := &p.shape
 	if p.out == nil {
-		if p.out, err = tensor.New(tensor.DType(k.DType), p.Batch, k.Heads, p.Seq, k.HeadDim); err != nil {
+		if p.out, err = tensor.New(k.DType, p.Batch, k.Heads, p.Seq, k.HeadDim); err != nil {
 			return err
 		}
-		if p.lse, err = tensor.New(tensor.F32, p.Batch, k.Heads, p.Seq); err != nil {
+		if p.lse, err = tensor.New(dtype.F32, p.Batch, k.Heads, p.Seq); err != nil {
 			return err
 		}
 	}
@@ -160,8 +161,8 @@ func pick(source *rand.Rand, n, count int) []int {
 }
 
 // exponent is the exponent bits of a 16-bit type.
-func exponent(d tensor.DType) uint64 {
-	if d == tensor.F16 {
+func exponent(d dtype.Type) uint64 {
+	if d == dtype.F16 {
 		return 0x7C00
 	}
 	return 0x7F80

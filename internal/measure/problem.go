@@ -39,7 +39,7 @@ func NewProblem(dev runtime.Device, k launch.Shape, batch, seq int, seed uint64)
 		to    **tensor.Tensor
 		heads int
 	}{{&p.Q, k.Heads}, {&p.K, k.KVHeads}, {&p.V, k.KVHeads}} {
-		if *x.to, err = Normal(seed, uint64(n), tensor.DType(k.DType), batch, x.heads, seq, k.HeadDim); err != nil {
+		if *x.to, err = Normal(seed, uint64(n), k.DType, batch, x.heads, seq, k.HeadDim); err != nil {
 			return nil, err
 		}
 	}

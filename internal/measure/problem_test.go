@@ -15,6 +15,7 @@ import (
 	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
+	"github.com/s2attention/s2c/target"
 )
 
 const file = `
@@ -38,7 +39,7 @@ func kernel(t *testing.T, dev runtime.Device, layer int) (*runtime.Attention, So
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := unit.Compile(l, "sm_80", compiler.Options{})
+	c, err := unit.Compile(l, target.SM80, compiler.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"math"
 	"testing"
 
-	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 )
 
@@ -17,11 +17,11 @@ func exact(t *testing.T) (ref *Result, out, lse *tensor.Tensor) {
 		Out: []float64{3, 4, 0, 0, 0, 1},
 		LSE: []float64{1, math.Inf(-1), 2},
 	}
-	out, err := tensor.New(tensor.F32, 1, 2, 3, 2)
+	out, err := tensor.New(dtype.F32, 1, 2, 3, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lse, err = tensor.New(tensor.F32, 1, 2, 3)
+	lse, err = tensor.New(dtype.F32, 1, 2, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestCompare(t *testing.T) {
 			if got.WorstRow != c.want.WorstRow || got.WorstLSE != c.want.WorstLSE {
 				t.Errorf("worst at %v and %v, want %v and %v", got.WorstRow, got.WorstLSE, c.want.WorstRow, c.want.WorstLSE)
 			}
-			if within := got.Within(ToleranceOf(dsl.BF16)); within != (c.name == "equal") {
+			if within := got.Within(ToleranceOf(dtype.BF16)); within != (c.name == "equal") {
 				t.Errorf("within tolerance: %v", within)
 			}
 		})
@@ -84,18 +84,18 @@ func TestCompare(t *testing.T) {
 
 func TestTolerance(t *testing.T) {
 	for _, c := range []struct {
-		d    dsl.DType
+		d    dtype.Type
 		e    Errors
 		want bool
 	}{
-		{dsl.BF16, Errors{OutRel: 4e-3, OutRow: 2e-2, LSE: 1e-3}, true},
-		{dsl.BF16, Errors{OutRel: 4.1e-3}, false},
-		{dsl.BF16, Errors{OutRow: 2.1e-2}, false},
-		{dsl.BF16, Errors{LSE: 1.1e-3}, false},
-		{dsl.F16, Errors{OutRel: 1e-3, OutRow: 5e-3, LSE: 1e-3}, true},
-		{dsl.F16, Errors{OutRel: 1.1e-3}, false},
-		{dsl.F16, Errors{OutRow: 5.1e-3}, false},
-		{dsl.F16, Errors{OutRel: math.NaN()}, false},
+		{dtype.BF16, Errors{OutRel: 4e-3, OutRow: 2e-2, LSE: 1e-3}, true},
+		{dtype.BF16, Errors{OutRel: 4.1e-3}, false},
+		{dtype.BF16, Errors{OutRow: 2.1e-2}, false},
+		{dtype.BF16, Errors{LSE: 1.1e-3}, false},
+		{dtype.F16, Errors{OutRel: 1e-3, OutRow: 5e-3, LSE: 1e-3}, true},
+		{dtype.F16, Errors{OutRel: 1.1e-3}, false},
+		{dtype.F16, Errors{OutRow: 5.1e-3}, false},
+		{dtype.F16, Errors{OutRel: math.NaN()}, false},
 	} {
 		if got := c.e.Within(ToleranceOf(c.d)); got != c.want {
 			t.Errorf("%s %+v within tolerance: %v", c.d, c.e, got)

@@ -7,11 +7,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 )
 
-var shape = ir.Shape{Heads: 8, KVHeads: 2, HeadDim: 128, Block: 64, DType: ir.BF16, Causal: true, Scale: 0.125}
+var shape = ir.Shape{Heads: 8, KVHeads: 2, HeadDim: 128, Block: 64, DType: dtype.BF16, Causal: true, Scale: 0.125}
 
 // emitters are those that lay a shape out for the targets.
 type emitter struct {
@@ -143,7 +144,7 @@ func TestFit(t *testing.T) {
 		s.HeadDim = c.dim
 		var e emitter
 		for _, x := range emitters(t) {
-			if x.Name == c.target && x.Family == c.family {
+			if x.Name.String() == c.target && x.Family == c.family {
 				e = x
 			}
 		}

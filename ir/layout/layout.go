@@ -2,7 +2,10 @@
 // blocks for a target: the last form before code generation.
 package layout
 
-import "github.com/s2attention/s2c/ir"
+import (
+	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/target"
+)
 
 // HeadTile is one row of work in head direction: the query heads that a thread
 // block handles together, and the key blocks that each of its query tiles reads.
@@ -20,7 +23,7 @@ type HeadTile struct {
 
 // Kernel is the tile program of one layer on one target.
 type Kernel struct {
-	Target string // "sm_80", "sm_90a"
+	Target target.Target
 	Family string // which emitter serves it: "sm80" or "sm90a"
 	Reason string // why that family
 	Entry  string // PTX entry name

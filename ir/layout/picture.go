@@ -89,7 +89,7 @@ func (p *picture) heading(text string) {
 
 func (p *picture) title() {
 	k := p.k
-	p.heading(fmt.Sprintf("%s on %s: %d rows (%d × %d positions), KV tile %d, %d stages, %d warps",
+	p.heading(fmt.Sprintf("%s on %v: %d rows (%d × %d positions), KV tile %d, %d stages, %d warps",
 		k.Entry, k.Target, k.Rows, k.Pack, k.Positions, k.KVTile, k.Stages, k.Warps))
 	x := margin
 	for _, c := range maskColours {

@@ -5,12 +5,13 @@ import (
 	"slices"
 
 	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/target"
 )
 
 // Target is what the layout needs to know of a GPU: limits that a kernel must
 // keep, rates that the cost model weighs, and the emitters that serve it.
 type Target struct {
-	Name string // "sm_80"
+	Name target.Target
 
 	BlockShared   int // bytes of dynamic shared memory a thread block may take
 	CoreShared    int // bytes a multiprocessor has for its thread blocks
@@ -76,7 +77,7 @@ func (e Emitter) Shared(s ir.Shape, c Candidate) int {
 // of compute capabilities; rates: NVIDIA's A100 and H100 architecture white papers.
 var Targets = []Target{
 	{
-		Name: "sm_80",
+		Name: target.SM80,
 		// 99 KiB, not A100's 163: the same PTX then also runs on 8.6 and 8.9.
 		BlockShared: 99 << 10, CoreShared: 164 << 10, SharedReserve: 1 << 10,
 		CoreRegisters: 64 << 10, CoreWarps: 64, CoreBlocks: 32,
@@ -87,7 +88,7 @@ var Targets = []Target{
 		},
 	},
 	{
-		Name:        "sm_90a",
+		Name:        target.SM90a,
 		BlockShared: 227 << 10, CoreShared: 228 << 10, SharedReserve: 1 << 10,
 		CoreRegisters: 64 << 10, CoreWarps: 64, CoreBlocks: 32,
 		MatrixFMA: 2048, Exp: 16, Lanes: 128, SharedRate: 128, L2Rate: 42,
@@ -99,14 +100,14 @@ var Targets = []Target{
 	},
 }
 
-// FindTarget looks a target up by name.
-func FindTarget(name string) (Target, error) {
+// FindTarget looks a target up.
+func FindTarget(name target.Target) (Target, error) {
 	var names []string
 	for _, t := range Targets {
 		if t.Name == name {
 			return t, nil
 		}
-		names = append(names, t.Name)
+		names = append(names, t.Name.String())
 	}
 	return Target{}, fmt.Errorf("layout: unknown target %q: want one of %q", name, names)
 }
@@ -118,7 +119,7 @@ func (t Target) Emitter(s ir.Shape) (Emitter, error) {
 			return e, nil
 		}
 	}
-	return Emitter{}, fmt.Errorf("layout: no code generator of %s serves head dimension %d in blocks of %d tokens",
+	return Emitter{}, fmt.Errorf("layout: no code generator of %v serves head dimension %d in blocks of %d tokens",
 		t.Name, s.HeadDim, s.Block)
 }
 
@@ -144,7 +145,7 @@ func (k *Kernel) emitter() (Target, Emitter, error) {
 			return t, e, nil
 		}
 	}
-	return t, Emitter{}, fmt.Errorf("layout: %s has no code generator %q", k.Target, k.Family)
+	return t, Emitter{}, fmt.Errorf("layout: %v has no code generator %q", k.Target, k.Family)
 }
 
 // PaddedDim is the head dimension rounded up to what the matrix instructions take.

@@ -15,7 +15,7 @@ func (k *Kernel) String() string {
 	var b strings.Builder
 	s := k.Shape
 	fmt.Fprintf(&b, "kernel %s\n", k.Entry)
-	fmt.Fprintf(&b, "  target   %s, family %s: %s\n", k.Target, k.Family, k.Reason)
+	fmt.Fprintf(&b, "  target   %v, family %s: %s\n", k.Target, k.Family, k.Reason)
 	fmt.Fprintf(&b, "  shape    %d query heads on %d KV heads, head dimension %d (padded %d), blocks of %d tokens, %s, %s, scale %s\n",
 		s.Heads, s.KVHeads, s.HeadDim, k.DimPadded, s.Block, s.DType, direction(s.Causal), strconv.FormatFloat(s.Scale, 'g', -1, 64))
 	fmt.Fprintf(&b, "  tile     %d rows = %d × %d positions, %s; %d warps%s\n",

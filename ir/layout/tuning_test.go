@@ -9,11 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/target"
 )
 
 func tuningLayer(step int64) (ir.Layer, ir.Shape) {
-	s := ir.Shape{Heads: 2, KVHeads: 1, HeadDim: 64, Block: 64, DType: ir.BF16, Causal: true, Scale: 0.125}
+	s := ir.Shape{Heads: 2, KVHeads: 1, HeadDim: 64, Block: 64, DType: dtype.BF16, Causal: true, Scale: 0.125}
 	p := ir.Pattern{Cells: []ir.Cell{{
 		Rows: ir.Rows{Hi: ir.Inf, Mod: 1}, Lo: ir.Line{C: 0}, Hi: ir.Line{A: 1}, Step: step, Members: 1,
 	}}}
@@ -23,7 +25,7 @@ func tuningLayer(step int64) (ir.Layer, ir.Shape) {
 func tuningEntry(device string, step int64, c Candidate) TuningEntry {
 	l, s := tuningLayer(step)
 	return TuningEntry{
-		TuningKey: NewTuningKey(l, s, "sm_80", device), Model: "m", Family: "sm80", Config: c.Config(),
+		TuningKey: NewTuningKey(l, s, target.SM80, device), Model: "m", Family: "sm80", Config: c.Config(),
 		Batch: 1, Seq: []int{8192, 32768}, MS: []float64{1.5, 2.25}, ModelMS: []float64{1.75, 2.5},
 	}
 }
@@ -80,7 +82,7 @@ func TestTuningFind(t *testing.T) {
 	}
 	key := func(device string, step int64) TuningKey {
 		l, s := tuningLayer(step)
-		return NewTuningKey(l, s, "sm_80", device)
+		return NewTuningKey(l, s, target.SM80, device)
 	}
 	e, err := f.Find(key("GPU B", 1))
 	if err != nil || e == nil || !e.Config.Matches(other) || e.Config.Matches(tuningCandidate) {
@@ -157,7 +159,7 @@ func TestFingerprint(t *testing.T) {
 	if Fingerprint(a) == Fingerprint(table) {
 		t.Error("a table is not seen")
 	}
-	if k := NewTuningKey(a, s, "sm_80", "X"); k.Group != 2 || k.Target != "sm_80" {
+	if k := NewTuningKey(a, s, target.SM80, "X"); k.Group != 2 || k.Target != target.SM80 {
 		t.Errorf("key %+v", k)
 	}
 }

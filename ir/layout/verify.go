@@ -60,7 +60,7 @@ func (k *Kernel) VerifyTile() error {
 	c := k.candidate()
 	c.SharedBytes = k.SharedBytes
 	if err := configurationError(t, e, k.Shape, c); err != nil {
-		return fmt.Errorf("layout: %s, %s: %w", k.Target, k.Family, err)
+		return fmt.Errorf("layout: %v, %s: %w", k.Target, k.Family, err)
 	}
 	return verifyMemory(k.SharedMap(), k.SharedBytes, k.Family != "sm80")
 }

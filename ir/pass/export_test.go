@@ -3,11 +3,12 @@ package pass
 import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/target"
 )
 
 // RunPipeline runs another list of passes.
-func RunPipeline(list []Pass, layer ir.Layer, shape ir.Shape, target string, opts Options) (*layout.Kernel, error) {
-	return run(list, layer, shape, target, opts)
+func RunPipeline(list []Pass, layer ir.Layer, shape ir.Shape, on target.Target, opts Options) (*layout.Kernel, error) {
+	return run(list, layer, shape, on, opts)
 }
 
 // WithRun is a pass that does something else.

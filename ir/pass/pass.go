@@ -11,6 +11,7 @@ import (
 
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/target"
 )
 
 // Fact is something that holds of a [State] from one pass on. Each has a check,
@@ -135,13 +136,13 @@ type State struct {
 	merged map[mergeKey]mergeResult
 }
 
-// Run takes a layer to its tile program on a target, "sm_80" or "sm_90a".
-func Run(layer ir.Layer, shape ir.Shape, target string, opts Options) (*layout.Kernel, error) {
-	return run(Pipeline, layer, shape, target, opts)
+// Run takes a layer to its tile program on a target.
+func Run(layer ir.Layer, shape ir.Shape, on target.Target, opts Options) (*layout.Kernel, error) {
+	return run(Pipeline, layer, shape, on, opts)
 }
 
-func run(pipeline []Pass, layer ir.Layer, shape ir.Shape, target string, opts Options) (*layout.Kernel, error) {
-	s, err := newState(layer, shape, target, opts)
+func run(pipeline []Pass, layer ir.Layer, shape ir.Shape, on target.Target, opts Options) (*layout.Kernel, error) {
+	s, err := newState(layer, shape, on, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -175,8 +176,8 @@ func run(pipeline []Pass, layer ir.Layer, shape ir.Shape, target string, opts Op
 }
 
 // newState checks what the passes take for granted.
-func newState(layer ir.Layer, shape ir.Shape, target string, opts Options) (*State, error) {
-	t, err := layout.FindTarget(target)
+func newState(layer ir.Layer, shape ir.Shape, on target.Target, opts Options) (*State, error) {
+	t, err := layout.FindTarget(on)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/target"
 )
 
 // Every law of a tile program is checked: each broken one is named.
@@ -23,7 +24,7 @@ func TestVerifyKernel(t *testing.T) {
 		{"head dimension 264", func(k *layout.Kernel) { k.Shape.HeadDim = 264 }},
 		{"blocks of 96", func(k *layout.Kernel) { k.Shape.Block = 96 }},
 		{"padded to 120", func(k *layout.Kernel) { k.DimPadded = 120 }},
-		{"unknown target", func(k *layout.Kernel) { k.Target = "sm_75" }},
+		{"unknown target", func(k *layout.Kernel) { k.Target = target.Target{Major: 7, Minor: 5} }},
 		{"no code generator", func(k *layout.Kernel) { k.Family = "sm90a" }},
 		{"must be positive", func(k *layout.Kernel) { k.KVTile = 0 }},
 		{"exclude each other", func(k *layout.Kernel) { k.Merge, k.Split = 2, 2 }},

@@ -81,7 +81,7 @@ func (s *State) weighEmitter() error {
 	}
 	chosen := choose(k.Choice)
 	if chosen < 0 {
-		return fmt.Errorf("no tile fits %s at head dimension %d and blocks of %d tokens: %s",
+		return fmt.Errorf("no tile fits %v at head dimension %d and blocks of %d tokens: %s",
 			s.Target.Name, s.Shape.HeadDim, s.Shape.Block, reasons(k.Choice))
 	}
 	for n := range k.Choice {

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	s2c "github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // CUjit_option, CUjitInputType and CUfunction_attribute.
@@ -117,8 +118,9 @@ func (d *Device) LoadModule(ptx string) (s2c.Module, error) {
 // halves the speed of a Hopper kernel. The driver keeps a cache of its own, keyed
 // like ours, for what it compiles while loading.
 func wholeProgram(ptx string) bool {
-	h, err := readHeader(ptx)
-	return err == nil && strings.HasSuffix(h.target, "a")
+	h, _ := readHeader(ptx)
+	t, err := target.Parse(h.target)
+	return err == nil && t.Rule == target.Chip
 }
 
 // loadText has the driver compile the module's PTX while it loads it.

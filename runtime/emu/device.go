@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // Options configure a device. The zero value executes with every check on one
@@ -265,16 +266,9 @@ func (d *Device) LoadModule(ptx string) (m runtime.Module, err error) {
 }
 
 // runs says whether the device executes code for a target.
-func (d *Device) runs(target string) error {
-	var sm int
-	number, arch := strings.CutSuffix(strings.TrimPrefix(target, "sm_"), "a")
-	if _, err := fmt.Sscanf(number, "%d", &sm); err != nil {
-		return runtime.Errorf(runtime.ErrCompile, "emu: target %q is not known", target)
-	}
-	have := d.opts.Capability[0]*10 + d.opts.Capability[1]
-	if have < sm || arch && have != sm {
-		return runtime.Errorf(runtime.ErrArchitecture, "emu: code for %s does not run on a device of compute capability %d.%d",
-			target, d.opts.Capability[0], d.opts.Capability[1])
+func (d *Device) runs(t target.Target) error {
+	if have := d.opts.Capability; !t.RunsOn(have[0], have[1]) {
+		return runtime.Errorf(runtime.ErrArchitecture, "emu: code for %v does not run on a device of compute capability %d.%d", t, have[0], have[1])
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func checkMapForm(t *runtime.TensorMap) error {
 		return fmt.Errorf("rank %d, must be 1 to 5", rank)
 	case len(t.Strides) != rank-1 || len(t.Box) != rank:
 		return fmt.Errorf("rank %d with %d strides and %d box dimensions", rank, len(t.Strides), len(t.Box))
-	case t.DType != runtime.BF16 && t.DType != runtime.F16:
+	case !t.DType.Model():
 		return fmt.Errorf("element type %q", t.DType)
 	case t.Swizzle != 0 && t.Swizzle != 32 && t.Swizzle != 64 && t.Swizzle != 128:
 		return fmt.Errorf("swizzle of %d bytes, must be 0, 32, 64 or 128", t.Swizzle)

@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx/sm80"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/target"
 )
 
 // stripes is a head of the S2 pattern: local blocks, and a stripe before them.
@@ -21,8 +23,8 @@ func stripes(local, stride, phase int64) ir.Pattern {
 
 func plain(dim, kvTile, stages int) *layout.Kernel {
 	k := &layout.Kernel{
-		Target: "sm_80", Entry: "s2c_test",
-		Shape:     ir.Shape{Heads: 4, KVHeads: 2, HeadDim: dim, Block: 64, DType: ir.BF16, Causal: true, Scale: 0.1},
+		Target: target.SM80, Entry: "s2c_test",
+		Shape:     ir.Shape{Heads: 4, KVHeads: 2, HeadDim: dim, Block: 64, DType: dtype.BF16, Causal: true, Scale: 0.1},
 		DimPadded: (dim + 15) / 16 * 16, Rows: 64, Warps: 4, Pack: 1, Merge: 1, Split: 1, Positions: 64,
 		KVTile: kvTile, Stages: stages, QInRegisters: dim <= 128, GroupSize: 2,
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
 const (
@@ -65,8 +66,8 @@ func Threads(k *layout.Kernel) int { return (Groups(k) + 1) * groupThreads }
 
 func check(k *layout.Kernel) error {
 	switch {
-	case k.Target != "sm_90a":
-		return fmt.Errorf("sm90a: target %s", k.Target)
+	case k.Target != target.SM90a:
+		return fmt.Errorf("sm90a: target %v", k.Target)
 	case k.Rows%groupRows != 0 || Groups(k) < 1 || Groups(k) > 3:
 		return fmt.Errorf("sm90a: %d rows are not one to three warpgroups of %d", k.Rows, groupRows)
 	case k.Gather() > 8 || k.KVTile > 256:

@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx/sm90a"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/target"
 )
 
 // stripes is a head of the S2 pattern: local blocks, and a stripe before them.
@@ -22,8 +24,8 @@ func stripes(local, stride, phase int64) ir.Pattern {
 // packed is the layout of 32 query heads on 8 KV heads, two equal heads a block.
 func packed(dim, kvTile int) *layout.Kernel {
 	k := &layout.Kernel{
-		Target: "sm_90a", Entry: "s2c_test",
-		Shape:     ir.Shape{Heads: 32, KVHeads: 8, HeadDim: dim, Block: 64, DType: ir.BF16, Causal: true, Scale: 0.1},
+		Target: target.SM90a, Entry: "s2c_test",
+		Shape:     ir.Shape{Heads: 32, KVHeads: 8, HeadDim: dim, Block: 64, DType: dtype.BF16, Causal: true, Scale: 0.1},
 		DimPadded: (dim + 15) / 16 * 16, Rows: 128, Warps: 8, Pack: 2, Merge: 1, Split: 1, Positions: 64,
 		KVTile: kvTile, Stages: 2, GroupSize: 4,
 	}
