@@ -86,7 +86,7 @@ func (t Target) Cost(e Emitter, s ir.Shape, c Candidate, w Work) float64 {
 	if w.Useful == 0 {
 		return math.Inf(1)
 	}
-	d := float64(PaddedDim(s.HeadDim))
+	d, elemBytes := float64(PaddedDim(s)), float64(s.DType.Bytes())
 	rows, kv, warps := float64(c.Rows), float64(c.KVTile), float64(c.Warps)
 	tile := kv * d * elemBytes // bytes of a key or value tile
 

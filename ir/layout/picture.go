@@ -190,9 +190,9 @@ func (p *picture) shared() {
 		p.text(x, p.y+12, fmt.Sprintf("%d columns", s.Width))
 		for row := range 8 {
 			for chunk := range chunks {
-				at := (s.At(row, chunk*8) - s.Offset - row*s.RowBytes()) / ChunkBytes
+				at := (s.At(row, chunk*s.ChunkCols()) - s.Offset - row*s.RowBytes()) / ChunkBytes
 				px, py := x+at*cell, p.y+lineHeight+row*cell
-				p.rect(px, py, cell-1, cell-1, hue(chunk, chunks), fmt.Sprintf("row %d, columns %d to %d", row, s.Col+chunk*8, s.Col+chunk*8+7))
+				p.rect(px, py, cell-1, cell-1, hue(chunk, chunks), fmt.Sprintf("row %d, columns %d to %d", row, s.Col+chunk*s.ChunkCols(), s.Col+(chunk+1)*s.ChunkCols()-1))
 				fmt.Fprintf(&p.b, `<text class="in" x="%d" y="%d">%d</text>`+"\n", px+cell/2, py+15, chunk)
 			}
 		}

@@ -3,6 +3,7 @@ package layout
 import (
 	"fmt"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 )
 
@@ -16,6 +17,7 @@ type Region struct {
 
 // memory is a map of shared memory in the making.
 type memory struct {
+	elem    dtype.Type
 	regions []Region
 	end     int
 }
@@ -26,7 +28,7 @@ func (m *memory) add(name string, bytes int, tile SmemTile) {
 }
 
 func (m *memory) tile(name string, rows, cols int) {
-	t := SmemTile{Rows: rows, Cols: cols}
+	t := SmemTile{Rows: rows, Cols: cols, Type: m.elem}
 	m.add(name, t.Bytes(), t)
 }
 

@@ -29,7 +29,7 @@ func sm80Emitter(reason string) Emitter {
 		Family: "sm80",
 		Reason: reason,
 		Serves: func(s ir.Shape) bool {
-			return s.HeadDim%8 == 0 && s.HeadDim <= 256 && s.Block%16 == 0 && s.Block <= 128
+			return s.DType.Bits() == 16 && s.HeadDim%8 == 0 && s.HeadDim <= 256 && s.Block%16 == 0 && s.Block <= 128
 		},
 		Candidates:    sm80Candidates,
 		Live:          sm80Live,
@@ -56,7 +56,7 @@ func sm80Candidates(s ir.Shape, heads int) []Candidate {
 					c := Candidate{
 						Pack: pack, Merge: q.merge, Split: q.split, Rows: rows,
 						KVTile: kv, Stages: stages, Warps: rows / warpRows,
-						QInRegisters: PaddedDim(s.HeadDim) <= 128,
+						QInRegisters: PaddedDim(s) <= 128,
 					}
 					list = append(list, c)
 				}
@@ -86,7 +86,7 @@ func queryTiles(block, most int) []queryTile {
 // fp32 accumulators of the output (16 × D) and the scores (16 × KVTile), the
 // probabilities and query fragments in pairs of 16 bits.
 func sm80Live(s ir.Shape, c Candidate) int {
-	d := PaddedDim(s.HeadDim)
+	d := PaddedDim(s)
 	n := d/2 + c.KVTile/2 + c.KVTile/4 + sm80State
 	if c.QInRegisters {
 		n += d / 4
@@ -111,8 +111,8 @@ func sm80Registers(s ir.Shape, c Candidate) int {
 // sm80Memory: the query tile, which becomes the output's staging buffer after the
 // last step, then the key tile of each stage, then the value tiles.
 func sm80Memory(s ir.Shape, c Candidate) []Region {
-	var m memory
-	d := PaddedDim(s.HeadDim)
+	m := memory{elem: s.DType}
+	d := PaddedDim(s)
 	m.tile("q", c.Rows, d)
 	m.stages("k", c.Stages, c.KVTile, d)
 	m.stages("v", c.Stages, c.KVTile, d)

@@ -25,7 +25,7 @@ func sm90aEmitter(reason string) Emitter {
 		Family: "sm90a",
 		Reason: reason,
 		Serves: func(s ir.Shape) bool {
-			return s.HeadDim%8 == 0 && s.HeadDim <= 256 && s.Block%16 == 0 && s.Block <= 128
+			return s.DType.Bits() == 16 && s.HeadDim%8 == 0 && s.HeadDim <= 256 && s.Block%16 == 0 && s.Block <= 128
 		},
 		Candidates:    sm90aCandidates,
 		Live:          sm90aLive,
@@ -106,7 +106,7 @@ func sm90aMemory(s ir.Shape, c Candidate) []Region {
 }
 
 func sm90aPlace(s ir.Shape, c Candidate, queries int) memory {
-	var m memory
+	m := memory{elem: s.DType}
 	d, tiles := sm90aDim(s), queries*c.Rows/sm90aGroupRows
 	m.stages("q", tiles, sm90aGroupRows, d)
 	m.stages("k", c.Stages, c.KVTile, d)

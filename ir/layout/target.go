@@ -149,4 +149,10 @@ func (k *Kernel) emitter() (Target, Emitter, error) {
 }
 
 // PaddedDim is the head dimension rounded up to what the matrix instructions take.
-func PaddedDim(headDim int) int { return (headDim + 15) / 16 * 16 }
+func PaddedDim(s ir.Shape) int {
+	unit := matrixBytes / s.DType.Bytes()
+	return (s.HeadDim + unit - 1) / unit * unit
+}
+
+// matrixBytes is the k of every matrix instruction, of whatever type.
+const matrixBytes = 32

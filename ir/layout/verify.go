@@ -15,16 +15,26 @@ func (k *Kernel) Verify() error {
 
 // VerifyShape checks the model's shape and the padding.
 func (k *Kernel) VerifyShape() error {
-	s := k.Shape
+	if err := CheckShape(k.Shape); err != nil {
+		return err
+	}
+	if want := PaddedDim(k.Shape); k.DimPadded != want {
+		return fmt.Errorf("layout: head dimension %d padded to %d, want %d", k.Shape.HeadDim, k.DimPadded, want)
+	}
+	return nil
+}
+
+// CheckShape refuses a shape that no kernel serves.
+func CheckShape(s ir.Shape) error {
 	switch {
 	case s.Heads <= 0 || s.KVHeads <= 0 || s.Heads%s.KVHeads != 0:
 		return fmt.Errorf("layout: %d query heads over %d KV heads", s.Heads, s.KVHeads)
+	case !s.DType.Model():
+		return fmt.Errorf("layout: elements of type %q", s.DType)
 	case s.HeadDim <= 0 || s.HeadDim%8 != 0 || s.HeadDim > 256:
 		return fmt.Errorf("layout: head dimension %d: want a multiple of 8 up to 256", s.HeadDim)
 	case s.Block != 16 && s.Block != 32 && s.Block != 64 && s.Block != 128:
 		return fmt.Errorf("layout: blocks of %d tokens: want 16, 32, 64 or 128", s.Block)
-	case k.DimPadded != PaddedDim(s.HeadDim):
-		return fmt.Errorf("layout: head dimension %d padded to %d, want %d", s.HeadDim, k.DimPadded, PaddedDim(s.HeadDim))
 	}
 	return nil
 }

@@ -181,10 +181,10 @@ func newState(layer ir.Layer, shape ir.Shape, on target.Target, opts Options) (*
 	if err != nil {
 		return nil, err
 	}
-	k := &layout.Kernel{Target: t.Name, Shape: shape, DimPadded: layout.PaddedDim(shape.HeadDim)}
-	if err := k.VerifyShape(); err != nil {
+	if err := layout.CheckShape(shape); err != nil {
 		return nil, err
 	}
+	k := &layout.Kernel{Target: t.Name, Shape: shape, DimPadded: layout.PaddedDim(shape)}
 	if len(layer.Heads) != shape.Heads {
 		return nil, fmt.Errorf("layout: the layer has patterns for %d heads, the model has %d", len(layer.Heads), shape.Heads)
 	}

@@ -30,8 +30,3 @@ func Param32(b *ptx.Builder, name string) ptx.R32 {
 func ParamF32(b *ptx.Builder, name string) ptx.F32 {
 	return b.LdParamF32(ptx.ParamAddr{Name: name})
 }
-
-// Stride loads a stride parameter and turns elements into bytes.
-func Stride(b *ptx.Builder, name string) ptx.R64 {
-	return b.ShlB64(Param64(b, name), ptx.Imm(1))
-}

@@ -83,8 +83,8 @@ func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
 	params := kernel.Declare(Params(k))
 	e := &emitter{
 		pattern: p, kv: map[string]kvSource{},
-		qTile:  layout.SmemTile{Rows: k.Rows, Cols: k.DimPadded},
-		kvTile: layout.SmemTile{Rows: k.KVTile, Cols: k.DimPadded},
+		qTile:  layout.SmemTile{Rows: k.Rows, Cols: k.DimPadded, Type: k.Shape.DType},
+		kvTile: layout.SmemTile{Rows: k.KVTile, Cols: k.DimPadded, Type: k.Shape.DType},
 	}
 	e.b = ptx.NewBuilder(&ptx.Entry{Name: k.Entry, Params: params, Threads: Threads(k), MinCTAs: 1, Shared: "smem_" + k.Entry})
 	e.Frame = &kernel.Frame{K: k, B: e.b}

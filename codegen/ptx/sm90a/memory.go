@@ -37,8 +37,8 @@ const limit = 227 * 1024
 func plan(k *layout.Kernel) memory {
 	m := memory{stages: k.Stages, groups: Groups(k), barrier: map[string]int{}}
 	dim := (k.DimPadded + slabCols - 1) / slabCols * slabCols
-	m.queryTile = layout.SmemTile{Rows: groupRows, Cols: dim}
-	m.kvTile = layout.SmemTile{Rows: k.KVTile, Cols: dim}
+	m.queryTile = layout.SmemTile{Rows: groupRows, Cols: dim, Type: k.Shape.DType}
+	m.kvTile = layout.SmemTile{Rows: k.KVTile, Cols: dim, Type: k.Shape.DType}
 	for m.queries = 2; ; m.queries-- {
 		m.place()
 		if m.size <= limit || m.queries == 1 {
