@@ -51,24 +51,28 @@ func explainTuned(e *layout.TuningEntry, err error) error {
 
 // Layout runs the layout passes on one distinct layer.
 func (u *Unit) Layout(layer *ir.Layer, on target.Target, opt Options) (*layout.Kernel, error) {
+	b, err := Backend(on)
+	if err != nil {
+		return nil, err
+	}
 	opt.Pass.Model = u.Module.Name
 	entry, err := opt.Tuning.Apply(&opt.Pass, layer, u.Module.Shape, on)
 	if err != nil {
 		return nil, err
 	}
-	k, err := pass.Run(*layer, u.Module.Shape, on, opt.Pass)
+	k, err := pass.Run(*layer, u.Module.Shape, b, opt.Pass)
 	if err != nil {
 		return nil, explainTuned(entry, err)
 	}
 	if entry != nil {
-		return k, u.weighTuned(k, layer, on, opt.Pass)
+		return k, u.weighTuned(k, layer, b, opt.Pass)
 	}
 	return k, nil
 }
 
 // weighTuned gives the candidates of a tuned layout the costs that the model
 // puts on them, so that its record shows both decisions.
-func (u *Unit) weighTuned(k *layout.Kernel, layer *ir.Layer, on target.Target, opt pass.Options) error {
+func (u *Unit) weighTuned(k *layout.Kernel, layer *ir.Layer, on layout.Backend, opt pass.Options) error {
 	model, err := pass.Run(*layer, u.Module.Shape, on, pass.Options{Model: opt.Model})
 	if err != nil {
 		return err

@@ -258,7 +258,7 @@ func explainLayout(unit *compiler.Unit, layer *ir.Layer, on target.Target, seq i
 	f := &layoutFacts{
 		Target: k.Target.String(), Family: k.Family, Reason: k.Reason,
 		Pack: k.Pack, Merge: k.Merge, Split: k.Split, Rows: k.Rows, KVTile: k.KVTile,
-		Stages: k.Stages, Warps: k.Warps, SharedBytes: k.SharedBytes, kernel: k,
+		Stages: k.Stages, Warps: k.Warps, SharedBytes: k.Memory.Bytes(), kernel: k,
 	}
 	if k.Tiles(seq)*int64(len(k.HeadTiles)) <= maxCountedTiles {
 		n := k.Total(seq)

@@ -10,7 +10,6 @@ import (
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/internal/show"
 	"github.com/s2attention/s2c/ir"
-	"github.com/s2attention/s2c/ir/pass"
 )
 
 // showCmd draws a pattern or its tile layout.
@@ -122,7 +121,7 @@ func (c *showCmd) figure(unit *compiler.Unit, layer *ir.Layer) (*show.Figure, er
 	if c.What == "mask" {
 		return show.Mask(unit.Module.Shape, layer, show.MaskOptions{Tokens: *c.Seq, Heads: heads, Each: c.Each})
 	}
-	kernel, err := pass.Run(*layer, unit.Module.Shape, c.Arch.Target, pass.Options{Model: unit.Module.Name})
+	kernel, err := unit.Layout(layer, c.Arch.Target, compiler.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -59,6 +59,16 @@ func TestFinishReports(t *testing.T) {
 			b.AddS32(r, ptx.Imm(1))
 			b.Ret()
 		}, "reads %r1, which may be unwritten"},
+		{"a read that the second path to a join leaves unwritten", func(b *ptx.Builder) {
+			p, r, other, join := b.MovPred(ptx.Imm(1)), b.NewR32(), b.NewLabel("other"), b.NewLabel("join")
+			b.If(p).Bra(other)
+			b.MovB32To(r, ptx.Imm(1))
+			b.Bra(join)
+			b.Place(other)
+			b.Place(join)
+			b.AddS32(r, ptx.Imm(1))
+			b.Ret()
+		}, "reads %r1, which may be unwritten"},
 		{"a read after a guarded write alone", func(b *ptx.Builder) {
 			p, r := b.MovPred(ptx.Imm(1)), b.NewR32()
 			b.If(p).MovB32To(r, ptx.Imm(1))

@@ -18,6 +18,8 @@ type SmemTile struct {
 	Rows int // a multiple of 16
 	Cols int // a multiple of 32 bytes
 	Type dtype.Type
+	// Hardware: the copy engine and wgmma swizzle it, by address.
+	Hardware bool
 }
 
 // Slab is a run of columns [Col, Col+Width) of a tile at a byte offset.

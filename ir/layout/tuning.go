@@ -25,7 +25,7 @@ import (
 //
 //	{
 //	  "format": "s2c-tuning",
-//	  "version": 1,
+//	  "version": 2,
 //	  "entries": [
 //	    {
 //	      "target": "sm_90a", "device": "NVIDIA H200",
@@ -48,7 +48,7 @@ type Tuning struct {
 
 const (
 	tuningFormat  = "s2c-tuning"
-	tuningVersion = 1
+	tuningVersion = 2
 	// tuningLimit bounds a file in bytes: far above any, far below memory.
 	tuningLimit = 64 << 20
 )
@@ -322,10 +322,9 @@ func (t *Tuning) check() error {
 }
 
 func (e *TuningEntry) check() error {
-	if _, err := FindTarget(e.Target); err != nil {
-		return err
-	}
 	switch {
+	case e.Target == target.Target{}:
+		return errors.New("target is missing")
 	case e.Device == "":
 		return errors.New("device is missing")
 	case e.Pattern == "":

@@ -3,11 +3,10 @@ package pass
 import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
-	"github.com/s2attention/s2c/target"
 )
 
 // RunPipeline runs another list of passes.
-func RunPipeline(list []Pass, layer ir.Layer, shape ir.Shape, on target.Target, opts Options) (*layout.Kernel, error) {
+func RunPipeline(list []Pass, layer ir.Layer, shape ir.Shape, on layout.Backend, opts Options) (*layout.Kernel, error) {
 	return run(list, layer, shape, on, opts)
 }
 

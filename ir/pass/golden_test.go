@@ -52,7 +52,7 @@ func TestGolden(t *testing.T) {
 	for _, g := range goldens {
 		var text bytes.Buffer
 		dumps := map[string]io.Writer{"after:match-heads": &text}
-		for _, on := range []target.Target{target.SM80, target.SM90a} {
+		for _, on := range []layout.Backend{ampere, hopper} {
 			k, err := pass.Run(layer(g.shape.Heads, g.head), g.shape, on, pass.Options{
 				Model: "golden", VerifyEach: true, Dump: dumps,
 			})
@@ -61,7 +61,7 @@ func TestGolden(t *testing.T) {
 			}
 			dumps = nil
 			text.WriteString(k.String())
-			if on == target.SM80 {
+			if on.Target == target.SM80 {
 				svg, err := layout.Picture(k, g.seq)
 				if err != nil {
 					t.Fatal(err)
@@ -136,8 +136,6 @@ func TestPictureErrors(t *testing.T) {
 	k := mustRun(t, l, s, pass.Options{})
 	limited := *k
 	limited.MaxBlocks = 3
-	strange := *k
-	strange.Family = "sm99"
 	headless := *k
 	headless.HeadTiles = nil
 	for _, c := range []struct {
@@ -150,7 +148,6 @@ func TestPictureErrors(t *testing.T) {
 		{"negative", k, -64, "-64 tokens"},
 		{"too long", k, 1 << 20, "up to"},
 		{"past the table", &limited, 200, "ends at block 3"},
-		{"no family", &strange, 1000, "code generator"},
 		{"no heads", &headless, 1000, "no head tiles"},
 		{"no tile", &layout.Kernel{}, 1000, "no tile"},
 	} {

@@ -5,17 +5,29 @@ package kernel
 
 import (
 	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/launch"
 )
 
-// Declare turns a launch's parameters into the entry's.
-func Declare(ps []launch.Param) []ptx.Param {
-	var out []ptx.Param
-	for _, p := range ps {
-		t := launch.Types[p.Type]
-		out = append(out, ptx.Param{Name: p.Name, Type: string(p.Type), Bytes: t.Bytes, Align: t.Align})
+// Launch is how a layout's kernel is launched, by thread blocks of so many
+// threads; persistent is how many of them a multiprocessor share all work items, 0
+// for one an item.
+func Launch(k *layout.Kernel, threads, persistent int, params []launch.Param) launch.Kernel {
+	return launch.Kernel{
+		Entry: k.Entry, SharedBytes: k.Memory.Bytes(), BlockThreads: threads, Params: params,
+		Grid: launch.GridRule{Over: launch.QueryTiles, Positions: k.Positions, HeadTiles: len(k.HeadTiles), Persistent: persistent},
 	}
-	return out
+}
+
+// Entry declares a kernel as it is launched; a multiprocessor must hold resident
+// thread blocks of it.
+func Entry(l launch.Kernel, resident int) *ptx.Entry {
+	e := &ptx.Entry{Name: l.Entry, Threads: l.BlockThreads, MinCTAs: resident, Shared: "smem_" + l.Entry}
+	for _, p := range l.Params {
+		t := launch.Types[p.Type]
+		e.Params = append(e.Params, ptx.Param{Name: p.Name, Type: string(p.Type), Bytes: t.Bytes, Align: t.Align})
+	}
+	return e
 }
 
 // Param64, Param32 and ParamF32 load a parameter.

@@ -7,10 +7,6 @@ import (
 	"github.com/s2attention/s2c/ir/layout"
 )
 
-// RowsPerWarp is the rows of a query tile that one warp owns, on every target:
-// the m of mma.m16n8k16, a warp's share of wgmma's 64.
-const RowsPerWarp = 16
-
 // FullMask names all lanes of a warp.
 const FullMask = 0xffffffff
 

@@ -60,7 +60,7 @@ func (f *Frame) StoreOutput(t layout.SmemTile, base, firstRow ptx.R32) {
 	b := f.B
 	to := f.TensorBase("o", f.WarpHead)
 	stride := f.Stride("o_seq")
-	for _, c := range f.PlanCopies(t, RowsPerWarp, f.Lane, inst.WarpSize) {
+	for _, c := range f.PlanCopies(t, layout.WarpRows, f.Lane, inst.WarpSize) {
 		tile := b.MadLoS32(firstRow, ptx.Imm(c.Slabs[0].RowBytes()), base)
 		for n := range c.Rounds {
 			query, ok := f.Query(b.AddS32(f.WarpPos, b.AddS32(c.Row, ptx.Imm(n*c.Rows))))

@@ -11,7 +11,7 @@ func (e *emitter) loadQuery() {
 	b := e.b
 	b.Comment("query tile: row r is head r / %d, position r mod %d", e.K.Positions, e.K.Positions)
 	stride := e.Stride("q_seq")
-	for _, c := range e.PlanCopies(e.qTile, e.K.Rows, e.tid, Threads(e.K)) {
+	for _, c := range e.PlanCopies(e.qTile, e.K.Rows, e.tid, e.b.Entry().Threads) {
 		for n := range c.Rounds {
 			row := b.AddS32(c.Row, ptx.Imm(n*c.Rows))
 			slot := b.DivU32(row, ptx.Imm(e.K.Positions))
@@ -51,7 +51,7 @@ type kvSource struct {
 func (e *emitter) planKV() {
 	b := e.b
 	b.Comment("this thread's share of a KV tile")
-	e.kvPlans = e.PlanCopies(e.kvTile, e.K.KVTile, e.tid, Threads(e.K))
+	e.kvPlans = e.PlanCopies(e.kvTile, e.K.KVTile, e.tid, e.b.Entry().Threads)
 	for _, name := range []string{"k", "v"} {
 		src := kvSource{stride: e.Stride(name + "_seq")}
 		base := e.TensorBase(name, e.Head.KVHead)

@@ -175,7 +175,7 @@ func (c *consumer) weigh(inFlight bool) {
 	c.mask()
 	c.k.release(all)
 	c.k.next()
-	alpha, matters := c.Weigh(c.scores, inFlight && c.K.LazyRescale)
+	alpha, matters := c.Weigh(c.scores, inFlight)
 	if inFlight {
 		b.WgmmaWaitGroupSyncAligned(ptx.Imm(0))
 		c.v.release(all)
