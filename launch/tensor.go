@@ -1,6 +1,11 @@
 package launch
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/s2attention/s2c/dtype"
+)
 
 // Role is what a tensor is in an operation.
 type Role uint8
@@ -37,22 +42,6 @@ const (
 	HeadDim Count = "head_dim"
 )
 
-// Element is the type of a tensor's elements.
-type Element uint8
-
-const (
-	ModelElement Element = iota // the model's 16-bit type
-	F32
-)
-
-// Bytes is what one element takes.
-func (e Element) Bytes() int {
-	if e == F32 {
-		return 4
-	}
-	return 2
-}
-
 // Extent is an axis and how long it is.
 type Extent struct {
 	Axis  Axis
@@ -63,10 +52,10 @@ type Extent struct {
 // read or write it is in Operations.
 type Tensor struct {
 	Name     string
-	Axes     []Extent // innermost first
-	Element  Element
-	Packed   bool // contiguous in the order of its axes: it has no strides of its own
-	Optional bool // address 0: not wanted
+	Axes     []Extent   // innermost first
+	Type     dtype.Type // of its elements; "": the model's
+	Packed   bool       // contiguous in the order of its axes: it has no strides of its own
+	Optional bool       // address 0: not wanted
 }
 
 // Tensors are the tensors by role.
@@ -75,13 +64,16 @@ var Tensors = [Roles]Tensor{
 	K:   {Name: "k", Axes: rowsOf(KLen, KVHeads)},
 	V:   {Name: "v", Axes: rowsOf(KLen, KVHeads)},
 	O:   {Name: "o", Axes: rowsOf(QLen, Heads)},
-	LSE: {Name: "lse", Axes: rowsOf(QLen, Heads)[1:], Element: F32, Packed: true, Optional: true}, // of scaled scores, natural
+	LSE: {Name: "lse", Axes: rowsOf(QLen, Heads)[1:], Type: dtype.F32, Packed: true, Optional: true}, // of scaled scores, natural
 }
 
 // rowsOf are the axes of one row of the head dimension for each token and head.
 func rowsOf(length, heads Count) []Extent {
 	return []Extent{{AxisDim, HeadDim}, {AxisSeq, length}, {AxisHead, heads}, {AxisBatch, Batch}}
 }
+
+// Elem is the type of its elements for a model of some type.
+func (t *Tensor) Elem(model dtype.Type) dtype.Type { return cmp.Or(t.Type, model) }
 
 // Extent is the tensor's length along an axis, if it has that axis.
 func (t *Tensor) Extent(axis Axis) (Count, bool) {

@@ -70,6 +70,7 @@ type operand struct {
 	*launch.Tensor
 	role    launch.Role
 	written bool
+	bytes   int64   // of an element
 	counts  []count // parallel to Axes
 }
 
@@ -79,6 +80,7 @@ func operandsOf(p *launch.Plan) []operand {
 	op := launch.Operations[p.Op]
 	for i, role := range slices.Concat(op.Reads, op.Writes) {
 		o := operand{Tensor: &launch.Tensors[role], role: role, written: i >= len(op.Reads)}
+		o.bytes = int64(o.Elem(p.DType).Bytes())
 		for _, e := range o.Axes {
 			o.counts = append(o.counts, counts[e.Count])
 		}
@@ -107,9 +109,9 @@ func (c *call) check() error {
 // check is what is wrong with a launch's tensor, or "".
 func (o *operand) check(c *call) string {
 	t := &c.Tensors[o.role]
-	align := Ptr(16)
+	align := Ptr(rowAlign)
 	if o.Packed {
-		align = Ptr(o.Element.Bytes())
+		align = Ptr(o.bytes)
 	}
 	switch {
 	case t.Ptr == 0 && o.Optional:
@@ -128,7 +130,7 @@ func (o *operand) check(c *call) string {
 	for i, e := range o.Axes[1:] {
 		axes[i] = extent{t.stride(e.Axis), o.counts[i+1](c), e.Axis}
 	}
-	reason := t.check(dim, axes)
+	reason := t.check(dim, o.bytes, axes)
 	if reason == "" && o.written {
 		reason = distinct(dim, axes)
 	}
@@ -167,24 +169,27 @@ type extent struct {
 	axis      launch.Axis
 }
 
+// rowAlign is what every row starts at a multiple of, in bytes: a copy's chunk.
+const rowAlign = 16
+
 // check is what is wrong with the tensor's strides, or "".
-func (t *Tensor) check(dim int64, axes [3]extent) string {
+func (t *Tensor) check(dim, bytes int64, axes [3]extent) string {
 	const space = 1 << 61 // elements, of an address space that never holds as many
-	last := dim
+	last, unit := dim, rowAlign/bytes
 	for i := range axes {
 		a := &axes[i]
 		if a.stride < 0 {
 			return fmt.Sprintf("the %s stride %d is negative", a.axis, a.stride)
 		}
-		if a.stride%8 != 0 {
-			return fmt.Sprintf("the %s stride %d is no multiple of 8 elements", a.axis, a.stride)
+		if a.stride%unit != 0 {
+			return fmt.Sprintf("the %s stride %d is no multiple of %d elements", a.axis, a.stride, unit)
 		}
 		if a.n > 1 && a.stride > (space-last)/(a.n-1) {
 			return fmt.Sprintf("the %s stride %d overflows 64-bit addresses", a.axis, a.stride)
 		}
 		last += a.stride * (a.n - 1)
 	}
-	if uint64(t.Ptr) > math.MaxUint64-2*uint64(last) {
+	if uint64(t.Ptr) > math.MaxUint64-uint64(bytes)*uint64(last) {
 		return fmt.Sprintf("the tensor at %#x with %d elements runs past the address space", uint64(t.Ptr), last)
 	}
 	return ""

@@ -3,7 +3,6 @@ package runtime
 import (
 	"container/list"
 	"fmt"
-	"math"
 	"sync"
 
 	"github.com/s2attention/s2c/launch"
@@ -84,7 +83,7 @@ func (m *mapCache) add(key mapKey, value [128]byte) {
 // describe applies a rule to a tensor. TMA takes strides below 2⁴⁰ bytes
 // (cuda.h, cuTensorMapEncodeTiled).
 func (c *call) describe(key *mapKey, param string) (TensorMap, error) {
-	rule, dim := key.rule, key.extent[0]
+	rule, dim, bytes := key.rule, key.extent[0], int64(c.a.plan.DType.Bytes())
 	d := TensorMap{Base: key.t.Ptr, Box: rule.Box, Swizzle: rule.Swizzle, DType: c.a.plan.DType}
 	for i, axis := range rule.Axes {
 		n := key.extent[i]
@@ -96,10 +95,10 @@ func (c *call) describe(key *mapKey, param string) (TensorMap, error) {
 		if n == 1 {
 			stride = dim // never stepped over
 		}
-		if stride > math.MaxInt64/2 || 2*stride >= 1<<40 {
+		if stride >= 1<<40/bytes {
 			return d, c.bad(fmt.Sprintf("%s: the %s stride %d is 2⁴⁰ bytes or more, which a tensor map cannot hold", param, axis, stride))
 		}
-		d.Strides = append(d.Strides, uint64(2*stride))
+		d.Strides = append(d.Strides, uint64(bytes*stride))
 	}
 	return d, nil
 }
