@@ -56,9 +56,6 @@ type Entry struct {
 	regs map[inst.Class]int32
 }
 
-// Registers is the number of virtual registers of a class.
-func (e *Entry) Registers(c inst.Class) int { return int(e.regs[c]) }
-
 // Stmt is a line of a kernel's body.
 type Stmt interface{ stmt() }
 

@@ -50,15 +50,23 @@ func (k *Kernel) VerifyTile(b Backend) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(k.VerifyGeometry(), k.Memory.Verify()); err != nil {
+	if err := k.VerifyGeometry(); err != nil {
 		return err
 	}
-	c := k.candidate()
-	if err := b.limits(g.Registers(k.Shape, c), k.Memory.Bytes()); err != nil {
+	if err := b.limits(g.Registers(k.Shape, k.candidate()), k.Memory.Bytes()); err != nil {
 		return fmt.Errorf("layout: %v, %s: %w", k.Target, k.Family, err)
 	}
-	if !slices.Equal(k.Memory, g.Memory(k.Shape, c)) {
-		return fmt.Errorf("layout: shared memory is not laid out for this tile")
+	return k.VerifyMemory(g)
+}
+
+// VerifyMemory checks that shared memory is laid out as a generator does it for
+// this tile, and by the laws of a map.
+func (k *Kernel) VerifyMemory(g Generator) error {
+	if err := k.Memory.Verify(); err != nil {
+		return err
+	}
+	if !slices.Equal(k.Memory, g.Memory(k.Shape, k.candidate())) {
+		return fmt.Errorf("layout: shared memory is not laid out for this tile of %s", g.Family())
 	}
 	return nil
 }

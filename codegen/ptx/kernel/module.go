@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/s2attention/s2c/codegen/ptx"
@@ -24,8 +23,13 @@ func Module(k *layout.Kernel, b *ptx.Builder, p *Pattern) (*ptx.Module, error) {
 	return m, ptx.VerifyModule(m)
 }
 
-// Check refuses a layout whose parts contradict each other; an emitter checks
-// what is its own.
-func Check(k *layout.Kernel) error {
-	return errors.Join(k.VerifyShape(), k.VerifyGeometry(), k.Memory.Verify())
+// Check refuses a layout whose parts contradict each other, or that is another
+// generator's; an emitter checks what is its own.
+func Check(g layout.Generator, k *layout.Kernel) error {
+	for _, err := range []error{k.VerifyShape(), k.VerifyGeometry(), k.VerifyMemory(g)} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -18,7 +18,7 @@ import (
 
 // Emit makes the PTX module of a layout.
 func (g Generator) Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
-	if err := check(k); err != nil {
+	if err := g.check(k); err != nil {
 		return nil, nil, err
 	}
 	pattern, err := kernel.EncodePattern(k)
@@ -31,14 +31,14 @@ func (g Generator) Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) 
 	return m, pattern, err
 }
 
-func check(k *layout.Kernel) error {
+func (g Generator) check(k *layout.Kernel) error {
 	switch {
 	case k.Rows&(k.Rows-1) != 0: // copies deal out rows in equal rounds
 		return fmt.Errorf("sm80: %d rows are no power of two", k.Rows)
 	case k.Stages != 1 && k.Stages != 2:
 		return fmt.Errorf("sm80: %d stages", k.Stages)
 	}
-	return kernel.Check(k)
+	return kernel.Check(g, k)
 }
 
 // emitter carries the state of one kernel while it is written.

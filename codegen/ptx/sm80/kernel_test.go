@@ -59,4 +59,9 @@ func TestEmitRefuses(t *testing.T) {
 	if _, _, err := (sm80.Generator{}).Emit(k); err == nil || !strings.Contains(err.Error(), "192 rows") {
 		t.Errorf("192 rows: %v", err)
 	}
+	k = plain(64, 64, 1)
+	k.Stages++
+	if _, _, err := (sm80.Generator{}).Emit(k); err == nil || !strings.Contains(err.Error(), "not laid out") {
+		t.Errorf("another map of shared memory: %v", err)
+	}
 }

@@ -29,7 +29,7 @@ const (
 
 // Emit makes the PTX module of a layout.
 func (g Generator) Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
-	if err := check(k); err != nil {
+	if err := g.check(k); err != nil {
 		return nil, nil, err
 	}
 	pattern, err := kernel.EncodePattern(k)
@@ -42,7 +42,7 @@ func (g Generator) Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) 
 	return m, pattern, err
 }
 
-func check(k *layout.Kernel) error {
+func (g Generator) check(k *layout.Kernel) error {
 	switch {
 	case k.Target != target.SM90a:
 		return fmt.Errorf("sm90a: target %v", k.Target)
@@ -53,7 +53,7 @@ func check(k *layout.Kernel) error {
 	case k.Positions%groupRows != 0 && groupRows%k.Positions != 0:
 		return fmt.Errorf("sm90a: %d positions a head neither fill warpgroups of %d rows nor divide one", k.Positions, groupRows)
 	}
-	return kernel.Check(k)
+	return kernel.Check(g, k)
 }
 
 // emitter carries the state of one kernel while it is written.

@@ -59,4 +59,9 @@ func TestEmitRefuses(t *testing.T) {
 	if _, _, err := (sm90a.Generator{}).Emit(k); err == nil || !strings.Contains(err.Error(), "96 positions") {
 		t.Errorf("boxes across two heads: %v", err)
 	}
+	k = packed(64, 64)
+	k.Stages++
+	if _, _, err := (sm90a.Generator{}).Emit(k); err == nil || !strings.Contains(err.Error(), "not laid out") {
+		t.Errorf("another map of shared memory: %v", err)
+	}
 }
