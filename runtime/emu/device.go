@@ -319,7 +319,7 @@ func (d *Device) maxShared() int64 {
 	switch d.opts.Capability {
 	case [2]int{8, 0}, [2]int{8, 7}:
 		return 163 << 10
-	case [2]int{8, 6}, [2]int{8, 9}:
+	case [2]int{8, 6}, [2]int{8, 9}, [2]int{12, 0}:
 		return 99 << 10
 	}
 	return 227 << 10
