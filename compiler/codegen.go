@@ -52,7 +52,7 @@ func Generate(k *layout.Kernel, layers []int) (*Compiled, error) {
 	}
 	m.Header = header(k)
 	return &Compiled{Layout: k, Plan: &launch.Plan{
-		Op: launch.Forward, Target: k.Target.String(), Layers: layers, PTX: m.String(), Table: pattern.Table,
+		Op: launch.Forward, Target: k.Target, Layers: layers, PTX: m.String(), Table: pattern.Table,
 		Shape: shapeOf(k.Shape), MaxBlocks: k.MaxBlocks, Kernels: []launch.Kernel{g.Launch(k)},
 	}}, nil
 }

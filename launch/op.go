@@ -2,7 +2,7 @@
 // the tensors that they read and write, the parameters that kernels take and
 // where each value comes from, and the plan that compiled code is launched by.
 // Compiler, emitters, runtime and bundles read these tables; none of them knows
-// a parameter by its position. Of the module it imports element types alone.
+// a parameter by its position. Of the module it imports targets and element types alone.
 package launch
 
 // Op names an operation: what a layer can be asked to compute.

@@ -1,6 +1,9 @@
 package launch
 
-import "github.com/s2attention/s2c/dtype"
+import (
+	"github.com/s2attention/s2c/dtype"
+	"github.com/s2attention/s2c/target"
+)
 
 // Shape is what all layers of a model have in common.
 type Shape struct {
@@ -16,10 +19,10 @@ type Shape struct {
 // Plan is one operation of some layers, compiled for a target: code, and the
 // launches that make it up, in order.
 type Plan struct {
-	Op     Op     `json:"op"`
-	Target string `json:"target"` // "sm_80", "sm_90a"
-	Layers []int  `json:"layers"` // layers of the model that it serves
-	PTX    string `json:"-"`      // one module with every kernel
+	Op     Op            `json:"op"`
+	Target target.Target `json:"target"`
+	Layers []int         `json:"layers"` // layers of the model that it serves
+	PTX    string        `json:"-"`      // one module with every kernel
 	Shape
 	MaxBlocks int64 `json:"max_blocks"` // greatest length in blocks; 0: no limit
 

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
 func mustLoad(t testing.TB, dev Device, p *launch.Plan) *Attention {
@@ -443,7 +444,7 @@ func TestLaunchDoesNotAllocate(t *testing.T) {
 				t.Fatal(err)
 			}
 		}); n > 0 {
-			t.Errorf("%s, %d kernels: %v allocations a launch", p.Target, len(p.Kernels), n)
+			t.Errorf("%v, %d kernels: %v allocations a launch", p.Target, len(p.Kernels), n)
 		}
 	}
 }
@@ -465,8 +466,7 @@ func TestCheckPlan(t *testing.T) {
 		want   string
 		change func(*launch.Plan)
 	}{
-		"target":           {"names no architecture", func(p *launch.Plan) { p.Target = "gfx90a" }},
-		"no target digits": {"names no architecture", func(p *launch.Plan) { p.Target = "sm_" }},
+		"target":           {"target must be given", func(p *launch.Plan) { p.Target = target.Target{} }},
 		"operation":        {"op must be", func(p *launch.Plan) { p.Op = "sideways" }},
 		"PTX":              {"PTX text must not be empty", func(p *launch.Plan) { p.PTX = "" }},
 		"zero byte in PTX": {"zero byte", func(p *launch.Plan) { p.PTX += "\x00.entry evil" }},

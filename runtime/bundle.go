@@ -26,13 +26,13 @@ type Bundle struct {
 
 // Manifest is what a bundle says of itself.
 type Manifest struct {
-	Format  int          `json:"format"` // BundleFormat; WriteBundle sets it
-	Model   string       `json:"model"`
-	Source  string       `json:"source,omitempty"` // SHA-256 of the source text, in hexadecimal
-	Shape   launch.Shape `json:"shape"`
-	Layers  int          `json:"layers"`  // of the model
-	Targets []string     `json:"targets"` // ascending; WriteBundle sets them from Plans
-	Facts   []Facts      `json:"facts,omitempty"`
+	Format  int             `json:"format"` // BundleFormat; WriteBundle sets it
+	Model   string          `json:"model"`
+	Source  string          `json:"source,omitempty"` // SHA-256 of the source text, in hexadecimal
+	Shape   launch.Shape    `json:"shape"`
+	Layers  int             `json:"layers"`  // of the model
+	Targets []target.Target `json:"targets"` // ascending; WriteBundle sets them from Plans
+	Facts   []Facts         `json:"facts,omitempty"`
 }
 
 // Facts are what the compiler knows of one distinct layer.
@@ -72,20 +72,15 @@ func (b *Bundle) Select(dev Device, op launch.Op, layer int) (*launch.Plan, erro
 	}
 	major, minor := dev.ComputeCapability()
 	var best *launch.Plan
-	var bestTarget target.Target
 	var have []string
 	for i := range b.Plans {
 		p := &b.Plans[i]
 		if p.Op != op || !slices.Contains(p.Layers, layer) {
 			continue
 		}
-		have = append(have, p.Target)
-		t, err := parseTarget(p.Target)
-		if err != nil {
-			return nil, err
-		}
-		if t.RunsOn(major, minor) && (best == nil || t.Closer(bestTarget)) {
-			best, bestTarget = p, t
+		have = append(have, p.Target.String())
+		if p.Target.RunsOn(major, minor) && (best == nil || p.Target.Closer(best.Target)) {
+			best = p
 		}
 	}
 	switch {
@@ -135,13 +130,13 @@ func ranges(ns []int) string {
 }
 
 // targets is the distinct targets of the plans, ascending.
-func (b *Bundle) targets() []string {
-	names := []string{}
+func (b *Bundle) targets() []target.Target {
+	list := []target.Target{}
 	for i := range b.Plans {
-		names = append(names, b.Plans[i].Target)
+		list = append(list, b.Plans[i].Target)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	slices.SortFunc(list, target.Compare)
+	return slices.Compact(list)
 }
 
 // Check reports the first contradiction in the bundle, as an ErrBundle or an
@@ -192,10 +187,13 @@ type seen struct {
 }
 
 type (
-	entryKey struct{ target, entry string }
+	entryKey struct {
+		target target.Target
+		entry  string
+	}
 	layerKey struct {
 		op     launch.Op
-		target string
+		target target.Target
 		layer  int
 	}
 )

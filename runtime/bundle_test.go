@@ -16,15 +16,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
 // testBundle has two distinct layers and two targets; the targets of a layer
 // share its table.
 func testBundle() *Bundle {
 	b := &Bundle{}
-	for _, target := range []string{"sm_80", "sm_90a"} {
-		sparse, dense := testPlan(target), testPlan(target)
-		dense.PTX, dense.Layers, dense.Table = ".entry dense "+target, []int{1, 3}, nil
+	for _, name := range []string{"sm_80", "sm_90a"} {
+		sparse, dense := testPlan(name), testPlan(name)
+		dense.PTX, dense.Layers, dense.Table = ".entry dense "+name, []int{1, 3}, nil
 		dense.Kernels[0].Entry = "dense"
 		b.Plans = append(b.Plans, *sparse, *dense)
 	}
@@ -69,7 +70,7 @@ func TestBundleRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := *b
-	want.Manifest.Format, want.Manifest.Targets = BundleFormat, []string{"sm_80", "sm_90a"}
+	want.Manifest.Format, want.Manifest.Targets = BundleFormat, []target.Target{target.SM80, target.SM90a}
 	want.Sum = sha256.Sum256(data)
 	if diff := cmp.Diff(&want, got); diff != "" {
 		t.Error(diff)
@@ -176,6 +177,7 @@ func TestTamperingIsRefused(t *testing.T) {
 		{"more threads", replace(`"block_threads": 128`, `"block_threads": 131`), "block_threads must be"},
 		{"other heads", replace(`"kv_heads": 8`, `"kv_heads": 4`), "another shape"},
 		{"another target", replace(`"target": "sm_80"`, `"target": "sm_86"`), "targets"},
+		{"no target", replace(`"target": "sm_80"`, `"target": "gfx90a"`), "names no architecture"},
 		{"a layer twice", replace("\"layers\": [\n    0,\n    2\n   ]", "\"layers\": [\n    1,\n    2\n   ]"), "described twice"},
 		{"a part that is not there", replace(`"ptx": 0`, `"ptx": 9`), "part 9 of"},
 		{"a negative part", replace(`"ptx": 0`, `"ptx": -2`), "part -2 of"},
@@ -278,7 +280,7 @@ func TestWriteBundleRefuses(t *testing.T) {
 func TestSelect(t *testing.T) {
 	b := testBundle()
 	old := testPlan("sm_80")
-	old.Target, old.Layers = "sm_86", []int{0}
+	old.Target, old.Layers = target.Target{Major: 8, Minor: 6}, []int{0}
 	b.Plans = append(b.Plans, *old)
 	for _, c := range []struct {
 		major, minor, layer int
@@ -295,8 +297,8 @@ func TestSelect(t *testing.T) {
 		if !errors.Is(err, c.kind) {
 			t.Errorf("layer %d on %d.%d: %v", c.layer, c.major, c.minor, err)
 		}
-		if err == nil && k.Target+" "+k.Name() != c.want {
-			t.Errorf("layer %d on %d.%d: %s %s, want %s", c.layer, c.major, c.minor, k.Target, k.Name(), c.want)
+		if err == nil && k.Target.String()+" "+k.Name() != c.want {
+			t.Errorf("layer %d on %d.%d: %v %s, want %s", c.layer, c.major, c.minor, k.Target, k.Name(), c.want)
 		}
 	}
 	if _, err := b.Select(newFake(8, 0), launch.Forward, 9); !strings.Contains(err.Error(), "it has 0–3") {

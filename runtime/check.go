@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
 // Limits of PTX and of the launch (PTX ISA 9.0 §11.2.1; CUDA C++ Programming
@@ -50,11 +51,9 @@ func CheckPlan(p *launch.Plan) error {
 	if p == nil {
 		return Errorf(ErrKernel, "no plan, but nil")
 	}
-	if _, err := parseTarget(p.Target); err != nil {
-		return err
-	}
 	_, known := launch.Operations[p.Op]
 	if err := broken(fmt.Sprintf("plan %q", p.Name()), []rule{
+		{p.Target != target.Target{}, "target must be given", p.Target},
 		{known, "op must be an operation", p.Op},
 		{p.PTX != "", "the PTX text must not be empty", p.PTX},
 		{!strings.Contains(p.PTX, "\x00"), "the PTX text must hold no zero byte, where drivers stop reading", "one that does"},

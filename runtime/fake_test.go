@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
 // fakeDevice records what the package asks of a device.
@@ -129,9 +130,13 @@ func (f *fakeFunction) Launch(s Stream, grid, block [3]int, params []byte) error
 }
 
 // testPlan is a Phi-3-small-like plan whose kernel takes all that a forward one can.
-func testPlan(target string) *launch.Plan {
+func testPlan(name string) *launch.Plan {
 	var maps []launch.Param
-	if target == "sm_90a" {
+	on, err := target.Parse(name)
+	if err != nil {
+		panic(err)
+	}
+	if on == target.SM90a {
 		for _, name := range []string{"q", "k", "v", "o"} {
 			maps = append(maps, launch.MapOf(name, launch.MapRule{
 				Axes: []launch.Axis{launch.AxisDim, launch.AxisSeq, launch.AxisHead, launch.AxisBatch}, Box: []uint32{64, 64, 1, 1}, Swizzle: 128,
@@ -139,7 +144,7 @@ func testPlan(target string) *launch.Plan {
 		}
 	}
 	return &launch.Plan{
-		Op: launch.Forward, Target: target, PTX: ".entry attn for " + target, Layers: []int{0, 2}, Table: []byte("table"),
+		Op: launch.Forward, Target: on, PTX: ".entry attn for " + name, Layers: []int{0, 2}, Table: []byte("table"),
 		Shape: launch.Shape{Heads: 32, KVHeads: 8, HeadDim: 128, Block: 64, DType: BF16, Causal: true, Scale: 1.0 / 128},
 		Kernels: []launch.Kernel{{
 			Entry: "attn", SharedBytes: 98304, BlockThreads: 128, Grid: launch.GridRule{Over: launch.QueryTiles, Positions: 64, HeadTiles: 32},

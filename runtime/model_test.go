@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
 // withDrivers replaces the registered kinds of device during a test.
@@ -100,7 +101,7 @@ func TestModel(t *testing.T) {
 	if again, err := m.Layer(2); err != nil || again != first {
 		t.Errorf("layers 0 and 2 share a kernel but not the loaded one: %v", err)
 	}
-	if dense, err := m.Layer(1); err != nil || dense == first || dense.Plan().Target != "sm_90a" {
+	if dense, err := m.Layer(1); err != nil || dense == first || dense.Plan().Target != target.SM90a {
 		t.Errorf("layer 1: %v, %v", dense, err)
 	}
 	if _, err := m.Layer(7); !errors.Is(err, ErrArgs) {

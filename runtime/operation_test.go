@@ -11,6 +11,7 @@ import (
 	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
+	"github.com/s2attention/s2c/target"
 )
 
 // scaled is an operation that no package knows: o is q, each row times its sum.
@@ -140,7 +141,7 @@ func scaledPlan() *launch.Plan {
 		return launch.Kernel{Entry: entry, BlockThreads: 32, Grid: launch.GridRule{Over: launch.QueryTiles, Positions: 32, HeadTiles: 3}, Params: params}
 	}
 	return &launch.Plan{
-		Op: scaled, Target: "sm_80", Layers: []int{0}, PTX: scaledPTX,
+		Op: scaled, Target: target.SM80, Layers: []int{0}, PTX: scaledPTX,
 		Shape:      launch.Shape{Heads: 3, KVHeads: 3, HeadDim: 8, Block: 16, DType: dtype.BF16, Scale: 1},
 		Workspaces: []launch.Workspace{{Name: "sums", Bytes: 4, Per: []launch.Count{launch.Batch, launch.Heads, launch.QLen}}},
 		Kernels:    []launch.Kernel{kernel("sum", sumParams), kernel("scale", scaleParams)},

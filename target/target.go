@@ -4,6 +4,7 @@
 package target
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -62,6 +63,11 @@ func (t *Target) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// Compare orders targets by compute capability, the portable one first.
+func Compare(a, b Target) int {
+	return cmp.Or(cmp.Compare(a.Major, b.Major), cmp.Compare(a.Minor, b.Minor), cmp.Compare(a.Rule, b.Rule))
+}
+
 // RunsOn is whether a device of a compute capability executes code for t.
 func (t Target) RunsOn(major, minor int) bool {
 	switch {
@@ -87,13 +93,7 @@ func (t Target) Needs() string {
 // Closer is whether t is the closer fit of two targets that run on one device:
 // code for fewer devices before code for more, newer before older.
 func (t Target) Closer(u Target) bool {
-	switch {
-	case t.Rule != u.Rule:
-		return t.Rule > u.Rule
-	case t.Major != u.Major:
-		return t.Major > u.Major
-	}
-	return t.Minor > u.Minor
+	return cmp.Or(cmp.Compare(t.Rule, u.Rule), Compare(t, u)) > 0
 }
 
 // Best is the index of the closest fit to a device among targets, −1 where none

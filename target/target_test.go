@@ -1,6 +1,7 @@
 package target_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"testing"
 
@@ -80,6 +81,17 @@ func TestBest(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("on %d.%d: %q, want %q", c.major, c.minor, got, c.want)
+		}
+	}
+}
+
+func TestCompare(t *testing.T) {
+	order := []string{"sm_80", "sm_86", "sm_90", "sm_90a", "sm_100", "sm_100f", "sm_100a"}
+	for i, a := range order {
+		for j, b := range order {
+			if got := target.Compare(parse(t, a), parse(t, b)); got != cmp.Compare(i, j) {
+				t.Errorf("%s beside %s: %d", a, b, got)
+			}
 		}
 	}
 }

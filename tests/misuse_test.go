@@ -119,7 +119,7 @@ func TestWrongTarget(t *testing.T) {
 	}
 	l := load(t, &c, "sm_80", true)
 	k := *l.compiled.Plan
-	k.Target = "sm_120a"
+	k.Target = target.Target{Major: 12, Rule: target.Chip}
 	dev := device()
 	defer dev.Close()
 	if _, err := runtime.Load(dev, &k); !errors.Is(err, runtime.ErrArchitecture) {

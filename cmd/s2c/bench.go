@@ -45,7 +45,7 @@ type benchResult struct {
 	Device     string        `json:"device"`
 	Kernel     string        `json:"kernel"` // the entry
 	DeviceName string        `json:"device_name"`
-	Target     string        `json:"target"`
+	Target     target.Target `json:"target"`
 	Family     string        `json:"family"`
 	Config     layout.Config `json:"config"`
 	Tuned      bool          `json:"tuned"` // by a tuning file
@@ -364,7 +364,7 @@ func (b *bench) print(r *report, result *benchResult, first bool) error {
 // sweep is the plot of all lengths.
 func (b *bench) sweep(results []*benchResult) *plot.Sweep {
 	s := b.unit.Module.Shape
-	series := plot.Series{Name: b.compiled.Plan.Name() + ", " + b.compiled.Plan.Target}
+	series := plot.Series{Name: fmt.Sprintf("%s, %v", b.compiled.Plan.Name(), b.compiled.Plan.Target)}
 	for _, r := range results {
 		series.Points = append(series.Points, plot.Point{
 			Seq: float64(r.Seq), TFLOPS: float64(r.TFLOPS), Low: r.tflops(float64(r.MSP90)), High: r.tflops(float64(r.MSP10)),

@@ -43,15 +43,15 @@ func (c *bundleInspectCmd) Run(s *streams) error {
 
 // printPTX prints the module of the one kernel of the name.
 func printPTX(s *streams, b *runtime.Bundle, name string) error {
-	entry, target, _ := strings.Cut(name, "@")
+	entry, on, _ := strings.Cut(name, "@")
 	var found []*launch.Plan
 	var have []string
 	for n := range b.Plans {
 		p := &b.Plans[n]
 		for i := range p.Kernels {
 			k := &p.Kernels[i]
-			have = append(have, k.Entry+"@"+p.Target)
-			if k.Entry == entry && (target == "" || p.Target == target) {
+			have = append(have, fmt.Sprintf("%s@%v", k.Entry, p.Target))
+			if k.Entry == entry && (on == "" || p.Target.String() == on) {
 				found = append(found, p)
 			}
 		}
@@ -70,7 +70,7 @@ func (c *bundleInspectCmd) text(s *streams, b *runtime.Bundle) error {
 	r.title("%s", m.Model)
 	r.line("shape", "%s", shapeText(m.Shape))
 	r.line("layers", "%d", m.Layers)
-	r.line("targets", "%s", strings.Join(m.Targets, ", "))
+	r.line("targets", "%s", archNames(m.Targets))
 	if m.Source != "" {
 		r.line("source", "SHA-256 %s", m.Source)
 	}
@@ -84,7 +84,7 @@ func (c *bundleInspectCmd) text(s *streams, b *runtime.Bundle) error {
 		}
 		for i := range b.Plans {
 			if p := &b.Plans[i]; slices.Equal(p.Layers, f.Layers) {
-				r.line(p.Target, "%s: %s bytes of PTX%s", p.Op, grouped(len(p.PTX)), tableText(p))
+				r.line(p.Target.String(), "%s: %s bytes of PTX%s", p.Op, grouped(len(p.PTX)), tableText(p))
 				for n := range p.Kernels {
 					k := &p.Kernels[n]
 					r.line("", "%s: %d threads, %s bytes of shared memory", k.Entry, k.BlockThreads, grouped(k.SharedBytes))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -44,9 +43,9 @@ type compileReport struct {
 
 // writtenKernel is one layer on one target.
 type writtenKernel struct {
-	Entry  string `json:"entry"`
-	Target string `json:"target"`
-	Layers []int  `json:"layers"`
+	Entry  string        `json:"entry"`
+	Target target.Target `json:"target"`
+	Layers []int         `json:"layers"`
 }
 
 // note adds the kernels of a plan to the report.
@@ -67,7 +66,7 @@ func passNames() []string {
 
 // Run compiles.
 func (c *compileCmd) Run(s *streams) error {
-	slices.SortFunc(c.Arch, func(a, b arch) int { return cmp.Compare(a.String(), b.String()) })
+	slices.SortFunc(c.Arch, func(a, b arch) int { return target.Compare(a.Target, b.Target) })
 	c.Arch = slices.Compact(c.Arch)
 	if c.Output == "-" && len(c.Arch) > 1 && (c.Emit == "ptx" || c.Emit == "layout") {
 		return usagef("standard output takes the text of one target, not of %s", archNames(c.Arch))

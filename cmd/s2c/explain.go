@@ -76,7 +76,7 @@ type counterexample struct {
 
 // layoutFacts is the layout on one target.
 type layoutFacts struct {
-	Target      string          `json:"target"`
+	Target      target.Target   `json:"target"`
 	Family      string          `json:"family"`
 	Reason      string          `json:"reason"`
 	Pack        int             `json:"pack"`
@@ -256,7 +256,7 @@ func explainLayout(unit *compiler.Unit, layer *ir.Layer, on target.Target, seq i
 		return nil, err
 	}
 	f := &layoutFacts{
-		Target: k.Target.String(), Family: k.Family, Reason: k.Reason,
+		Target: k.Target, Family: k.Family, Reason: k.Reason,
 		Pack: k.Pack, Merge: k.Merge, Split: k.Split, Rows: k.Rows, KVTile: k.KVTile,
 		Stages: k.Stages, Warps: k.Warps, SharedBytes: k.Memory.Bytes(), kernel: k,
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // runCmd compiles a layer, executes it and compares with the reference.
@@ -48,7 +49,7 @@ type outcome struct {
 	LSEErr      number              `json:"lse_max_err"`
 	Tolerance   reference.Tolerance `json:"tolerance"`
 	DeviceName  string              `json:"device_name"`
-	Target      string              `json:"target"`
+	Target      target.Target       `json:"target"`
 	Entry       string              `json:"entry"`
 	Model       string              `json:"model"`
 	Layer       int                 `json:"layer"`

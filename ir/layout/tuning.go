@@ -212,7 +212,7 @@ func NewTuningKey(l ir.Layer, s ir.Shape, on target.Target, device string) Tunin
 // compare orders keys.
 func (k TuningKey) compare(o TuningKey) int {
 	return cmp.Or(
-		cmp.Compare(k.Target.String(), o.Target.String()), cmp.Compare(k.Device, o.Device),
+		target.Compare(k.Target, o.Target), cmp.Compare(k.Device, o.Device),
 		cmp.Compare(k.HeadDim, o.HeadDim), cmp.Compare(k.Block, o.Block), cmp.Compare(k.Group, o.Group),
 		cmp.Compare(k.Heads, o.Heads), cmp.Compare(k.KVHeads, o.KVHeads), cmp.Compare(k.DType, o.DType),
 		cmp.Compare(fmt.Sprint(k.Causal), fmt.Sprint(o.Causal)), cmp.Compare(k.Pattern, o.Pattern),
