@@ -46,7 +46,7 @@ func (f *tuningFlag) tuning(s *streams, dev runtime.Device) (t compiler.Tuning, 
 
 // onlyFlag restricts the layouts.
 type onlyFlag struct {
-	Only map[string]string `mapsep:"," placeholder:"CHOICE=VALUE,…" help:"Only layouts with these choices, as in kv_tile=128,ping_pong=true; s2c bench --json names the choices of a layout."`
+	Only map[string]string `mapsep:"," placeholder:"CHOICE=VALUE,…" help:"Only layouts with these choices, as in kv_tile=128,stages=2; s2c bench --json names the choices of a layout."`
 }
 
 // accept is the restriction as the layout passes take it; nil where there is none.

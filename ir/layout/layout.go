@@ -47,8 +47,6 @@ type Kernel struct {
 	Stages int
 	// QInRegisters keeps the query fragments in registers across the main loop.
 	QInRegisters bool
-	// PingPong makes consumer warpgroups take turns at the tensor cores (sm90a).
-	PingPong bool
 	// Memory is the map of a thread block's dynamic shared memory.
 	Memory Memory
 	// HeadTiles in launch order; a run of GroupSize of them shares L2.
@@ -65,7 +63,7 @@ type Kernel struct {
 type Candidate struct {
 	Pack, Merge, Split, Rows, KVTile, Stages, Warps int
 	SharedBytes, Registers                          int
-	QInRegisters, PingPong                          bool
+	QInRegisters                                    bool
 	Resident                                        int     // thread blocks a multiprocessor
 	Cost                                            float64 // relative time a useful pair
 	Verdict                                         string  // "chosen", or why not
@@ -81,7 +79,7 @@ func (k *Kernel) Cut(c Candidate) {
 	k.Pack, k.Merge, k.Split = c.Pack, c.Merge, c.Split
 	k.Positions = k.Merge * k.Shape.Block / k.Split
 	k.KVTile, k.Stages = c.KVTile, c.Stages
-	k.QInRegisters, k.PingPong = c.QInRegisters, c.PingPong
+	k.QInRegisters = c.QInRegisters
 }
 
 // Choose makes a generator's candidate the kernel's layout.
@@ -94,7 +92,7 @@ func (k *Kernel) Choose(g Generator, c Candidate) {
 func (k *Kernel) candidate() Candidate {
 	return Candidate{
 		Pack: k.Pack, Merge: k.Merge, Split: k.Split, Rows: k.Rows, KVTile: k.KVTile,
-		Stages: k.Stages, Warps: k.Warps, QInRegisters: k.QInRegisters, PingPong: k.PingPong,
+		Stages: k.Stages, Warps: k.Warps, QInRegisters: k.QInRegisters,
 	}
 }
 

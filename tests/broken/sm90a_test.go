@@ -47,7 +47,7 @@ var rows = &subject{target: "sm_90a", sm: 1, Case: conformance.Case{
 func warpgroups(groups, pack, merge, kvTile int) func(layout.Candidate) bool {
 	return func(c layout.Candidate) bool {
 		return c.Rows == 64*groups && c.Pack == pack && c.Merge == merge && c.Split == 1 && c.KVTile == kvTile &&
-			c.Stages == 2 && c.PingPong == (groups > 1) && c.Resident <= 1
+			c.Stages == 2 && c.Resident <= 1
 	}
 }
 

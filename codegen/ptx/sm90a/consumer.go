@@ -244,10 +244,10 @@ func (c *consumer) finish() {
 // the tensor cores; barrier 0 is the thread block's.
 const turnBarrier = 1
 
-// Turns: with PingPong, one warpgroup issues its matrix work while the others
+// Turns: one warpgroup issues its matrix work while the others
 // are in their softmax (FlashAttention-3, §3.1). Every warpgroup takes the same
 // number of turns, for all of them walk the same KV tiles.
-func (c *consumer) turns() bool { return c.K.PingPong && c.groups > 1 }
+func (c *consumer) turns() bool { return c.groups > 1 }
 
 // openTurns gives the first turn to warpgroup 0.
 func (c *consumer) openTurns() {

@@ -81,7 +81,7 @@ func (g Generator) Candidates(s ir.Shape, heads int) []layout.Candidate {
 				}
 				list = append(list, deepestFirst(s, layout.Candidate{
 					Pack: pack, Merge: merge, Split: split, Rows: rows,
-					KVTile: kv, Warps: rows / layout.WarpRows, PingPong: groups > 1,
+					KVTile: kv, Warps: rows / layout.WarpRows,
 				})...)
 			}
 		}
