@@ -7,6 +7,7 @@ import (
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/examples"
+	"github.com/s2attention/s2c/target"
 )
 
 // BenchmarkCompile takes each example from its text to the PTX of every distinct
@@ -17,9 +18,9 @@ func BenchmarkCompile(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, arch := range compiler.Arches {
+	for _, arch := range compiler.Targets {
 		for _, f := range files {
-			b.Run(arch+"/"+strings.TrimSuffix(f.Name(), ".s2"), func(b *testing.B) {
+			b.Run(arch.String()+"/"+strings.TrimSuffix(f.Name(), ".s2"), func(b *testing.B) {
 				for b.Loop() {
 					compileAll(b, f.Name(), arch)
 				}
@@ -29,7 +30,7 @@ func BenchmarkCompile(b *testing.B) {
 	}
 }
 
-func compileAll(tb testing.TB, file, arch string) {
+func compileAll(tb testing.TB, file string, arch target.Target) {
 	unit, list := compiler.Load(file, dsl.Options{ReadFile: examples.Files.ReadFile})
 	if unit == nil {
 		tb.Fatal(list)
@@ -39,7 +40,7 @@ func compileAll(tb testing.TB, file, arch string) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if c.Kernel.PTX == "" {
+		if c.Plan.PTX == "" {
 			tb.Fatal("no PTX")
 		}
 	}
@@ -51,7 +52,7 @@ func TestCompileExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, arch := range compiler.Arches {
+	for _, arch := range compiler.Targets {
 		for _, f := range files {
 			compileAll(t, f.Name(), arch)
 		}

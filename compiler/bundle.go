@@ -13,14 +13,9 @@ var factLengths = []int64{2048, 8192, 32768, 131072}
 
 // manifest is what a bundle says of the file; source is its text.
 func (u *Unit) manifest(source string) runtime.Manifest {
-	s := u.Module.Shape
 	sum := sha256.Sum256([]byte(source))
 	return runtime.Manifest{
-		Model: u.Module.Name, Source: hex.EncodeToString(sum[:]), Layers: u.Program.Model.Layers,
-		Shape: runtime.Shape{
-			Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, Block: s.Block,
-			DType: runtime.DType(s.DType), Causal: s.Causal, Scale: s.Scale,
-		},
+		Model: u.Module.Name, Source: hex.EncodeToString(sum[:]), Layers: u.Program.Model.Layers, Shape: shapeOf(u.Module.Shape),
 	}
 }
 

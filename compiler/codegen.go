@@ -2,20 +2,14 @@ package compiler
 
 import (
 	"fmt"
-	"strings"
 
-	"github.com/s2attention/s2c/codegen/ptx"
-	"github.com/s2attention/s2c/codegen/ptx/kernel"
-	"github.com/s2attention/s2c/codegen/ptx/sm80"
-	"github.com/s2attention/s2c/codegen/ptx/sm90a"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
-
-// Arches are the targets that Compile accepts, the default one first.
-var Arches = []string{"sm_80", "sm_90a"}
 
 // Options steer a compilation.
 type Options struct {
@@ -29,55 +23,18 @@ type Options struct {
 type Compiled struct {
 	Layer  *ir.Layer
 	Layout *layout.Kernel
-	Kernel *runtime.Kernel
-}
-
-// family is a code generator.
-type family struct {
-	emit        func(*layout.Kernel) (*ptx.Module, *kernel.Pattern, error)
-	params      func() []kernel.ParamSpec
-	threads     func(*layout.Kernel) int
-	sharedBytes func(*layout.Kernel) int
-	maps        func(*layout.Kernel) []runtime.MapRule
-	persistent  int // thread blocks a multiprocessor that share all work; 0: one a tile
-}
-
-// families are the code generators by layout.Kernel.Family.
-var families = map[string]family{
-	"sm80": {
-		emit: sm80.Emit, params: sm80.Params, threads: sm80.Threads, sharedBytes: sm80.SharedBytes,
-		maps: func(*layout.Kernel) []runtime.MapRule { return nil },
-	},
-	"sm90a": {
-		emit: sm90a.Emit, params: sm90a.Params, threads: sm90a.Threads, sharedBytes: sm90a.SharedBytes,
-		maps: hopperMaps, persistent: sm90a.Resident,
-	},
-}
-
-// hopperMaps are the boxes that the Hopper kernel copies: 64 columns of the
-// query rows of one head, of the tokens of one key block.
-func hopperMaps(k *layout.Kernel) []runtime.MapRule {
-	rule := func(param string, rows int) runtime.MapRule {
-		return runtime.MapRule{
-			Param: param, Swizzle: 128,
-			Axes: []runtime.Axis{runtime.AxisDim, runtime.AxisSeq, runtime.AxisHead, runtime.AxisBatch},
-			Box:  []uint32{sm90a.BoxCols, uint32(rows), 1, 1},
-		}
-	}
-	return []runtime.MapRule{
-		rule("q_map", sm90a.QueryBox(k)), rule("k_map", sm90a.KeyBox(k)), rule("v_map", sm90a.KeyBox(k)),
-	}
+	Plan   *launch.Plan
 }
 
 // Compile makes one distinct layer's kernel for a target.
-func (u *Unit) Compile(layer *ir.Layer, arch string, opt Options) (*Compiled, error) {
-	k, err := u.Layout(layer, arch, opt)
+func (u *Unit) Compile(layer *ir.Layer, on target.Target, opt Options) (*Compiled, error) {
+	k, err := u.Layout(layer, on, opt)
 	if err != nil {
-		return nil, fmt.Errorf("layer %d on %s: %w", layer.Numbers[0], arch, err)
+		return nil, fmt.Errorf("layer %d on %v: %w", layer.Numbers[0], on, err)
 	}
 	c, err := Generate(k, layer.Numbers)
 	if err != nil {
-		return nil, fmt.Errorf("layer %d on %s: %w", layer.Numbers[0], arch, err)
+		return nil, fmt.Errorf("layer %d on %v: %w", layer.Numbers[0], on, err)
 	}
 	c.Layer = layer
 	return c, nil
@@ -85,33 +42,27 @@ func (u *Unit) Compile(layer *ir.Layer, arch string, opt Options) (*Compiled, er
 
 // Generate makes the kernel of a layout.
 func Generate(k *layout.Kernel, layers []int) (*Compiled, error) {
-	f, ok := families[k.Family]
-	if !ok {
-		return nil, fmt.Errorf("no code generator %q", k.Family)
-	}
-	m, pattern, err := f.emit(k)
+	g, err := generator(k)
 	if err != nil {
 		return nil, err
 	}
-	if n := f.sharedBytes(k); n != k.SharedBytes {
-		return nil, fmt.Errorf("the layout counts %d bytes of shared memory, the %s code generator %d", k.SharedBytes, k.Family, n)
+	m, pattern, err := g.Emit(k)
+	if err != nil {
+		return nil, err
 	}
 	m.Header = header(k)
-	s := k.Shape
-	out := &runtime.Kernel{
-		Target: k.Target, Entry: k.Entry, PTX: m.String(),
-		SharedBytes: f.sharedBytes(k), BlockThreads: f.threads(k), Layers: layers,
+	return &Compiled{Layout: k, Plan: &launch.Plan{
+		Op: launch.Forward, Target: k.Target, Layers: layers, PTX: m.String(), Table: pattern.Table,
+		Shape: shapeOf(k.Shape), MaxBlocks: k.MaxBlocks, Kernels: []launch.Kernel{g.Launch(k)},
+	}}, nil
+}
+
+// shapeOf is what a plan says of a model's shape.
+func shapeOf(s ir.Shape) launch.Shape {
+	return launch.Shape{
 		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, Block: s.Block,
-		DType: runtime.DType(s.DType), Causal: s.Causal, Scale: s.Scale, MaxBlocks: k.MaxBlocks,
-		Grid: runtime.GridRule{Positions: k.Positions, HeadTiles: len(k.HeadTiles), Persistent: f.persistent},
-		Maps: f.maps(k), Table: pattern.Table,
+		DType: s.DType, Causal: s.Causal, Scale: s.Scale,
 	}
-	specs := f.params()
-	offsets, _ := kernel.Offsets(specs)
-	for i, p := range specs {
-		out.Params = append(out.Params, runtime.Param{Name: p.Name, Offset: offsets[i], Size: p.Bytes})
-	}
-	return &Compiled{Layout: k, Kernel: out}, nil
 }
 
 // header says in the PTX what the kernel is.
@@ -125,12 +76,12 @@ func header(k *layout.Kernel) []string {
 		"s2c: block-sparse attention, forward",
 		fmt.Sprintf("%s, %d/%d heads, head_dim %d, block %d, %s", s.DType, s.Heads, s.KVHeads, s.HeadDim, s.Block, mode),
 		fmt.Sprintf("family %s: %d rows (pack %d, merge %d, split %d), KV tile %d, %d stages, %d bytes of shared memory",
-			k.Family, k.Rows, k.Pack, k.Merge, k.Split, k.KVTile, k.Stages, k.SharedBytes),
+			k.Family, k.Rows, k.Pack, k.Merge, k.Split, k.KVTile, k.Stages, k.Memory.Bytes()),
 	}
 }
 
 // Bundle compiles every distinct layer for every target.
-func (u *Unit) Bundle(arches []string, source string, opt Options) (*runtime.Bundle, error) {
+func (u *Unit) Bundle(targets []target.Target, source string, opt Options) (*runtime.Bundle, error) {
 	b := &runtime.Bundle{Manifest: u.manifest(source)}
 	for n := range u.Module.Layers {
 		layer := &u.Module.Layers[n]
@@ -139,23 +90,13 @@ func (u *Unit) Bundle(arches []string, source string, opt Options) (*runtime.Bun
 			return nil, err
 		}
 		b.Manifest.Facts = append(b.Manifest.Facts, facts)
-		for _, arch := range arches {
-			c, err := u.Compile(layer, arch, opt)
+		for _, t := range targets {
+			c, err := u.Compile(layer, t, opt)
 			if err != nil {
 				return nil, err
 			}
-			b.Kernels = append(b.Kernels, *c.Kernel)
+			b.Plans = append(b.Plans, *c.Plan)
 		}
 	}
 	return b, nil
-}
-
-// CheckArch refuses a target that there is no code generator for.
-func CheckArch(arch string) error {
-	for _, a := range Arches {
-		if a == arch {
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown target %q: want one of %s", arch, strings.Join(Arches, ", "))
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/target"
 )
 
 // Tuning lets a tuning file decide layouts in place of the cost model. The zero
@@ -17,22 +18,22 @@ type Tuning struct {
 	Device string
 	// Missing, where it is set, hears of layers and targets that the file has no
 	// entry for; the cost model decides those.
-	Missing func(layer *ir.Layer, target string)
+	Missing func(*ir.Layer, target.Target)
 }
 
 // Apply restricts the layout passes to what the file says of a layer, and
 // returns the entry; nil where there is none.
-func (t Tuning) Apply(opt *pass.Options, layer *ir.Layer, shape ir.Shape, target string) (*layout.TuningEntry, error) {
+func (t Tuning) Apply(opt *pass.Options, layer *ir.Layer, shape ir.Shape, on target.Target) (*layout.TuningEntry, error) {
 	if t.File == nil {
 		return nil, nil
 	}
-	e, err := t.File.Find(layout.NewTuningKey(*layer, shape, target, t.Device))
+	e, err := t.File.Find(layout.NewTuningKey(*layer, shape, on, t.Device))
 	if err != nil {
 		return nil, err
 	}
 	if e == nil {
 		if t.Missing != nil {
-			t.Missing(layer, target)
+			t.Missing(layer, on)
 		}
 		return nil, nil
 	}
@@ -49,26 +50,30 @@ func explainTuned(e *layout.TuningEntry, err error) error {
 }
 
 // Layout runs the layout passes on one distinct layer.
-func (u *Unit) Layout(layer *ir.Layer, target string, opt Options) (*layout.Kernel, error) {
-	opt.Pass.Model = u.Module.Name
-	entry, err := opt.Tuning.Apply(&opt.Pass, layer, u.Module.Shape, target)
+func (u *Unit) Layout(layer *ir.Layer, on target.Target, opt Options) (*layout.Kernel, error) {
+	b, err := Backend(on)
 	if err != nil {
 		return nil, err
 	}
-	k, err := pass.Run(*layer, u.Module.Shape, target, opt.Pass)
+	opt.Pass.Model = u.Module.Name
+	entry, err := opt.Tuning.Apply(&opt.Pass, layer, u.Module.Shape, on)
+	if err != nil {
+		return nil, err
+	}
+	k, err := pass.Run(*layer, u.Module.Shape, b, opt.Pass)
 	if err != nil {
 		return nil, explainTuned(entry, err)
 	}
 	if entry != nil {
-		return k, u.weighTuned(k, layer, target, opt.Pass)
+		return k, u.weighTuned(k, layer, b, opt.Pass)
 	}
 	return k, nil
 }
 
 // weighTuned gives the candidates of a tuned layout the costs that the model
 // puts on them, so that its record shows both decisions.
-func (u *Unit) weighTuned(k *layout.Kernel, layer *ir.Layer, target string, opt pass.Options) error {
-	model, err := pass.Run(*layer, u.Module.Shape, target, pass.Options{Model: opt.Model})
+func (u *Unit) weighTuned(k *layout.Kernel, layer *ir.Layer, on layout.Backend, opt pass.Options) error {
+	model, err := pass.Run(*layer, u.Module.Shape, on, pass.Options{Model: opt.Model})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/target"
 )
 
 func tuningUnit(t *testing.T) *Unit {
@@ -29,7 +30,7 @@ func tuningUnit(t *testing.T) *Unit {
 // one layer of two.
 func TestTuning(t *testing.T) {
 	u := tuningUnit(t)
-	for _, arch := range Arches {
+	for _, arch := range Targets {
 		layer := &u.Module.Layers[1]
 		k, err := u.Layout(layer, arch, Options{})
 		if err != nil {
@@ -45,7 +46,7 @@ func TestTuning(t *testing.T) {
 		file := layout.NewTuning()
 		file.Put(e)
 		var missing []int
-		opt := Options{Tuning: Tuning{File: file, Missing: func(l *ir.Layer, _ string) { missing = append(missing, l.Numbers[0]) }}}
+		opt := Options{Tuning: Tuning{File: file, Missing: func(l *ir.Layer, _ target.Target) { missing = append(missing, l.Numbers[0]) }}}
 		tuned, err := u.Layout(layer, arch, opt)
 		if err != nil {
 			t.Fatal(err)
@@ -74,15 +75,15 @@ func TestTuning(t *testing.T) {
 		if len(missing) != 0 {
 			t.Errorf("%s: the file has nothing for layers %v", arch, missing)
 		}
-		b, err := u.Bundle([]string{arch}, "", opt)
+		b, err := u.Bundle([]target.Target{arch}, "", opt)
 		if err != nil {
 			t.Fatal(err)
 		}
-		plain, err := u.Bundle([]string{arch}, "", Options{})
+		plain, err := u.Bundle([]target.Target{arch}, "", Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Kernels[0].PTX != plain.Kernels[0].PTX || b.Kernels[1].PTX == plain.Kernels[1].PTX {
+		if b.Plans[0].PTX != plain.Plans[0].PTX || b.Plans[1].PTX == plain.Plans[1].PTX {
 			t.Errorf("%s: the file must change layer 1 and not layer 0", arch)
 		}
 		if len(missing) != 1 || missing[0] != 0 {

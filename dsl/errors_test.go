@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/diag"
 )
 
@@ -312,7 +313,7 @@ func TestDefines(t *testing.T) {
 		"heads": "8", "kv_heads": "heads / 4", "dtype": "f16", "layers": "4", "local": "2 * 2", "phases": "[3, 5, 7]", "causal": "false",
 		"scale": "1/128", "wide": "1 == 1",
 	})
-	if m := p.Model; m.Heads != 8 || m.KVHeads != 2 || m.DType != F16 || m.Layers != 4 || m.Causal || m.Scale != 1.0/128 {
+	if m := p.Model; m.Heads != 8 || m.KVHeads != 2 || m.DType != dtype.F16 || m.Layers != 4 || m.Causal || m.Scale != 1.0/128 {
 		t.Errorf("%+v", m)
 	}
 	want := []Param{{"local", "4", true}, {"phases", "[3, 5, 7]", true}, {"wide", "true", true}}

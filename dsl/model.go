@@ -3,6 +3,7 @@ package dsl
 import (
 	"math"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/diag"
 )
 
@@ -122,21 +123,20 @@ func (c *checker) fieldSpan(name string) diag.Span {
 	return c.model.span
 }
 
-func (c *checker) dtype(ok *bool) DType {
+func (c *checker) dtype(ok *bool) dtype.Type {
 	f := c.fields["dtype"]
 	if f == nil {
-		return BF16
+		return dtype.BF16
 	}
 	if n, isName := f.value.lo.(*nameExpr); isName && !f.value.ranged {
-		switch d := DType(n.id); d {
-		case BF16, F16:
+		if d := dtype.Type(n.id); d.Model() {
 			return d
 		}
 	}
 	*ok = false
 	c.bag.Add(diag.New(diag.BadField, f.value.span, "`dtype` cannot be %s", clip(f.value.span.Text())).
 		WithHint("it is bf16 or f16"))
-	return BF16
+	return dtype.BF16
 }
 
 func (c *checker) direction(ok *bool) bool {

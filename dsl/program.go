@@ -3,29 +3,22 @@
 package dsl
 
 import (
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/diag"
-)
-
-// DType is the element type of query, key, value and output.
-type DType string
-
-const (
-	BF16 DType = "bf16"
-	F16  DType = "f16"
 )
 
 // Model is the shape that a file declares. Where it names active heads, Heads
 // and KVHeads are those of the slice, which is all that the kernels see.
 type Model struct {
 	Name    string
-	Heads   int     // query heads
-	KVHeads int     // KV heads; divides Heads
-	HeadDim int     // elements, a multiple of 8 up to 256
-	Block   int     // tokens a block: 16, 32, 64 or 128
-	Layers  int     // layers, counted from 0
-	DType   DType   //
-	Causal  bool    //
-	Scale   float64 // softmax scale; 1/√HeadDim where the file is silent
+	Heads   int        // query heads
+	KVHeads int        // KV heads; divides Heads
+	HeadDim int        // elements, a multiple of 8 up to 256
+	Block   int        // tokens a block: 16, 32, 64 or 128
+	Layers  int        // layers, counted from 0
+	DType   dtype.Type // of query, key, value and output
+	Causal  bool       //
+	Scale   float64    // softmax scale; 1/√HeadDim where the file is silent
 
 	FirstHead    int // full number of query head 0 of the slice
 	TotalHeads   int // query heads of the whole model

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/diag"
 )
 
@@ -81,7 +82,7 @@ func TestLayersNamed(t *testing.T) {
 
 func TestModelDefaults(t *testing.T) {
 	p := mustLoad(t, "model { heads 6, head_dim 64, bidirectional }\nlayer * -> dense", nil)
-	want := Model{Heads: 6, KVHeads: 6, HeadDim: 64, Block: 64, Layers: 1, DType: BF16, Scale: 0.125, TotalHeads: 6, TotalKVHeads: 6}
+	want := Model{Heads: 6, KVHeads: 6, HeadDim: 64, Block: 64, Layers: 1, DType: dtype.BF16, Scale: 0.125, TotalHeads: 6, TotalKVHeads: 6}
 	if d := cmp.Diff(want, p.Model); d != "" {
 		t.Error(d)
 	}

@@ -3,6 +3,8 @@ package ir
 import (
 	"slices"
 	"testing"
+
+	"github.com/s2attention/s2c/dtype"
 )
 
 // localStride is DKernel's causal pattern: L local blocks and stripes.
@@ -17,7 +19,7 @@ func phi3() (Layer, Shape) {
 	for h := range int64(32) {
 		l.Heads = append(l.Heads, localStride(b, 16, 8, -(h+1)))
 	}
-	return l, Shape{Heads: 32, KVHeads: 8, HeadDim: 128, Block: 64, DType: BF16, Causal: true, Scale: 1.0 / 128}
+	return l, Shape{Heads: 32, KVHeads: 8, HeadDim: 128, Block: 64, DType: dtype.BF16, Causal: true, Scale: 1.0 / 128}
 }
 
 func BenchmarkBuild(b *testing.B) {

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/s2attention/s2c/dtype"
 )
 
 func TestModuleText(t *testing.T) {
@@ -19,7 +21,7 @@ func TestModuleText(t *testing.T) {
 	}
 	m := &Module{
 		Name:  "text",
-		Shape: Shape{Heads: 4, KVHeads: 2, HeadDim: 64, Block: 32, DType: F16, Causal: true, Scale: 0.125},
+		Shape: Shape{Heads: 4, KVHeads: 2, HeadDim: 64, Block: 32, DType: dtype.F16, Causal: true, Scale: 0.125},
 		Layers: []Layer{
 			{Numbers: []int{0, 2, 4, 6, 7}, Heads: []Pattern{stripes, odd, stripes, {}}},
 		},

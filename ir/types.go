@@ -3,23 +3,19 @@
 // can be proved about them for every length at once.
 package ir
 
-import "math"
+import (
+	"math"
+
+	"github.com/s2attention/s2c/dtype"
+)
 
 // Inf stands for "no bound"; -Inf likewise.
 const Inf = math.MaxInt64
 
-// DType is the element type of query, key, value and output.
-type DType string
-
-const (
-	BF16 DType = "bf16"
-	F16  DType = "f16"
-)
-
 // Shape is what a layer's kernel needs to know of the model.
 type Shape struct {
 	Heads, KVHeads, HeadDim, Block int
-	DType                          DType
+	DType                          dtype.Type // of query, key, value and output
 	Causal                         bool
 	Scale                          float64
 }

@@ -3,6 +3,9 @@ package runtime
 import (
 	"fmt"
 	"math"
+	"slices"
+
+	"github.com/s2attention/s2c/launch"
 )
 
 // MaxLen is the greatest k_len: 2³¹ less room for a kernel to round up to tiles
@@ -15,21 +18,24 @@ const MaxLen = 1<<31 - 1<<16
 type Args struct {
 	Batch, QLen, KLen int // each at least 1, QLen ≤ KLen; an empty problem is an error
 
-	Q Tensor // [batch, heads, q_len, head_dim]
-	K Tensor // [batch, kv_heads, k_len, head_dim]
-	V Tensor // like K
-	O Tensor // like Q; written
+	// Tensors are the operation's tensors by role: of Forward launch.Q, K and V,
+	// and the outputs launch.O and, where it is wanted, launch.LSE.
+	Tensors Tensors
 
-	// LSE takes the natural log-sum-exp of each row's scaled scores as fp32
-	// [batch, heads, q_len], contiguous; 0: not wanted.
-	LSE Ptr
-	// Scale is the softmax scale, 1e-30 to 1e6; 0: the kernel's own.
+	// Scale is the softmax scale, 1e-30 to 1e6; 0: the plan's own.
 	Scale float64
+	// Workspace is memory at a multiple of 256 that no other launch uses at the
+	// same time, as much as Attention.WorkspaceBytes says; 0 where that is none.
+	Workspace Ptr
 }
+
+// Tensors are tensors by role; launch.Tensors says what each is.
+type Tensors [launch.Roles]Tensor
 
 // Tensor is a 16-bit tensor in device memory, at a multiple of 16 bytes. Its
 // head_dim elements are contiguous; the strides count elements and are
-// multiples of 8. A stride of 0 repeats an input.
+// multiples of 8. A stride of 0 repeats an input. A packed tensor, such as the
+// log-sum-exp, is a pointer alone: its elements are contiguous.
 type Tensor struct {
 	Ptr              Ptr
 	Batch, Head, Seq int64
@@ -47,46 +53,93 @@ func BSHD(p Ptr, seq, heads, dim int) Tensor {
 	return Tensor{Ptr: p, Batch: s * h * d, Head: d, Seq: h * d}
 }
 
-// check is the first reason why k cannot serve the arguments, as an ErrArgs.
-func (a *Args) check(k *Kernel) error {
-	if reason := a.lengths(k); reason != "" {
-		return badArgs(k, reason)
+func (t *Tensor) stride(axis launch.Axis) int64 {
+	switch axis {
+	case launch.AxisBatch:
+		return t.Batch
+	case launch.AxisHead:
+		return t.Head
+	case launch.AxisSeq:
+		return t.Seq
 	}
-	for _, t := range [...]struct {
-		name       string
-		t          *Tensor
-		heads, len int
-		written    bool
-	}{
-		{"q", &a.Q, k.Heads, a.QLen, false},
-		{"k", &a.K, k.KVHeads, a.KLen, false},
-		{"v", &a.V, k.KVHeads, a.KLen, false},
-		{"o", &a.O, k.Heads, a.QLen, true},
-	} {
-		axes := [3]extent{{t.t.Seq, int64(t.len), "seq"}, {t.t.Head, int64(t.heads), "head"}, {t.t.Batch, int64(a.Batch), "batch"}}
-		reason := t.t.check(k.HeadDim, axes)
-		if reason == "" && t.written {
-			reason = distinct(k.HeadDim, axes)
+	return 1
+}
+
+// operand is a tensor that a launch of a plan gives.
+type operand struct {
+	*launch.Tensor
+	role    launch.Role
+	written bool
+	bytes   int64   // of an element
+	counts  []count // parallel to Axes
+}
+
+// operandsOf are the tensors of a plan's operation.
+func operandsOf(p *launch.Plan) []operand {
+	var out []operand
+	op := launch.Operations[p.Op]
+	for i, role := range slices.Concat(op.Reads, op.Writes) {
+		o := operand{Tensor: &launch.Tensors[role], role: role, written: i >= len(op.Reads)}
+		o.bytes = int64(o.Elem(p.DType).Bytes())
+		for _, e := range o.Axes {
+			o.counts = append(o.counts, counts[e.Count])
 		}
-		if reason != "" {
-			return badArgs(k, t.name+": "+reason)
+		out = append(out, o)
+	}
+	return out
+}
+
+// check is the first reason why the plan cannot serve the arguments, as an ErrArgs.
+func (c *call) check() error {
+	if reason := c.lengths(); reason != "" {
+		return c.bad(reason)
+	}
+	for i := range c.a.operands {
+		o := &c.a.operands[i]
+		if reason := o.check(c); reason != "" {
+			return c.bad(o.Name + ": " + reason)
 		}
 	}
-	if a.LSE%4 != 0 {
-		return badArgs(k, fmt.Sprintf("lse: the pointer %#x is not 4-byte aligned", uint64(a.LSE)))
-	}
-	if a.Scale != 0 && !goodScale(a.Scale) {
-		return badArgs(k, fmt.Sprintf("scale %v is not 1e-30 to 1e6", a.Scale))
+	if c.Scale != 0 && !goodScale(c.Scale) {
+		return c.bad(fmt.Sprintf("scale %v is not 1e-30 to 1e6", c.Scale))
 	}
 	return nil
 }
 
-func badArgs(k *Kernel, reason string) error {
-	return Errorf(ErrArgs, "launch of %s: %s", k.Entry, reason)
+// check is what is wrong with a launch's tensor, or "".
+func (o *operand) check(c *call) string {
+	t := &c.Tensors[o.role]
+	align := Ptr(rowAlign)
+	if o.Packed {
+		align = Ptr(o.bytes)
+	}
+	switch {
+	case t.Ptr == 0 && o.Optional:
+		return ""
+	case t.Ptr == 0:
+		return "the pointer is nil"
+	case t.Ptr%align != 0:
+		return fmt.Sprintf("the pointer %#x is not %d-byte aligned", uint64(t.Ptr), align)
+	case o.Packed && (t.Batch != 0 || t.Head != 0 || t.Seq != 0):
+		return "it is contiguous and takes no strides"
+	case o.Packed:
+		return ""
+	}
+	dim := o.counts[0](c)
+	var axes [3]extent
+	for i, e := range o.Axes[1:] {
+		axes[i] = extent{t.stride(e.Axis), o.counts[i+1](c), e.Axis}
+	}
+	reason := t.check(dim, o.bytes, axes)
+	if reason == "" && o.written {
+		reason = distinct(dim, axes)
+	}
+	return reason
 }
 
 // lengths is what is wrong with the problem's size, or "".
-func (a *Args) lengths(k *Kernel) string {
+func (c *call) lengths() string {
+	a, k := &c.Args, &c.a.plan
 	limit := int64(MaxLen)
 	if k.MaxBlocks > 0 && k.MaxBlocks < limit/int64(k.Block) {
 		limit = k.MaxBlocks * int64(k.Block)
@@ -113,33 +166,30 @@ func (a *Args) lengths(k *Kernel) string {
 // extent is one axis of a tensor: n items, stride elements apart.
 type extent struct {
 	stride, n int64
-	name      string
+	axis      launch.Axis
 }
 
-// check is what is wrong with the tensor's address or strides, or "".
-func (t *Tensor) check(dim int, axes [3]extent) string {
-	if t.Ptr == 0 {
-		return "the pointer is nil"
-	}
-	if t.Ptr%16 != 0 {
-		return fmt.Sprintf("the pointer %#x is not 16-byte aligned", uint64(t.Ptr))
-	}
+// rowAlign is what every row starts at a multiple of, in bytes: a copy's chunk.
+const rowAlign = 16
+
+// check is what is wrong with the tensor's strides, or "".
+func (t *Tensor) check(dim, bytes int64, axes [3]extent) string {
 	const space = 1 << 61 // elements, of an address space that never holds as many
-	last := int64(dim)
+	last, unit := dim, rowAlign/bytes
 	for i := range axes {
 		a := &axes[i]
 		if a.stride < 0 {
-			return fmt.Sprintf("the %s stride %d is negative", a.name, a.stride)
+			return fmt.Sprintf("the %s stride %d is negative", a.axis, a.stride)
 		}
-		if a.stride%8 != 0 {
-			return fmt.Sprintf("the %s stride %d is no multiple of 8 elements", a.name, a.stride)
+		if a.stride%unit != 0 {
+			return fmt.Sprintf("the %s stride %d is no multiple of %d elements", a.axis, a.stride, unit)
 		}
 		if a.n > 1 && a.stride > (space-last)/(a.n-1) {
-			return fmt.Sprintf("the %s stride %d overflows 64-bit addresses", a.name, a.stride)
+			return fmt.Sprintf("the %s stride %d overflows 64-bit addresses", a.axis, a.stride)
 		}
 		last += a.stride * (a.n - 1)
 	}
-	if uint64(t.Ptr) > math.MaxUint64-2*uint64(last) {
+	if uint64(t.Ptr) > math.MaxUint64-uint64(bytes)*uint64(last) {
 		return fmt.Sprintf("the tensor at %#x with %d elements runs past the address space", uint64(t.Ptr), last)
 	}
 	return ""
@@ -147,21 +197,21 @@ func (t *Tensor) check(dim int, axes [3]extent) string {
 
 // distinct is "" where the axes keep all rows apart, as an output must. It
 // wants each axis to step over all of the one within it.
-func distinct(dim int, axes [3]extent) string {
+func distinct(dim int64, axes [3]extent) string {
 	// Three axes: a sorting network does without an allocation.
 	for _, p := range [...][2]int{{0, 1}, {1, 2}, {0, 1}} {
 		if a, b := &axes[p[0]], &axes[p[1]]; b.stride < a.stride {
 			*a, *b = *b, *a
 		}
 	}
-	span := int64(dim)
+	span := dim
 	for i := range axes {
 		a := &axes[i]
-		if a.n == 1 {
+		if a.n <= 1 {
 			continue
 		}
 		if a.stride < span {
-			return fmt.Sprintf("the %s stride %d makes rows of the output overlap", a.name, a.stride)
+			return fmt.Sprintf("the %s stride %d makes rows of the output overlap", a.axis, a.stride)
 		}
 		span += a.stride * (a.n - 1)
 	}

@@ -1,49 +1,50 @@
 package runtime
 
 import (
-	"encoding/binary"
-	"fmt"
-	"math"
 	"sync"
+
+	"github.com/s2attention/s2c/launch"
 )
 
-// Attention is a kernel loaded on a device, ready to launch from any number of
+// Attention is a plan loaded on a device, ready to launch from any number of
 // goroutines.
 type Attention struct {
-	dev    Device
-	kernel Kernel
-	module Module
-	fn     Function
-	table  Ptr
-	maps   mapCache
-	blocks sync.Pool // of *[]byte, parameter blocks
-
-	offsets    [scalarCount]int // of each scalar parameter; −1: the kernel has none
-	mapOffsets []int            // parallel to kernel.Maps
-	size       int              // bytes of the parameter block
+	dev      Device
+	plan     launch.Plan
+	module   Module
+	table    Ptr
+	operands []operand // what a launch must give
+	steps    []step    // parallel to plan.Kernels
+	maps     mapCache
+	calls    sync.Pool // of *call
 
 	mu       sync.RWMutex // held for reading while a launch uses module and table
 	unloaded bool
 }
 
-// scalarCount is the number of parameters in ParamNames that are no tensor maps.
-const scalarCount = 22
+// step is one kernel of the plan, ready to be launched.
+type step struct {
+	kernel *launch.Kernel
+	fn     Function
+	fields []field
+	size   int // bytes of the parameter block
+}
 
-// Load compiles the kernel on the device and uploads its table. It fails with
-// an ErrArchitecture where the kernel's target is not the device's, and with
+// Load compiles the plan's kernels on the device and uploads its table. It fails
+// with an ErrArchitecture where the plan's target is not the device's, and with
 // what Device.LoadModule and Device.Alloc say.
-func Load(dev Device, k *Kernel) (*Attention, error) {
-	if dev == nil || k == nil {
-		return nil, Errorf(ErrKernel, "Load needs a device and a kernel, not nil")
+func Load(dev Device, p *launch.Plan) (*Attention, error) {
+	if dev == nil || p == nil {
+		return nil, Errorf(ErrKernel, "Load needs a device and a plan, not nil")
 	}
-	if err := k.Check(); err != nil {
+	if err := CheckPlan(p); err != nil {
 		return nil, err
 	}
-	if err := checkTarget(k.Target, dev); err != nil {
+	if err := checkTarget(p.Target, dev); err != nil {
 		return nil, err
 	}
-	a := &Attention{dev: dev, kernel: *k}
-	a.plan()
+	a := &Attention{dev: dev, plan: *p}
+	a.bind()
 	if err := a.load(); err != nil {
 		a.Unload() // the first error says why
 		return nil, err
@@ -52,45 +53,45 @@ func Load(dev Device, k *Kernel) (*Attention, error) {
 }
 
 func (a *Attention) load() (err error) {
-	k := &a.kernel
-	if a.module, err = a.dev.LoadModule(k.PTX); err != nil {
+	p := &a.plan
+	if a.module, err = a.dev.LoadModule(p.PTX); err != nil {
 		return err
 	}
-	if a.fn, err = a.module.Function(k.Entry, k.SharedBytes); err != nil {
-		return err
-	}
-	if len(k.Table) == 0 {
-		return nil
-	}
-	if a.table, err = a.dev.Alloc(int64(len(k.Table))); err != nil {
-		return err
-	}
-	return a.dev.Upload(a.table, k.Table)
-}
-
-// plan finds where each value goes in the parameter block.
-func (a *Attention) plan() {
-	at := map[string]int{}
-	for _, p := range a.kernel.Params {
-		at[p.Name] = p.Offset
-		a.size = max(a.size, p.Offset+p.Size)
-	}
-	for i, name := range ParamNames[:scalarCount] {
-		a.offsets[i] = -1
-		if off, ok := at[name]; ok {
-			a.offsets[i] = off
+	for i := range a.steps {
+		s := &a.steps[i]
+		if s.fn, err = a.module.Function(s.kernel.Entry, s.kernel.SharedBytes); err != nil {
+			return err
 		}
 	}
-	for i := range a.kernel.Maps {
-		a.mapOffsets = append(a.mapOffsets, at[a.kernel.Maps[i].Param])
+	if len(p.Table) == 0 {
+		return nil
 	}
-	a.blocks.New = func() any { b := make([]byte, a.size); return &b }
+	if a.table, err = a.dev.Alloc(int64(len(p.Table))); err != nil {
+		return err
+	}
+	return a.dev.Upload(a.table, p.Table)
 }
 
-// Kernel is the kernel that was loaded; not to be changed.
-func (a *Attention) Kernel() *Kernel { return &a.kernel }
+// bind finds where each value comes from and goes; a checked plan has all.
+func (a *Attention) bind() {
+	a.operands = operandsOf(&a.plan)
+	for i := range a.plan.Kernels {
+		s := step{kernel: &a.plan.Kernels[i]}
+		for n := range s.kernel.Params {
+			p := &s.kernel.Params[n]
+			f, _ := bind(&a.plan, p)
+			s.fields = append(s.fields, f)
+			s.size = p.Offset + launch.Types[p.Type].Bytes
+		}
+		a.steps = append(a.steps, s)
+	}
+	a.calls.New = a.newCall
+}
 
-// JITLog is what the device's compiler said while it loaded the kernel, in the
+// Plan is the plan that was loaded; not to be changed.
+func (a *Attention) Plan() *launch.Plan { return &a.plan }
+
+// JITLog is what the device's compiler said while it loaded the kernels, in the
 // form of `ptxas -v`; empty where the device keeps none.
 func (a *Attention) JITLog() string {
 	if l, ok := a.module.(Logger); ok {
@@ -99,85 +100,65 @@ func (a *Attention) JITLog() string {
 	return ""
 }
 
-// Launch checks the arguments and queues the kernel on a stream; nil is the
-// default stream. What the kernel cannot serve is an ErrArgs, and nothing is
-// queued. Launch neither waits nor allocates, save for tensor maps that it sees
-// for the first time.
+// Launch checks the arguments and queues the plan's kernels on a stream, one
+// after the other; nil is the default stream. What the kernels cannot serve is
+// an ErrArgs, and nothing is queued. Launch neither waits nor allocates, save
+// for tensor maps that it sees for the first time.
 func (a *Attention) Launch(s Stream, args Args) error {
-	k := &a.kernel
-	if err := args.check(k); err != nil {
+	if err := a.hold(); err != nil {
 		return err
 	}
-	grid, err := a.grid(&args)
-	if err != nil {
-		return err
-	}
-	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if a.unloaded {
-		return Errorf(ErrClosed, "launch of %s after Unload", k.Entry)
+	c := a.calls.Get().(*call)
+	defer a.calls.Put(c)
+	c.Args = args
+	if err := c.prepare(); err != nil {
+		return err
 	}
-	block := a.blocks.Get().(*[]byte)
-	defer a.blocks.Put(block)
-	a.packScalars(*block, &args)
-	for i, off := range a.mapOffsets {
-		m, err := a.maps.get(a.dev, k, i, &args)
-		if err != nil {
+	for i := range a.steps {
+		k := &a.steps[i]
+		if err := k.fn.Launch(s, [3]int{c.grids[i], 1, 1}, [3]int{k.kernel.BlockThreads, 1, 1}, c.blocks[i]); err != nil {
 			return err
 		}
-		copy((*block)[off:], m[:])
 	}
-	return a.fn.Launch(s, [3]int{grid, 1, 1}, [3]int{k.BlockThreads, 1, 1}, *block)
+	return nil
 }
 
-// grid is the number of thread blocks, see GridRule.
-func (a *Attention) grid(args *Args) (int, error) {
-	rule := a.kernel.Grid
-	p := int64(rule.Positions)
-	tiles := (int64(args.KLen)+p-1)/p - int64(args.KLen-args.QLen)/p
-	items := tiles * int64(rule.HeadTiles) // below 2⁴⁷
-	if items <= maxGrid {
-		items *= int64(args.Batch)
+// WorkspaceBytes is what Args.Workspace must hold for a launch with these
+// lengths; 0: it needs none.
+func (a *Attention) WorkspaceBytes(args Args) (int64, error) {
+	if err := a.hold(); err != nil {
+		return 0, err
 	}
-	if items > maxGrid {
-		return 0, badArgs(&a.kernel, fmt.Sprintf("%d query tiles × %d head tiles × batch %d exceed 2³¹ − 1 thread blocks; split the batch",
-			tiles, rule.HeadTiles, args.Batch))
+	defer a.mu.RUnlock()
+	c := a.calls.Get().(*call)
+	defer a.calls.Put(c)
+	c.Args = args
+	if reason := c.lengths(); reason != "" {
+		return 0, c.bad(reason)
 	}
-	if rule.Persistent > 0 {
-		items = min(items, int64(rule.Persistent)*int64(max(a.dev.Multiprocessors(), 1)))
-	}
-	return int(items), nil
+	return c.layWorkspaces()
 }
 
-// packScalars writes the parameters in the order of ParamNames.
-func (a *Attention) packScalars(block []byte, args *Args) {
-	scale := args.Scale
-	if scale == 0 {
-		scale = a.kernel.Scale
+// hold locks a.mu for reading, unless there is nothing to launch.
+func (a *Attention) hold() error {
+	if a == nil || a.dev == nil {
+		return Errorf(ErrClosed, "launch of a plan that was not loaded")
 	}
-	values := [scalarCount]uint64{
-		uint64(args.Q.Ptr), uint64(args.K.Ptr), uint64(args.V.Ptr), uint64(args.O.Ptr), uint64(args.LSE), uint64(a.table),
-		uint64(args.Q.Batch), uint64(args.Q.Head), uint64(args.Q.Seq),
-		uint64(args.K.Batch), uint64(args.K.Head), uint64(args.K.Seq),
-		uint64(args.V.Batch), uint64(args.V.Head), uint64(args.V.Seq),
-		uint64(args.O.Batch), uint64(args.O.Head), uint64(args.O.Seq),
-		uint64(args.Batch), uint64(args.QLen), uint64(args.KLen), uint64(math.Float32bits(float32(scale))),
+	a.mu.RLock()
+	if a.unloaded {
+		a.mu.RUnlock()
+		return Errorf(ErrClosed, "launch of %s after Unload", a.plan.Name())
 	}
-	const wide = 18 // the first of them take 8 bytes, the rest 4
-	for i, off := range a.offsets {
-		switch {
-		case off < 0:
-		case i < wide:
-			binary.LittleEndian.PutUint64(block[off:], values[i])
-		default:
-			binary.LittleEndian.PutUint32(block[off:], uint32(values[i]))
-		}
-	}
+	return nil
 }
 
 // Unload frees the module and the table. Streams with launches of it must have
 // been waited for. A second call does nothing.
 func (a *Attention) Unload() error {
+	if a == nil {
+		return nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.unloaded {
@@ -194,4 +175,10 @@ func (a *Attention) Unload() error {
 		}
 	}
 	return first
+}
+
+func (a *Attention) isUnloaded() bool {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.unloaded
 }

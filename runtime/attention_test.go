@@ -10,11 +10,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
-func mustLoad(t testing.TB, dev Device, k *Kernel) *Attention {
+func mustLoad(t testing.TB, dev Device, p *launch.Plan) *Attention {
 	t.Helper()
-	a, err := Load(dev, k)
+	a, err := Load(dev, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +26,7 @@ func mustLoad(t testing.TB, dev Device, k *Kernel) *Attention {
 
 func TestLaunchPacksParameters(t *testing.T) {
 	for _, target := range []string{"sm_80", "sm_90a"} {
-		dev, k := newFake(9, 0), testKernel(target)
+		dev, k := newFake(9, 0), testPlan(target)
 		a := mustLoad(t, dev, k)
 		args := testArgs()
 		if err := a.Launch(nil, args); err != nil {
@@ -48,7 +51,7 @@ func TestLaunchPacksParameters(t *testing.T) {
 		for name, w := range want {
 			p := paramOf(k, name)
 			got := uint64(binary.LittleEndian.Uint32(l.params[p.Offset:]))
-			if p.Size == 8 {
+			if launch.Types[p.Type].Bytes == 8 {
 				got = binary.LittleEndian.Uint64(l.params[p.Offset:])
 			}
 			if got != w {
@@ -59,11 +62,13 @@ func TestLaunchPacksParameters(t *testing.T) {
 		if got := string(dev.memory[table]); got != "table" {
 			t.Errorf("%s: parameter table points at %q", target, got)
 		}
-		for _, m := range k.Maps {
-			p := paramOf(k, m.Param)
-			base := map[string]string{"q_map": "0x1000", "k_map": "0x2000", "v_map": "0x3000", "o_map": "0x4000"}[m.Param]
+		for _, p := range k.Kernels[0].Params {
+			if p.Map == nil {
+				continue
+			}
+			base := map[string]string{"q_map": "0x1000", "k_map": "0x2000", "v_map": "0x3000", "o_map": "0x4000"}[p.Name]
 			if got := strings.TrimRight(string(l.params[p.Offset:p.Offset+128]), "\x00"); got != "map of "+base {
-				t.Errorf("%s holds %q, want the map of %s", m.Param, got, base)
+				t.Errorf("%s holds %q, want the map of %s", p.Name, got, base)
 			}
 		}
 		args.Scale = 0.5
@@ -77,7 +82,7 @@ func TestLaunchPacksParameters(t *testing.T) {
 }
 
 func TestTensorMaps(t *testing.T) {
-	dev, k := newFake(9, 0), testKernel("sm_90a")
+	dev, k := newFake(9, 0), testPlan("sm_90a")
 	a := mustLoad(t, dev, k)
 	args := testArgs()
 	for range 3 {
@@ -96,7 +101,7 @@ func TestTensorMaps(t *testing.T) {
 		t.Errorf("three launches should encode each map once:\n%s", diff)
 	}
 	dev.maps = nil
-	args.Batch, args.K.Batch = 1, 1<<50 // an axis of extent 1 may have any stride
+	args.Batch, args.Tensors[launch.K].Batch = 1, 1<<50 // an axis of extent 1 may have any stride
 	if err := a.Launch(nil, args); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +115,7 @@ func TestTensorMaps(t *testing.T) {
 	boom := errors.New("boom")
 	dev.fail["EncodeTensorMap"] = boom
 	args = testArgs()
-	args.Q.Ptr = 0x9000
+	args.Tensors[launch.Q].Ptr = 0x9000
 	if err := a.Launch(nil, args); !errors.Is(err, boom) {
 		t.Errorf("a failing encode: %v", err)
 	}
@@ -143,40 +148,52 @@ func TestMapCacheForgetsTheOldest(t *testing.T) {
 }
 
 func TestLaunchRefuses(t *testing.T) {
-	limited := testKernel("sm_80")
+	limited := testPlan("sm_80")
 	limited.MaxBlocks = 5
-	huge := testKernel("sm_80")
-	huge.Grid.Positions = 1
+	huge := testPlan("sm_80")
+	huge.Kernels[0].Grid.Positions = 1
 	for _, c := range []struct {
 		name   string
 		change func(*Args)
 		want   string // part of the error; "": the launch is good
-		k      *Kernel
+		k      *launch.Plan
 	}{
 		{"as it is", func(*Args) {}, "", nil},
 		{"no batch", func(a *Args) { a.Batch = 0 }, "batch 0 is less than 1", nil},
 		{"negative batch", func(a *Args) { a.Batch = -2 }, "batch -2", nil},
+		{"too great a batch", func(a *Args) { a.Batch = 1 << 31 }, "batch 2147483648 exceeds 2³¹ − 1", nil},
 		{"no queries", func(a *Args) { a.QLen = 0 }, "q_len 0 is less than 1", nil},
 		{"no keys", func(a *Args) { a.KLen = 0 }, "k_len 0 is less than 1", nil},
 		{"more queries than keys", func(a *Args) { a.QLen = 301 }, "q_len 301 exceeds k_len 300", nil},
 		{"too long", func(a *Args) { a.KLen = MaxLen + 1 }, "k_len 2147418113 exceeds 2147418112", nil},
 		{"as long as the table", func(a *Args) { a.KLen = 320 }, "", limited},
 		{"longer than the table", func(a *Args) { a.KLen = 321 }, "k_len 321 exceeds 320, the greatest length that the pattern's tables cover", limited},
-		{"nil q", func(a *Args) { a.Q.Ptr = 0 }, "q: the pointer is nil", nil},
-		{"nil k", func(a *Args) { a.K.Ptr = 0 }, "k: the pointer is nil", nil},
-		{"nil v", func(a *Args) { a.V.Ptr = 0 }, "v: the pointer is nil", nil},
-		{"nil o", func(a *Args) { a.O.Ptr = 0 }, "o: the pointer is nil", nil},
-		{"misaligned k", func(a *Args) { a.K.Ptr += 8 }, "k: the pointer 0x2008 is not 16-byte aligned", nil},
-		{"misaligned lse", func(a *Args) { a.LSE += 2 }, "lse: the pointer 0x5006 is not 4-byte aligned", nil},
-		{"no lse", func(a *Args) { a.LSE = 0 }, "", nil},
-		{"misaligned stride", func(a *Args) { a.V.Seq += 4 }, "v: the seq stride 1028 is no multiple of 8", nil},
-		{"negative stride", func(a *Args) { a.Q.Head = -128 }, "q: the head stride -128 is negative", nil},
-		{"repeated keys", func(a *Args) { a.K.Batch = 0 }, "", nil},
-		{"repeated outputs", func(a *Args) { a.O.Batch = 0 }, "o: the batch stride 0 makes rows of the output overlap", nil},
-		{"overlapping outputs", func(a *Args) { a.O.Head = 120 }, "o: the head stride 120", nil},
-		{"unused output stride", func(a *Args) { a.Batch = 1; a.O.Batch = 0 }, "", nil},
-		{"strides that overflow", func(a *Args) { a.K.Seq = 1 << 58 }, "k: the seq stride 288230376151711744 overflows", nil},
-		{"past the address space", func(a *Args) { a.K.Ptr = math.MaxUint64 - 15 }, "runs past the address space", nil},
+		{"nil q", func(a *Args) { a.Tensors[launch.Q].Ptr = 0 }, "q: the pointer is nil", nil},
+		{"nil k", func(a *Args) { a.Tensors[launch.K].Ptr = 0 }, "k: the pointer is nil", nil},
+		{"nil v", func(a *Args) { a.Tensors[launch.V].Ptr = 0 }, "v: the pointer is nil", nil},
+		{"nil o", func(a *Args) { a.Tensors[launch.O].Ptr = 0 }, "o: the pointer is nil", nil},
+		{"misaligned k", func(a *Args) { a.Tensors[launch.K].Ptr += 8 }, "k: the pointer 0x2008 is not 16-byte aligned", nil},
+		{"misaligned lse", func(a *Args) { a.Tensors[launch.LSE].Ptr += 2 }, "lse: the pointer 0x5006 is not 4-byte aligned", nil},
+		{"no lse", func(a *Args) { a.Tensors[launch.LSE].Ptr = 0 }, "", nil},
+		{"misaligned stride", func(a *Args) { a.Tensors[launch.V].Seq += 4 }, "v: the seq stride 1028 is no multiple of 8", nil},
+		{"negative stride", func(a *Args) { a.Tensors[launch.Q].Head = -128 }, "q: the head stride -128 is negative", nil},
+		{"repeated keys", func(a *Args) { a.Tensors[launch.K].Batch = 0 }, "", nil},
+		{"repeated outputs", func(a *Args) { a.Tensors[launch.O].Batch = 0 }, "o: the batch stride 0 makes rows of the output overlap", nil},
+		{"overlapping outputs", func(a *Args) { a.Tensors[launch.O].Head = 120 }, "o: the head stride 120", nil},
+		{"outputs with the batch innermost", func(a *Args) {
+			a.Tensors[launch.O] = Tensor{Ptr: 0x4000, Batch: 128, Head: 2 * 128, Seq: 32 * 2 * 128}
+		}, "", nil},
+		{"outputs that overlap with the batch innermost", func(a *Args) {
+			a.Tensors[launch.O] = Tensor{Ptr: 0x4000, Batch: 128, Head: 2*128 - 8, Seq: 32 * 2 * 128}
+		}, "o: the head stride 248 makes rows of the output overlap", nil},
+		{"an lse with strides", func(a *Args) { a.Tensors[launch.LSE].Seq = 8 }, "lse: it is contiguous and takes no strides", nil},
+		{"unused output stride", func(a *Args) { a.Batch = 1; a.Tensors[launch.O].Batch = 0 }, "", nil},
+		{"strides that overflow", func(a *Args) { a.Tensors[launch.K].Seq = 1 << 58 }, "k: the seq stride 288230376151711744 overflows", nil},
+		{"past the address space", func(a *Args) { a.Tensors[launch.K].Ptr = math.MaxUint64 - 15 }, "runs past the address space", nil},
+		{"its end past the address space", func(a *Args) { a.Tensors[launch.K].Ptr = math.MaxUint64 - 1_200_015 }, "runs past the address space", nil},
+		{"heads of the output overlap", func(a *Args) {
+			a.Tensors[launch.O] = Tensor{Ptr: 0x4000, Batch: 1 << 20, Head: 50 * 128, Seq: 128}
+		}, "o: the head stride 6400 makes rows of the output overlap", nil},
 		{"not a number", func(a *Args) { a.Scale = math.NaN() }, "scale NaN", nil},
 		{"infinite", func(a *Args) { a.Scale = math.Inf(1) }, "scale +Inf", nil},
 		{"negative scale", func(a *Args) { a.Scale = -1 }, "scale -1", nil},
@@ -187,13 +204,13 @@ func TestLaunchRefuses(t *testing.T) {
 		{"too many thread blocks", func(a *Args) {
 			a.Batch = 1 << 20
 			a.QLen = 300
-			a.Q, a.O = BHSD(16, 32, 300, 128), BHSD(16, 32, 300, 128)
+			a.Tensors[launch.Q], a.Tensors[launch.O] = BHSD(16, 32, 300, 128), BHSD(16, 32, 300, 128)
 		}, "exceed 2³¹ − 1 thread blocks", huge},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := c.k
 			if k == nil {
-				k = testKernel("sm_80")
+				k = testPlan("sm_80")
 			}
 			dev := newFake(8, 0)
 			a := mustLoad(t, dev, k)
@@ -219,42 +236,39 @@ func TestLaunchRefuses(t *testing.T) {
 // Every query row belongs to exactly one tile, whatever the offset.
 func TestGridCoversQueries(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		k := testKernel("sm_80")
-		k.Grid = GridRule{Positions: rapid.SampledFrom([]int{16, 64, 128, 192}).Draw(t, "positions"), HeadTiles: 3}
-		a := &Attention{kernel: *k}
+		k := testPlan("sm_80")
+		rule := launch.GridRule{Over: launch.QueryTiles, Positions: rapid.SampledFrom([]int{16, 64, 128, 192}).Draw(t, "positions"), HeadTiles: 3}
 		kLen := rapid.IntRange(1, 2000).Draw(t, "k_len")
-		args := Args{Batch: 2, KLen: kLen, QLen: rapid.IntRange(1, kLen).Draw(t, "q_len")}
+		c := call{a: &Attention{plan: *k}, Args: Args{Batch: 2, KLen: kLen, QLen: rapid.IntRange(1, kLen).Draw(t, "q_len")}}
 		tiles := map[int]bool{}
-		for pos := kLen - args.QLen; pos < kLen; pos++ {
-			tiles[pos/k.Grid.Positions] = true
+		for pos := kLen - c.QLen; pos < kLen; pos++ {
+			tiles[pos/rule.Positions] = true
 		}
-		if got, err := a.grid(&args); err != nil || got != len(tiles)*3*2 {
+		if got, err := c.grid(&rule); err != nil || got != len(tiles)*3*2 {
 			t.Fatalf("grid %d, %v; %d tiles hold queries", got, err, len(tiles))
 		}
 	})
 }
 
 func TestPersistentGrid(t *testing.T) {
-	k := testKernel("sm_80")
-	k.Grid.Persistent = 2
-	dev := newFake(8, 0)
-	a := mustLoad(t, dev, k)
+	a := mustLoad(t, newFake(8, 0), testPlan("sm_80"))
+	rule := launch.GridRule{Over: launch.QueryTiles, Positions: 64, HeadTiles: 32, Persistent: 2}
 	for batch, want := range map[int]int{1: 8, 2: 8} { // 64 and 128 items, 4 SMs × 2
-		args := testArgs()
-		args.Batch = batch
-		if got, err := a.grid(&args); err != nil || got != want {
+		c := call{a: a, Args: testArgs()}
+		c.Batch = batch
+		if got, err := c.grid(&rule); err != nil || got != want {
 			t.Errorf("batch %d: grid %d, %v", batch, got, err)
 		}
 	}
-	a.kernel.Grid.HeadTiles, a.kernel.Grid.Positions = 1, 1024
-	args := testArgs()
-	if got, err := a.grid(&args); err != nil || got != 2 {
+	rule.HeadTiles, rule.Positions = 1, 1024
+	c := call{a: a, Args: testArgs()}
+	if got, err := c.grid(&rule); err != nil || got != 2 {
 		t.Errorf("less work than thread blocks: grid %d, %v", got, err)
 	}
 }
 
 func TestLoad(t *testing.T) {
-	if _, err := Load(nil, testKernel("sm_80")); !errors.Is(err, ErrKernel) {
+	if _, err := Load(nil, testPlan("sm_80")); !errors.Is(err, ErrKernel) {
 		t.Errorf("no device: %v", err)
 	}
 	if _, err := Load(newFake(8, 0), nil); !errors.Is(err, ErrKernel) {
@@ -268,12 +282,12 @@ func TestLoad(t *testing.T) {
 		{"sm_80", 7, 5, false}, {"sm_80", 8, 0, true}, {"sm_80", 8, 9, true}, {"sm_80", 9, 0, true}, {"sm_80", 12, 0, true},
 		{"sm_86", 8, 0, false}, {"sm_90a", 9, 0, true}, {"sm_90a", 8, 9, false}, {"sm_90a", 10, 0, false}, {"sm_100a", 10, 0, true},
 	} {
-		_, err := Load(newFake(c.major, c.minor), testKernel(c.target))
+		_, err := Load(newFake(c.major, c.minor), testPlan(c.target))
 		if (err == nil) != c.runs || err != nil && !errors.Is(err, ErrArchitecture) {
 			t.Errorf("%s on %d.%d: %v", c.target, c.major, c.minor, err)
 		}
 	}
-	a := mustLoad(t, newFake(8, 0), testKernel("sm_80"))
+	a := mustLoad(t, newFake(8, 0), testPlan("sm_80"))
 	if got := a.JITLog(); got != "log of .entry attn for sm_80" {
 		t.Errorf("log %q", got)
 	}
@@ -284,7 +298,7 @@ func TestLoadFailuresLeakNothing(t *testing.T) {
 	for _, method := range []string{"LoadModule", "Alloc", "Upload"} {
 		dev := newFake(8, 0)
 		dev.fail[method] = boom
-		if _, err := Load(dev, testKernel("sm_80")); !errors.Is(err, boom) {
+		if _, err := Load(dev, testPlan("sm_80")); !errors.Is(err, boom) {
 			t.Errorf("%s: %v", method, err)
 		}
 		if wantUnloads := map[bool]int{true: 0, false: 1}[method == "LoadModule"]; dev.unloads != wantUnloads || len(dev.memory) != 0 {
@@ -292,8 +306,8 @@ func TestLoadFailuresLeakNothing(t *testing.T) {
 		}
 	}
 	dev := newFake(8, 0)
-	k := testKernel("sm_80")
-	k.Entry = "other"
+	k := testPlan("sm_80")
+	k.Kernels[0].Entry = "other"
 	if _, err := Load(dev, k); err == nil || dev.unloads != 1 {
 		t.Errorf("a module without the entry: %v, %d unloaded", err, dev.unloads)
 	}
@@ -301,7 +315,7 @@ func TestLoadFailuresLeakNothing(t *testing.T) {
 
 func TestUnload(t *testing.T) {
 	dev := newFake(8, 0)
-	a := mustLoad(t, dev, testKernel("sm_80"))
+	a := mustLoad(t, dev, testPlan("sm_80"))
 	for range 2 {
 		if err := a.Unload(); err != nil {
 			t.Error(err)
@@ -318,7 +332,7 @@ func TestUnload(t *testing.T) {
 // Launches with different arguments from many goroutines must not see each
 // other's parameter blocks or maps.
 func TestConcurrentLaunches(t *testing.T) {
-	dev, k := newFake(9, 0), testKernel("sm_90a")
+	dev, k := newFake(9, 0), testPlan("sm_90a")
 	a := mustLoad(t, dev, k)
 	var wg sync.WaitGroup
 	const workers, each = 8, 200
@@ -326,8 +340,8 @@ func TestConcurrentLaunches(t *testing.T) {
 		wg.Go(func() {
 			for i := range each {
 				args := testArgs()
-				args.Q.Ptr = Ptr(16 * (1 + w*each + i)) // more maps than the cache holds
-				args.LSE = args.Q.Ptr
+				args.Tensors[launch.Q].Ptr = Ptr(16 * (1 + w*each + i)) // more maps than the cache holds
+				args.Tensors[launch.LSE].Ptr = args.Tensors[launch.Q].Ptr
 				if err := a.Launch(nil, args); err != nil {
 					t.Error(err)
 				}
@@ -353,24 +367,92 @@ func TestConcurrentLaunches(t *testing.T) {
 	}
 }
 
-func TestLaunchDoesNotAllocate(t *testing.T) {
+// twoLaunches is a plan of two kernels with two workspaces between them.
+func twoLaunches() *launch.Plan {
+	p := testPlan("sm_90a")
+	scratch := func(name string) launch.Param {
+		return launch.Param{Name: name, Type: launch.U64, Source: launch.Source{From: launch.Scratch, Of: name}}
+	}
+	second := p.Kernels[0]
+	second.Entry, second.BlockThreads, second.Grid.HeadTiles = ".entry", 64, 1
+	second.Params = launch.Place([]launch.Param{scratch("rows"), scratch("all")})
+	p.Workspaces = []launch.Workspace{{Name: "all", Bytes: 100}, {Name: "rows", Bytes: 4, Per: []launch.Count{launch.QLen, launch.KVHeads}}}
+	p.Kernels = append(p.Kernels, second)
+	return p
+}
+
+func TestTwoLaunches(t *testing.T) {
 	dev := newFake(9, 0)
-	dev.quiet = true
-	a := mustLoad(t, dev, testKernel("sm_90a"))
-	args := testArgs()
-	if n := testing.AllocsPerRun(200, func() {
-		if err := a.Launch(nil, args); err != nil {
-			t.Fatal(err)
+	a, args := mustLoad(t, dev, twoLaunches()), testArgs()
+	args.Workspace = 0x10000
+	if n, err := a.WorkspaceBytes(args); err != nil || n != 256+3328 {
+		t.Errorf("a workspace of %d bytes, %v", n, err)
+	}
+	if err := a.Launch(nil, args); err != nil {
+		t.Fatal(err)
+	}
+	if len(dev.launches) != 2 || dev.launches[0].entry != "attn" {
+		t.Fatalf("launched %+v", dev.launches)
+	}
+	l := dev.launches[1]
+	if l.entry != ".entry" || l.grid != [3]int{2 * 2, 1, 1} || l.block != [3]int{64, 1, 1} || len(l.params) != 16 {
+		t.Errorf("the second launch is %+v", l)
+	}
+	if rows, all := binary.LittleEndian.Uint64(l.params), binary.LittleEndian.Uint64(l.params[8:]); rows != 0x10100 || all != 0x10000 {
+		t.Errorf("workspaces at %#x and %#x", rows, all)
+	}
+	for want, change := range map[string]func(*Args){
+		"the workspace is nil; it takes 3584 bytes": func(a *Args) { a.Workspace = 0 },
+		"0x10080 is not 256-byte aligned":           func(a *Args) { a.Workspace += 128 },
+		"runs past the address space":               func(a *Args) { a.Workspace = math.MaxUint64 - 255 },
+		"exceed 2³¹ − 1 thread blocks":              func(a *Args) { a.Batch = 1 << 30; a.Tensors[launch.O].Batch = 1 << 20 },
+		"q_len 0 is less than 1":                    func(a *Args) { a.QLen = 0 },
+	} {
+		bad := args
+		change(&bad)
+		if err := a.Launch(nil, bad); !errors.Is(err, ErrArgs) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want an ErrArgs with %q", err, want)
 		}
-	}); n > 0 {
-		t.Errorf("%v allocations a launch", n)
+	}
+	if len(dev.launches) != 2 {
+		t.Error("a bad launch began nevertheless")
+	}
+	args.QLen = 0
+	if _, err := a.WorkspaceBytes(args); !errors.Is(err, ErrArgs) {
+		t.Errorf("the workspace of no queries: %v", err)
+	}
+	p := twoLaunches()
+	p.Workspaces[1].Bytes = 1 << 47
+	if _, err := mustLoad(t, dev, p).WorkspaceBytes(testArgs()); !errors.Is(err, ErrArgs) || !strings.Contains(err.Error(), "rows takes more than 2⁴⁸ bytes") {
+		t.Errorf("a workspace too large: %v", err)
+	}
+	a.Unload()
+	if _, err := a.WorkspaceBytes(testArgs()); !errors.Is(err, ErrClosed) {
+		t.Errorf("the workspace after Unload: %v", err)
+	}
+}
+
+func TestLaunchDoesNotAllocate(t *testing.T) {
+	for _, p := range []*launch.Plan{testPlan("sm_80"), testPlan("sm_90a"), twoLaunches()} {
+		dev := newFake(9, 0)
+		dev.quiet = true
+		a := mustLoad(t, dev, p)
+		args := testArgs()
+		args.Workspace = 0x10000
+		if n := testing.AllocsPerRun(200, func() {
+			if err := a.Launch(nil, args); err != nil {
+				t.Fatal(err)
+			}
+		}); n > 0 {
+			t.Errorf("%v, %d kernels: %v allocations a launch", p.Target, len(p.Kernels), n)
+		}
 	}
 }
 
 func BenchmarkLaunch(b *testing.B) {
 	dev := newFake(9, 0)
 	dev.quiet = true
-	a := mustLoad(b, dev, testKernel("sm_90a"))
+	a := mustLoad(b, dev, testPlan("sm_90a"))
 	args := testArgs()
 	for b.Loop() {
 		if err := a.Launch(nil, args); err != nil {
@@ -379,56 +461,108 @@ func BenchmarkLaunch(b *testing.B) {
 	}
 }
 
-func TestKernelCheck(t *testing.T) {
-	for name, change := range map[string]func(*Kernel){
-		"target":             func(k *Kernel) { k.Target = "gfx90a" },
-		"no target digits":   func(k *Kernel) { k.Target = "sm_" },
-		"entry":              func(k *Kernel) { k.Entry = "" },
-		"PTX":                func(k *Kernel) { k.PTX = "" },
-		"zero byte in PTX":   func(k *Kernel) { k.PTX += "\x00.entry evil" },
-		"shared":             func(k *Kernel) { k.SharedBytes = -1 },
-		"threads":            func(k *Kernel) { k.BlockThreads = 100 },
-		"no threads":         func(k *Kernel) { k.BlockThreads = 0 },
-		"heads":              func(k *Kernel) { k.Heads = 0 },
-		"kv heads":           func(k *Kernel) { k.KVHeads = 5 },
-		"no kv heads":        func(k *Kernel) { k.KVHeads = 0 },
-		"head dim":           func(k *Kernel) { k.HeadDim = 100 },
-		"block":              func(k *Kernel) { k.Block = 48 },
-		"dtype":              func(k *Kernel) { k.DType = "f32" },
-		"scale":              func(k *Kernel) { k.Scale = 0 },
-		"max blocks":         func(k *Kernel) { k.MaxBlocks = -1 },
-		"positions":          func(k *Kernel) { k.Grid.Positions = 0 },
-		"head tiles":         func(k *Kernel) { k.Grid.HeadTiles = 0 },
-		"layers":             func(k *Kernel) { k.Layers = []int{2, 0} },
-		"layer twice":        func(k *Kernel) { k.Layers = []int{2, 2} },
-		"negative layer":     func(k *Kernel) { k.Layers = []int{-1} },
-		"unknown parameter":  func(k *Kernel) { k.Params[0].Name = "x" },
-		"parameter twice":    func(k *Kernel) { k.Params[1].Name = "q" },
-		"parameter size":     func(k *Kernel) { k.Params[1].Size = 4 },
-		"overlap":            func(k *Kernel) { k.Params[1].Offset = 0 },
-		"misaligned":         func(k *Kernel) { k.Params[1].Offset = 4 },
-		"far parameter":      func(k *Kernel) { k.Params[len(k.Params)-1].Offset = 1 << 40 },
-		"table of no use":    func(k *Kernel) { k.Params = k.Params[:5] },
-		"map without rule":   func(k *Kernel) { k.Maps = k.Maps[:3] },
-		"rule without map":   func(k *Kernel) { k.Maps[0].Param = "q" },
-		"rule twice":         func(k *Kernel) { k.Maps[0].Param = "k_map" },
-		"no axes":            func(k *Kernel) { k.Maps[0].Axes, k.Maps[0].Box = nil, nil },
-		"axis":               func(k *Kernel) { k.Maps[0].Axes[3] = "x" },
-		"axis twice":         func(k *Kernel) { k.Maps[0].Axes[3] = AxisSeq },
-		"first axis":         func(k *Kernel) { k.Maps[0].Axes[0], k.Maps[0].Axes[1] = AxisSeq, AxisDim },
-		"box":                func(k *Kernel) { k.Maps[0].Box[1] = 257 },
-		"no box":             func(k *Kernel) { k.Maps[0].Box = nil },
-		"swizzle":            func(k *Kernel) { k.Maps[0].Swizzle = 16 },
-		"box over swizzle":   func(k *Kernel) { k.Maps[0].Box[0] = 128 },
-		"inner box of bytes": func(k *Kernel) { k.Maps[0].Box[0] = 12 },
+func TestCheckPlan(t *testing.T) {
+	for name, c := range map[string]struct {
+		want   string
+		change func(*launch.Plan)
+	}{
+		"target":           {"target must be given", func(p *launch.Plan) { p.Target = target.Target{} }},
+		"operation":        {"op must be", func(p *launch.Plan) { p.Op = "sideways" }},
+		"PTX":              {"PTX text must not be empty", func(p *launch.Plan) { p.PTX = "" }},
+		"zero byte in PTX": {"zero byte", func(p *launch.Plan) { p.PTX += "\x00.entry evil" }},
+		"heads":            {"heads must be", func(p *launch.Plan) { p.Heads = 0 }},
+		"kv heads":         {"kv_heads must", func(p *launch.Plan) { p.KVHeads = 5 }},
+		"no kv heads":      {"kv_heads must", func(p *launch.Plan) { p.KVHeads = 0 }},
+		"head dim":         {"head_dim must", func(p *launch.Plan) { p.HeadDim = 100 }},
+		"block":            {"block must", func(p *launch.Plan) { p.Block = 48 }},
+		"dtype":            {"dtype must", func(p *launch.Plan) { p.DType = "f32" }},
+		"scale":            {"scale must", func(p *launch.Plan) { p.Scale = 0 }},
+		"max blocks":       {"max_blocks must", func(p *launch.Plan) { p.MaxBlocks = -1 }},
+		"layers":           {"layers must", func(p *launch.Plan) { p.Layers = []int{2, 0} }},
+		"layer twice":      {"layers must", func(p *launch.Plan) { p.Layers = []int{2, 2} }},
+		"negative layer":   {"layers must", func(p *launch.Plan) { p.Layers = []int{-1} }},
+		"no kernels":       {"1 to 16 kernels", func(p *launch.Plan) { p.Kernels = nil }},
+		"many kernels":     {"1 to 16 kernels", func(p *launch.Plan) { p.Kernels = make([]launch.Kernel, 17) }},
+		"many workspaces":  {"at most 16 workspaces", func(p *launch.Plan) { p.Workspaces = make([]launch.Workspace, 17) }},
+		"table of no use":  {"must take the table", func(p *launch.Plan) { p.Kernels[0].Params = p.Kernels[0].Params[:5] }},
+		"workspace name":   {"its name", func(p *launch.Plan) { p.Workspaces = []launch.Workspace{{Bytes: 4}} }},
+		"workspace twice":  {"its name", func(p *launch.Plan) { p.Workspaces = []launch.Workspace{{Name: "x", Bytes: 4}, {Name: "x", Bytes: 4}} }},
+		"workspace bytes":  {"bytes must", func(p *launch.Plan) { p.Workspaces = []launch.Workspace{{Name: "x"}} }},
+		"workspace count": {"per must", func(p *launch.Plan) {
+			p.Workspaces = []launch.Workspace{{Name: "x", Bytes: 4, Per: []launch.Count{"moons"}}}
+		}},
+		"entry":             {"entry must", func(p *launch.Plan) { p.Kernels[0].Entry = "" }},
+		"shared":            {"shared_bytes must", func(p *launch.Plan) { p.Kernels[0].SharedBytes = -1 }},
+		"threads":           {"block_threads must", func(p *launch.Plan) { p.Kernels[0].BlockThreads = 100 }},
+		"no threads":        {"block_threads must", func(p *launch.Plan) { p.Kernels[0].BlockThreads = 0 }},
+		"positions":         {"positions must", func(p *launch.Plan) { p.Kernels[0].Grid.Positions = 0 }},
+		"tiling":            {"known tiling", func(p *launch.Plan) { p.Kernels[0].Grid.Over = "moons" }},
+		"head tiles":        {"head_tiles must", func(p *launch.Plan) { p.Kernels[0].Grid.HeadTiles = 0 }},
+		"persistent":        {"persistent must", func(p *launch.Plan) { p.Kernels[0].Grid.Persistent = -1 }},
+		"no name":           {"its name", func(p *launch.Plan) { p.Kernels[0].Params[0].Name = "" }},
+		"parameter twice":   {"its name", func(p *launch.Plan) { p.Kernels[0].Params[1].Name = "q" }},
+		"unknown source":    {"known kind of source", func(p *launch.Plan) { p.Kernels[0].Params[0].From = "x" }},
+		"type":              {"type must be u64", func(p *launch.Plan) { p.Kernels[0].Params[1].Type = "u32" }},
+		"overlap":           {"offset must", func(p *launch.Plan) { p.Kernels[0].Params[1].Offset = 0 }},
+		"misaligned":        {"offset must", func(p *launch.Plan) { p.Kernels[0].Params[1].Offset = 12 }},
+		"far parameter":     {"offset must", func(p *launch.Plan) { p.Kernels[0].Params[25].Offset = 1 << 40 }},
+		"no tensor":         {"names nothing", func(p *launch.Plan) { p.Kernels[0].Params[0].Of = "x" }},
+		"axis of address":   {"names nothing", func(p *launch.Plan) { p.Kernels[0].Params[0].Axis = launch.AxisSeq }},
+		"no axis":           {"names nothing", func(p *launch.Plan) { p.Kernels[0].Params[6].Axis = "" }},
+		"stride of dim":     {"names nothing", func(p *launch.Plan) { p.Kernels[0].Params[6].Axis = launch.AxisDim }},
+		"stride of packed":  {"names nothing", func(p *launch.Plan) { p.Kernels[0].Params[6].Of = "lse" }},
+		"no count":          {"names nothing", func(p *launch.Plan) { p.Kernels[0].Params[18].Of = "moons" }},
+		"scale of a tensor": {"names nothing", func(p *launch.Plan) { p.Kernels[0].Params[21].Of = "q" }},
+		"no workspace": {"names nothing", func(p *launch.Plan) {
+			p.Kernels[0].Params[0].Source = launch.Source{From: launch.Scratch, Of: "sums"}
+		}},
+		"tensor of another operation": {"names nothing that fill has", func(p *launch.Plan) { p.Op = "fill" }},
+		"map without rule":            {"must have a rule", func(p *launch.Plan) { p.Kernels[0].Params[22].Map = nil }},
+		"rule without map":            {"must have a rule", func(p *launch.Plan) { p.Kernels[0].Params[0].Map = p.Kernels[0].Params[22].Map }},
+		"no axes":                     {"2 to 5 axes", onMap(func(m *launch.MapRule) { m.Axes, m.Box = nil, nil })},
+		"axis":                        {"names nothing", onMap(func(m *launch.MapRule) { m.Axes[3] = "x" })},
+		"axis twice":                  {"no axis twice", onMap(func(m *launch.MapRule) { m.Axes[3] = launch.AxisSeq })},
+		"first axis":                  {"the first of them dim", onMap(func(m *launch.MapRule) { m.Axes[0], m.Axes[1] = launch.AxisSeq, launch.AxisDim })},
+		"box":                         {"from 1 to 256", onMap(func(m *launch.MapRule) { m.Box[1] = 257 })},
+		"no box":                      {"as many box extents", onMap(func(m *launch.MapRule) { m.Box = nil })},
+		"swizzle":                     {"a swizzle of", onMap(func(m *launch.MapRule) { m.Swizzle = 16 })},
+		"box over swizzle":            {"within the swizzle", onMap(func(m *launch.MapRule) { m.Box[0] = 128 })},
+		"inner box of bytes":          {"multiple of 16 bytes", onMap(func(m *launch.MapRule) { m.Box[0] = 12 })},
 	} {
-		k := testKernel("sm_90a")
-		if err := k.Check(); err != nil {
+		launch.Operations["fill"] = launch.Operation{Writes: []launch.Role{launch.O}}
+		p := testPlan("sm_90a")
+		if err := CheckPlan(p); err != nil {
 			t.Fatal(err)
 		}
-		change(k)
-		if err := k.Check(); !errors.Is(err, ErrKernel) {
-			t.Errorf("%s: %v", name, err)
+		c.change(p)
+		if err := CheckPlan(p); !errors.Is(err, ErrKernel) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want an ErrKernel with %q", name, err, c.want)
+		}
+		delete(launch.Operations, "fill")
+	}
+}
+
+// onMap changes the first tensor map's rule.
+func onMap(change func(*launch.MapRule)) func(*launch.Plan) {
+	return func(p *launch.Plan) { change(p.Kernels[0].Params[22].Map) }
+}
+
+// Every row of package launch can be read: a number without a reader would be a
+// launch that fails.
+func TestTablesAreRead(t *testing.T) {
+	for _, x := range launch.Tensors {
+		for _, e := range x.Axes {
+			if counts[e.Count] == nil {
+				t.Errorf("no launch reads %s, the extent of %s along %s", e.Count, x.Name, e.Axis)
+			}
+		}
+		if len(x.Axes) > 4 {
+			t.Errorf("%s has %d axes", x.Name, len(x.Axes))
+		}
+	}
+	for from, s := range sources {
+		if _, ok := launch.Types[s.typ]; !ok || s.bind == nil || s.put == nil {
+			t.Errorf("source %s is incomplete", from)
 		}
 	}
 }

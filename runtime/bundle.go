@@ -4,17 +4,20 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
 // BundleFormat is the version of the file format that this package writes, and
 // the only one it reads.
-const BundleFormat = 1
+const BundleFormat = 2
 
-// Bundle is a compiled model: every distinct layer's kernel for every target,
-// and what the compiler proved about them.
+// Bundle is a compiled model: a plan for every operation of every distinct layer
+// and every target, and what the compiler proved about the layers.
 type Bundle struct {
 	Manifest Manifest
-	Kernels  []Kernel // a kernel for each target of each distinct layer
+	Plans    []launch.Plan // no two for one operation, target and layer
 
 	// Sum is the file's SHA-256, set by ReadBundle: what to pin where a bundle
 	// must be a certain one. The hashes within the file tell damage, not origin.
@@ -23,29 +26,13 @@ type Bundle struct {
 
 // Manifest is what a bundle says of itself.
 type Manifest struct {
-	Format  int      `json:"format"` // BundleFormat; WriteBundle sets it
-	Model   string   `json:"model"`
-	Source  string   `json:"source,omitempty"` // SHA-256 of the source text, in hexadecimal
-	Shape   Shape    `json:"shape"`
-	Layers  int      `json:"layers"`  // of the model
-	Targets []string `json:"targets"` // ascending; WriteBundle sets them from Kernels
-	Facts   []Facts  `json:"facts,omitempty"`
-}
-
-// Shape is what all layers of a model have in common.
-type Shape struct {
-	Heads   int     `json:"heads"`
-	KVHeads int     `json:"kv_heads"`
-	HeadDim int     `json:"head_dim"`
-	Block   int     `json:"block"`
-	DType   DType   `json:"dtype"`
-	Causal  bool    `json:"causal"`
-	Scale   float64 `json:"scale"`
-}
-
-// Shape is the part of a kernel's description that a bundle's kernels share.
-func (k *Kernel) Shape() Shape {
-	return Shape{k.Heads, k.KVHeads, k.HeadDim, k.Block, k.DType, k.Causal, k.Scale}
+	Format  int             `json:"format"` // BundleFormat; WriteBundle sets it
+	Model   string          `json:"model"`
+	Source  string          `json:"source,omitempty"` // SHA-256 of the source text, in hexadecimal
+	Shape   launch.Shape    `json:"shape"`
+	Layers  int             `json:"layers"`  // of the model
+	Targets []target.Target `json:"targets"` // ascending; WriteBundle sets them from Plans
+	Facts   []Facts         `json:"facts,omitempty"`
 }
 
 // Facts are what the compiler knows of one distinct layer.
@@ -75,32 +62,30 @@ func (b *Bundle) FactsOf(layer int) *Facts {
 	return nil
 }
 
-// Select is the kernel that serves a layer of the model, counted from 0, best
-// on a device: code for that very chip before portable code, newer before
-// older. A layer that the bundle lacks is an ErrArgs; one without a target that
-// runs on the device an ErrArchitecture.
-func (b *Bundle) Select(dev Device, layer int) (*Kernel, error) {
+// Select is the plan for an operation of a layer of the model, counted from 0,
+// that is best on a device: code for that very chip before portable code, newer
+// before older. What the bundle lacks is an ErrArgs; an operation without a
+// target that runs on the device an ErrArchitecture.
+func (b *Bundle) Select(dev Device, op launch.Op, layer int) (*launch.Plan, error) {
+	if b == nil || dev == nil {
+		return nil, Errorf(ErrArgs, "Select needs a bundle and a device, not nil")
+	}
 	major, minor := dev.ComputeCapability()
-	var best *Kernel
-	var bestTarget target
+	var best *launch.Plan
 	var have []string
-	for i := range b.Kernels {
-		k := &b.Kernels[i]
-		if !slices.Contains(k.Layers, layer) {
+	for i := range b.Plans {
+		p := &b.Plans[i]
+		if p.Op != op || !slices.Contains(p.Layers, layer) {
 			continue
 		}
-		have = append(have, k.Target)
-		t, err := parseTarget(k.Target)
-		if err != nil {
-			return nil, err
-		}
-		if t.runsOn(major, minor) && (best == nil || t.better(bestTarget)) {
-			best, bestTarget = k, t
+		have = append(have, p.Target.String())
+		if p.Target.RunsOn(major, minor) && (best == nil || p.Target.Closer(best.Target)) {
+			best = p
 		}
 	}
 	switch {
 	case len(have) == 0:
-		return nil, Errorf(ErrArgs, "model %q has no layer %d in this bundle; it has %s", b.Manifest.Model, layer, ranges(b.layers()))
+		return nil, Errorf(ErrArgs, "model %q has no layer %d for %s in this bundle; it has %s", b.Manifest.Model, layer, op, ranges(b.layers(op)))
 	case best == nil:
 		return nil, Errorf(ErrArchitecture, "layer %d of %q is compiled for %s, none of which runs on %s (compute capability %d.%d); compile for another target with --arch",
 			layer, b.Manifest.Model, strings.Join(have, ", "), dev.Describe(), major, minor)
@@ -108,11 +93,13 @@ func (b *Bundle) Select(dev Device, layer int) (*Kernel, error) {
 	return best, nil
 }
 
-// layers is every layer that some kernel serves, ascending.
-func (b *Bundle) layers() []int {
+// layers is every layer that has the operation, ascending.
+func (b *Bundle) layers(op launch.Op) []int {
 	var all []int
-	for i := range b.Kernels {
-		all = append(all, b.Kernels[i].Layers...)
+	for i := range b.Plans {
+		if b.Plans[i].Op == op {
+			all = append(all, b.Plans[i].Layers...)
+		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -142,14 +129,14 @@ func ranges(ns []int) string {
 	return strings.Join(parts, ", ")
 }
 
-// targets is the distinct targets of the kernels, ascending.
-func (b *Bundle) targets() []string {
-	names := []string{}
-	for i := range b.Kernels {
-		names = append(names, b.Kernels[i].Target)
+// targets is the distinct targets of the plans, ascending.
+func (b *Bundle) targets() []target.Target {
+	list := []target.Target{}
+	for i := range b.Plans {
+		list = append(list, b.Plans[i].Target)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	slices.SortFunc(list, target.Compare)
+	return slices.Compact(list)
 }
 
 // Check reports the first contradiction in the bundle, as an ErrBundle or an
@@ -159,38 +146,26 @@ func (b *Bundle) Check() error {
 	if m.Format != BundleFormat {
 		return Errorf(ErrBundle, "the manifest's format is %d, not %d", m.Format, BundleFormat)
 	}
-	if len(b.Kernels) == 0 {
-		return Errorf(ErrBundle, "a bundle without kernels")
+	if len(b.Plans) == 0 {
+		return Errorf(ErrBundle, "a bundle without plans")
 	}
 	if m.Layers < 1 || m.Layers > maxLayer {
 		return Errorf(ErrBundle, "a model of %d layers", m.Layers)
 	}
 	if !slices.Equal(m.Targets, b.targets()) {
-		return Errorf(ErrBundle, "the manifest names targets %v, the kernels are for %v", m.Targets, b.targets())
+		return Errorf(ErrBundle, "the manifest names targets %v, the plans are for %v", m.Targets, b.targets())
 	}
-	type serves struct {
-		target string
-		layer  int
-	}
-	entries, served := map[kernelID]bool{}, map[serves]bool{}
-	for i := range b.Kernels {
-		k := &b.Kernels[i]
-		if err := k.Check(); err != nil {
+	seen := seen{entries: map[entryKey]bool{}, layers: map[layerKey]bool{}}
+	for i := range b.Plans {
+		p := &b.Plans[i]
+		if err := CheckPlan(p); err != nil {
 			return err
 		}
-		id := kernelID{k.Target, k.Entry}
-		if entries[id] {
-			return Errorf(ErrBundle, "two kernels %s for %s", k.Entry, k.Target)
+		if p.Shape != m.Shape {
+			return Errorf(ErrBundle, "plan %s is of another shape than the model", p.Name())
 		}
-		entries[id] = true
-		if k.Shape() != m.Shape {
-			return Errorf(ErrBundle, "kernel %s is of another shape than the model", k.Entry)
-		}
-		for _, n := range k.Layers {
-			if n >= m.Layers || served[serves{k.Target, n}] {
-				return Errorf(ErrBundle, "kernel %s: layer %d is past the model's %d layers or served twice for %s", k.Entry, n, m.Layers, k.Target)
-			}
-			served[serves{k.Target, n}] = true
+		if err := seen.plan(p, m.Layers); err != nil {
+			return err
 		}
 	}
 	described := map[int]bool{}
@@ -201,6 +176,43 @@ func (b *Bundle) Check() error {
 			}
 			described[n] = true
 		}
+	}
+	return nil
+}
+
+// seen is what the plans of a bundle may each have once.
+type seen struct {
+	entries map[entryKey]bool
+	layers  map[layerKey]bool
+}
+
+type (
+	entryKey struct {
+		target target.Target
+		entry  string
+	}
+	layerKey struct {
+		op     launch.Op
+		target target.Target
+		layer  int
+	}
+)
+
+// plan notes what a plan has, of a model with so many layers.
+func (s *seen) plan(p *launch.Plan, layers int) error {
+	for i := range p.Kernels {
+		key := entryKey{p.Target, p.Kernels[i].Entry}
+		if s.entries[key] {
+			return Errorf(ErrBundle, "two kernels %s for %s", key.entry, key.target)
+		}
+		s.entries[key] = true
+	}
+	for _, n := range p.Layers {
+		key := layerKey{p.Op, p.Target, n}
+		if n >= layers || s.layers[key] {
+			return Errorf(ErrBundle, "plan %s: layer %d is past the model's %d layers or has two plans of %s for %s", p.Name(), n, layers, p.Op, p.Target)
+		}
+		s.layers[key] = true
 	}
 	return nil
 }

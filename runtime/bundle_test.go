@@ -14,19 +14,23 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
 // testBundle has two distinct layers and two targets; the targets of a layer
 // share its table.
 func testBundle() *Bundle {
 	b := &Bundle{}
-	for _, target := range []string{"sm_80", "sm_90a"} {
-		sparse, dense := testKernel(target), testKernel(target)
-		dense.Entry, dense.PTX, dense.Layers, dense.Table = "dense", ".entry dense "+target, []int{1, 3}, nil
-		b.Kernels = append(b.Kernels, *sparse, *dense)
+	for _, name := range []string{"sm_80", "sm_90a"} {
+		sparse, dense := testPlan(name), testPlan(name)
+		dense.PTX, dense.Layers, dense.Table = ".entry dense "+name, []int{1, 3}, nil
+		dense.Kernels[0].Entry = "dense"
+		b.Plans = append(b.Plans, *sparse, *dense)
 	}
 	b.Manifest = Manifest{
-		Model: "phi3_small", Source: strings.Repeat("ab", 32), Shape: b.Kernels[0].Shape(), Layers: 4,
+		Model: "phi3_small", Source: strings.Repeat("ab", 32), Shape: b.Plans[0].Shape, Layers: 4,
 		Facts: []Facts{
 			{Layers: []int{0, 2}, Coverage: true, KVEfficient: true, Tables: true, MaxBlocks: 512, Densities: []Density{{8192, 0.3242}, {32768, 0.1772}}},
 			{Layers: []int{1, 3}, Coverage: true, KVEfficient: true, Dense: true},
@@ -66,7 +70,7 @@ func TestBundleRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := *b
-	want.Manifest.Format, want.Manifest.Targets = BundleFormat, []string{"sm_80", "sm_90a"}
+	want.Manifest.Format, want.Manifest.Targets = BundleFormat, []target.Target{target.SM80, target.SM90a}
 	want.Sum = sha256.Sum256(data)
 	if diff := cmp.Diff(&want, got); diff != "" {
 		t.Error(diff)
@@ -133,6 +137,16 @@ func TestEveryTruncationIsRefused(t *testing.T) {
 	}
 }
 
+// A file of the format before is whole, and still cannot be read.
+func TestOlderFormat(t *testing.T) {
+	data := slices.Clone(encoded(t, testBundle()))
+	binary.LittleEndian.PutUint32(data[8:], 1)
+	_, err := ReadBundle(bytes.NewReader(resealed(data)))
+	if !errors.Is(err, ErrBundle) || !strings.Contains(err.Error(), "format version 1") || !strings.Contains(err.Error(), "`s2c compile`") {
+		t.Errorf("format 1: %v", err)
+	}
+}
+
 // Changes by one who repairs the file's own hash.
 func TestTamperingIsRefused(t *testing.T) {
 	data := encoded(t, testBundle())
@@ -163,10 +177,11 @@ func TestTamperingIsRefused(t *testing.T) {
 		{"more threads", replace(`"block_threads": 128`, `"block_threads": 131`), "block_threads must be"},
 		{"other heads", replace(`"kv_heads": 8`, `"kv_heads": 4`), "another shape"},
 		{"another target", replace(`"target": "sm_80"`, `"target": "sm_86"`), "targets"},
+		{"no target", replace(`"target": "sm_80"`, `"target": "gfx90a"`), "names no architecture"},
 		{"a layer twice", replace("\"layers\": [\n    0,\n    2\n   ]", "\"layers\": [\n    1,\n    2\n   ]"), "described twice"},
 		{"a part that is not there", replace(`"ptx": 0`, `"ptx": 9`), "part 9 of"},
 		{"a negative part", replace(`"ptx": 0`, `"ptx": -2`), "part -2 of"},
-		{"a part not used", replace(`"ptx": 0`, `"ptx": 2`), "no kernel uses"},
+		{"a part not used", replace(`"ptx": 0`, `"ptx": 2`), "no plan uses"},
 		{"a huge part", replace(`"bytes": 21`, `"bytes": 9223372036854775807`), "does not fit"},
 		{"a negative part size", replace(`"bytes": 21`, `"bytes": -21`), "does not fit"},
 		{"bytes without a name", resealed(append(slices.Clone(data), 1)), "does not name"},
@@ -244,11 +259,11 @@ func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 
 func TestWriteBundleRefuses(t *testing.T) {
 	for name, change := range map[string]func(*Bundle){
-		"no kernels":      func(b *Bundle) { b.Kernels = nil },
-		"a bad kernel":    func(b *Bundle) { b.Kernels[0].BlockThreads = 1 },
-		"two of a name":   func(b *Bundle) { b.Kernels[1].Entry = "attn" },
+		"no plans":        func(b *Bundle) { b.Plans = nil },
+		"a bad kernel":    func(b *Bundle) { b.Plans[0].Kernels[0].BlockThreads = 1 },
+		"two of a name":   func(b *Bundle) { b.Plans[1].Kernels[0].Entry = "attn" },
 		"another shape":   func(b *Bundle) { b.Manifest.Shape.Block = 32 },
-		"a layer twice":   func(b *Bundle) { b.Kernels[1].Layers = []int{2} },
+		"a layer twice":   func(b *Bundle) { b.Plans[1].Layers = []int{2} },
 		"facts twice":     func(b *Bundle) { b.Manifest.Facts[1].Layers = []int{0} },
 		"facts too far":   func(b *Bundle) { b.Manifest.Facts[1].Layers = []int{4} },
 		"a layer too far": func(b *Bundle) { b.Manifest.Layers = 3 },
@@ -264,9 +279,9 @@ func TestWriteBundleRefuses(t *testing.T) {
 
 func TestSelect(t *testing.T) {
 	b := testBundle()
-	old := testKernel("sm_80")
-	old.Target, old.Layers = "sm_86", []int{0}
-	b.Kernels = append(b.Kernels, *old)
+	old := testPlan("sm_80")
+	old.Target, old.Layers = target.Target{Major: 8, Minor: 6}, []int{0}
+	b.Plans = append(b.Plans, *old)
 	for _, c := range []struct {
 		major, minor, layer int
 		want                string // target and entry
@@ -278,15 +293,15 @@ func TestSelect(t *testing.T) {
 		{10, 0, 0, "sm_86 attn", nil}, {10, 0, 1, "sm_80 dense", nil},
 		{7, 5, 0, "", ErrArchitecture}, {8, 0, 4, "", ErrArgs}, {8, 0, -1, "", ErrArgs},
 	} {
-		k, err := b.Select(newFake(c.major, c.minor), c.layer)
+		k, err := b.Select(newFake(c.major, c.minor), launch.Forward, c.layer)
 		if !errors.Is(err, c.kind) {
 			t.Errorf("layer %d on %d.%d: %v", c.layer, c.major, c.minor, err)
 		}
-		if err == nil && k.Target+" "+k.Entry != c.want {
-			t.Errorf("layer %d on %d.%d: %s %s, want %s", c.layer, c.major, c.minor, k.Target, k.Entry, c.want)
+		if err == nil && k.Target.String()+" "+k.Name() != c.want {
+			t.Errorf("layer %d on %d.%d: %v %s, want %s", c.layer, c.major, c.minor, k.Target, k.Name(), c.want)
 		}
 	}
-	if _, err := b.Select(newFake(8, 0), 9); !strings.Contains(err.Error(), "it has 0–3") {
+	if _, err := b.Select(newFake(8, 0), launch.Forward, 9); !strings.Contains(err.Error(), "it has 0–3") {
 		t.Errorf("the error does not list the layers: %v", err)
 	}
 	if f := b.FactsOf(3); f == nil || !f.Dense {
@@ -294,6 +309,37 @@ func TestSelect(t *testing.T) {
 	}
 	if b.FactsOf(4) != nil {
 		t.Error("facts of a layer that is not there")
+	}
+}
+
+// A layer may have a plan of each operation for a target.
+func TestSelectByOperation(t *testing.T) {
+	const fill launch.Op = "fill"
+	launch.Operations[fill] = launch.Operation{Writes: []launch.Role{launch.O}}
+	t.Cleanup(func() { delete(launch.Operations, fill) })
+	b := testBundle()
+	p := testPlan("sm_80")
+	p.Op, p.PTX, p.Table = fill, ".entry fill", nil
+	p.Kernels[0].Entry, p.Kernels[0].Params = "fill", launch.Place(launch.ForwardParams[3:4])
+	b.Plans = append(b.Plans, *p)
+	b, err := ReadBundle(bytes.NewReader(encoded(t, b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for op, want := range map[launch.Op]string{fill: "fill", launch.Forward: "attn"} {
+		if p, err := b.Select(newFake(8, 0), op, 2); err != nil || p.Name() != want {
+			t.Errorf("%s of layer 2: %v, %v", op, p, err)
+		}
+	}
+	if _, err := b.Select(newFake(8, 0), fill, 1); !errors.Is(err, ErrArgs) || !strings.Contains(err.Error(), "no layer 1 for fill in this bundle; it has 0, 2") {
+		t.Errorf("fill of layer 1: %v", err)
+	}
+	b.Plans[len(b.Plans)-1].Layers = []int{1}
+	b.Plans = append(b.Plans, b.Plans[len(b.Plans)-1])
+	b.Plans[len(b.Plans)-1].Kernels = []launch.Kernel{p.Kernels[0]}
+	b.Plans[len(b.Plans)-1].Kernels[0].Entry = "again"
+	if err := b.Check(); !errors.Is(err, ErrBundle) || !strings.Contains(err.Error(), "two plans of fill for sm_80") {
+		t.Errorf("two plans for one layer: %v", err)
 	}
 }
 
@@ -311,6 +357,9 @@ func TestRanges(t *testing.T) {
 func FuzzReadBundle(f *testing.F) {
 	data := encoded(f, testBundle())
 	f.Add(data)
+	two := testBundle()
+	two.Plans = []launch.Plan{*twoLaunches()}
+	f.Add(encoded(f, two))
 	f.Add(data[:100])
 	f.Add([]byte(bundleMagic))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/s2attention/s2c/launch"
 )
 
 // The file, integers little-endian:
@@ -20,7 +22,7 @@ import (
 //	 8  u32 format version
 //	12  u32 bytes of the manifest
 //	16  u64 bytes of the file
-//	24  manifest, JSON as json.MarshalIndent writes it, with kernels and parts
+//	24  manifest, JSON as json.MarshalIndent writes it, with plans and parts
 //	    parts: PTX texts and tables, in the manifest's order, without gaps
 //	    SHA-256 of all of the above
 const (
@@ -36,13 +38,13 @@ const (
 // fileManifest is the manifest as it is in the file.
 type fileManifest struct {
 	Manifest
-	Kernels []fileKernel `json:"kernels"`
-	Parts   []filePart   `json:"parts"`
+	Plans []filePlan `json:"plans"`
+	Parts []filePart `json:"parts"`
 }
 
-// fileKernel is a kernel whose PTX and table are parts of the file, by number.
-type fileKernel struct {
-	Kernel
+// filePlan is a plan whose PTX and table are parts of the file, by number.
+type filePlan struct {
+	launch.Plan
 	PTX   int `json:"ptx"`
 	Table int `json:"table"` // noTable: it has none
 }
@@ -75,7 +77,10 @@ func WriteBundle(w io.Writer, b *Bundle) error {
 }
 
 func encodeBundle(b *Bundle) ([]byte, error) {
-	c := Bundle{Manifest: b.Manifest, Kernels: b.Kernels}
+	if b == nil {
+		return nil, Errorf(ErrBundle, "no bundle to write, but nil")
+	}
+	c := Bundle{Manifest: b.Manifest, Plans: b.Plans}
 	c.Manifest.Format = BundleFormat
 	c.Manifest.Targets = c.targets()
 	if err := c.Check(); err != nil {
@@ -95,12 +100,12 @@ func encodeBundle(b *Bundle) ([]byte, error) {
 		}
 		return n
 	}
-	for _, k := range c.Kernels {
-		fk := fileKernel{Kernel: k, PTX: part([]byte(k.PTX)), Table: noTable}
-		if len(k.Table) > 0 {
-			fk.Table = part(k.Table)
+	for _, p := range c.Plans {
+		fp := filePlan{Plan: p, PTX: part([]byte(p.PTX)), Table: noTable}
+		if len(p.Table) > 0 {
+			fp.Table = part(p.Table)
 		}
-		fm.Kernels = append(fm.Kernels, fk)
+		fm.Plans = append(fm.Plans, fp)
 	}
 	text, err := describe(fm)
 	if err != nil {
@@ -145,7 +150,7 @@ func ReadBundle(r io.Reader) (*Bundle, error) {
 		return nil, err
 	}
 	b := &Bundle{Manifest: fm.Manifest, Sum: sha256.Sum256(data)}
-	if b.Kernels, err = joinParts(fm.Kernels, parts); err != nil {
+	if b.Plans, err = joinParts(fm.Plans, parts); err != nil {
 		return nil, err
 	}
 	if err := b.Check(); err != nil {
@@ -154,10 +159,10 @@ func ReadBundle(r io.Reader) (*Bundle, error) {
 	return b, nil
 }
 
-// joinParts gives the kernels their PTX and tables, and sees that each part is
-// some kernel's. Kernels may share a part, but not so often that looking at
+// joinParts gives the plans their PTX and tables, and sees that each part is
+// some plan's. Plans may share a part, but not so often that looking at
 // all of them is more work than a whole bundle.
-func joinParts(list []fileKernel, parts [][]byte) ([]Kernel, error) {
+func joinParts(list []filePlan, parts [][]byte) ([]launch.Plan, error) {
 	texts := make([]string, len(parts))
 	used := make([]bool, len(parts))
 	named := 0
@@ -167,34 +172,34 @@ func joinParts(list []fileKernel, parts [][]byte) ([]Kernel, error) {
 		}
 		used[n] = true
 		if named += len(parts[n]); named > maxBundle {
-			return nil, Errorf(ErrBundle, "the bundle's kernels share its parts too often")
+			return nil, Errorf(ErrBundle, "the bundle's plans share its parts too often")
 		}
 		return parts[n], nil
 	}
-	var kernels []Kernel
+	var plans []launch.Plan
 	for i := range list {
-		fk := &list[i]
-		k := fk.Kernel
-		ptx, err := pick(fk.PTX)
+		fp := &list[i]
+		p := fp.Plan
+		ptx, err := pick(fp.PTX)
 		if err != nil {
 			return nil, err
 		}
-		if texts[fk.PTX] == "" {
-			texts[fk.PTX] = string(ptx)
+		if texts[fp.PTX] == "" {
+			texts[fp.PTX] = string(ptx)
 		}
-		k.PTX = texts[fk.PTX]
-		if fk.Table != noTable {
-			if k.Table, err = pick(fk.Table); err != nil {
+		p.PTX = texts[fp.PTX]
+		if fp.Table != noTable {
+			if p.Table, err = pick(fp.Table); err != nil {
 				return nil, err
 			}
-			k.Table = slices.Clip(k.Table)
+			p.Table = slices.Clip(p.Table)
 		}
-		kernels = append(kernels, k)
+		plans = append(plans, p)
 	}
 	if slices.Contains(used, false) {
-		return nil, Errorf(ErrBundle, "the bundle holds a part that no kernel uses")
+		return nil, Errorf(ErrBundle, "the bundle holds a part that no plan uses")
 	}
-	return kernels, nil
+	return plans, nil
 }
 
 // readWhole reads the file that the header announces and checks its hash. The
@@ -212,7 +217,7 @@ func readWhole(r io.Reader) ([]byte, error) {
 		return nil, Errorf(ErrBundle, "the bundle is truncated: it ends within its header")
 	}
 	if v := binary.LittleEndian.Uint32(head[8:]); v != BundleFormat {
-		return nil, Errorf(ErrBundle, "the bundle has format version %d; this program reads %d: compile it again", v, BundleFormat)
+		return nil, Errorf(ErrBundle, "the bundle has format version %d, and this program reads %d: compile its source again with `s2c compile`", v, BundleFormat)
 	}
 	total := binary.LittleEndian.Uint64(head[16:])
 	if total < headerBytes+sumBytes || total > maxBundle {

@@ -20,13 +20,17 @@ var (
 	ErrArchitecture = errors.New("wrong architecture")
 	// ErrCompile: the device's compiler refused the PTX; the error has its log.
 	ErrCompile = errors.New("PTX does not compile")
-	// ErrArgs: a launch that the kernel cannot serve.
-	ErrArgs = errors.New("bad launch arguments")
+	// ErrArgs: a launch that the plan cannot serve, or a call with an address, a
+	// size or an object that the device does not have.
+	ErrArgs = errors.New("bad arguments")
 	// ErrKernel: a kernel description that contradicts itself.
 	ErrKernel = errors.New("bad kernel description")
 	// ErrBundle: a bundle that is damaged, truncated, tampered with, or no bundle.
 	ErrBundle = errors.New("bad bundle")
-	// ErrClosed: use after Unload or Close.
+	// ErrFault: a kernel failed while it ran. On a GPU the process cannot use the
+	// device any more.
+	ErrFault = errors.New("a kernel failed")
+	// ErrClosed: use after Unload or Close, or of what was never opened.
 	ErrClosed = errors.New("already closed")
 )
 

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
 // fakeDevice records what the package asks of a device.
@@ -126,39 +129,42 @@ func (f *fakeFunction) Launch(s Stream, grid, block [3]int, params []byte) error
 	return nil
 }
 
-// testKernel is a Phi-3-small-like kernel with the whole parameter list.
-func testKernel(target string) *Kernel {
-	k := &Kernel{
-		Target: target, Entry: "attn", PTX: ".entry attn for " + target, SharedBytes: 98304, BlockThreads: 128,
-		Layers: []int{0, 2}, Heads: 32, KVHeads: 8, HeadDim: 128, Block: 64, DType: BF16, Causal: true, Scale: 1.0 / 128,
-		Grid: GridRule{Positions: 64, HeadTiles: 32}, Table: []byte("table"),
+// testPlan is a Phi-3-small-like plan whose kernel takes all that a forward one can.
+func testPlan(name string) *launch.Plan {
+	var maps []launch.Param
+	on, err := target.Parse(name)
+	if err != nil {
+		panic(err)
 	}
-	off := 0
-	for _, name := range ParamNames {
-		size := paramSizes[name]
-		if size == 128 && target != "sm_90a" {
-			continue
-		}
-		align := min(size, 64)
-		off = (off + align - 1) / align * align
-		k.Params = append(k.Params, Param{name, off, size})
-		off += size
-		if size == 128 {
-			k.Maps = append(k.Maps, MapRule{name, []Axis{AxisDim, AxisSeq, AxisHead, AxisBatch}, []uint32{64, 64, 1, 1}, 128})
+	if on == target.SM90a {
+		for _, name := range []string{"q", "k", "v", "o"} {
+			maps = append(maps, launch.MapOf(name, launch.MapRule{
+				Axes: []launch.Axis{launch.AxisDim, launch.AxisSeq, launch.AxisHead, launch.AxisBatch}, Box: []uint32{64, 64, 1, 1}, Swizzle: 128,
+			}))
 		}
 	}
-	return k
+	return &launch.Plan{
+		Op: launch.Forward, Target: on, PTX: ".entry attn for " + name, Layers: []int{0, 2}, Table: []byte("table"),
+		Shape: launch.Shape{Heads: 32, KVHeads: 8, HeadDim: 128, Block: 64, DType: BF16, Causal: true, Scale: 1.0 / 128},
+		Kernels: []launch.Kernel{{
+			Entry: "attn", SharedBytes: 98304, BlockThreads: 128, Grid: launch.GridRule{Over: launch.QueryTiles, Positions: 64, HeadTiles: 32},
+			Params: launch.Place(launch.ForwardParams, maps),
+		}},
+	}
 }
 
-// testArgs is a good problem for testKernel: batch 2, q_len 100, k_len 300.
+// testArgs is a good problem for testPlan: batch 2, q_len 100, k_len 300.
 func testArgs() Args {
 	return Args{
 		Batch: 2, QLen: 100, KLen: 300,
-		Q: BHSD(0x1000, 32, 100, 128), K: BHSD(0x2000, 8, 300, 128),
-		V: BSHD(0x3000, 300, 8, 128), O: BSHD(0x4000, 100, 32, 128), LSE: 0x5004,
+		Tensors: Tensors{
+			launch.Q: BHSD(0x1000, 32, 100, 128), launch.K: BHSD(0x2000, 8, 300, 128),
+			launch.V: BSHD(0x3000, 300, 8, 128), launch.O: BSHD(0x4000, 100, 32, 128), launch.LSE: {Ptr: 0x5004},
+		},
 	}
 }
 
-func paramOf(k *Kernel, name string) Param {
-	return k.Params[slices.IndexFunc(k.Params, func(p Param) bool { return p.Name == name })]
+func paramOf(p *launch.Plan, name string) launch.Param {
+	list := p.Kernels[0].Params
+	return list[slices.IndexFunc(list, func(p launch.Param) bool { return p.Name == name })]
 }

@@ -1,7 +1,10 @@
 package runtime
 
 import (
+	"slices"
 	"sync"
+
+	"github.com/s2attention/s2c/launch"
 )
 
 // Model is a bundle on a device: the shortest way from a file to a launch.
@@ -10,13 +13,15 @@ type Model struct {
 	Device Device
 
 	mu     sync.Mutex
-	loaded []*Attention
-	byName map[kernelID]*Attention
+	loaded []loaded // in the order of their first use
 	closed bool
 }
 
-// kernelID tells a bundle's kernels apart.
-type kernelID struct{ target, entry string }
+// loaded is a plan of the bundle on the device.
+type loaded struct {
+	plan *launch.Plan
+	*Attention
+}
 
 // Open reads the bundle at path and opens a device, as OpenDevice names it.
 func Open(path, device string) (*Model, error) {
@@ -28,13 +33,19 @@ func Open(path, device string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Bundle: b, Device: dev, byName: map[kernelID]*Attention{}}, nil
+	return &Model{Bundle: b, Device: dev}, nil
 }
 
-// Layer is the attention of a layer of the model, loaded on first use; layers
-// that share a kernel share it here too. Close unloads it.
-func (m *Model) Layer(layer int) (*Attention, error) {
-	k, err := m.Bundle.Select(m.Device, layer)
+// Layer is the forward pass of a layer of the model, see Load.
+func (m *Model) Layer(layer int) (*Attention, error) { return m.Load(launch.Forward, layer) }
+
+// Load is an operation of a layer of the model, loaded on first use and after an
+// Unload; layers that share a plan share it here too. Close unloads it.
+func (m *Model) Load(op launch.Op, layer int) (*Attention, error) {
+	if m == nil || m.Bundle == nil || m.Device == nil {
+		return nil, Errorf(ErrClosed, "layer %d of a model that was not opened", layer)
+	}
+	p, err := m.Bundle.Select(m.Device, op, layer)
 	if err != nil {
 		return nil, err
 	}
@@ -43,21 +54,23 @@ func (m *Model) Layer(layer int) (*Attention, error) {
 	if m.closed {
 		return nil, Errorf(ErrClosed, "layer %d of a model after Close", layer)
 	}
-	id := kernelID{k.Target, k.Entry}
-	if a := m.byName[id]; a != nil {
-		return a, nil
+	m.loaded = slices.DeleteFunc(m.loaded, func(l loaded) bool { return l.isUnloaded() })
+	if i := slices.IndexFunc(m.loaded, func(l loaded) bool { return l.plan == p }); i >= 0 {
+		return m.loaded[i].Attention, nil
 	}
-	a, err := Load(m.Device, k)
+	a, err := Load(m.Device, p)
 	if err != nil {
 		return nil, err
 	}
-	m.byName[id] = a
-	m.loaded = append(m.loaded, a)
+	m.loaded = append(m.loaded, loaded{p, a})
 	return a, nil
 }
 
 // Close unloads the layers and closes the device. A second call does nothing.
 func (m *Model) Close() error {
+	if m == nil || m.Device == nil {
+		return nil
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {

@@ -2,10 +2,14 @@ package runtime
 
 import (
 	"errors"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/target"
 )
 
 // withDrivers replaces the registered kinds of device during a test.
@@ -97,7 +101,7 @@ func TestModel(t *testing.T) {
 	if again, err := m.Layer(2); err != nil || again != first {
 		t.Errorf("layers 0 and 2 share a kernel but not the loaded one: %v", err)
 	}
-	if dense, err := m.Layer(1); err != nil || dense == first || dense.Kernel().Target != "sm_90a" {
+	if dense, err := m.Layer(1); err != nil || dense == first || dense.Plan().Target != target.SM90a {
 		t.Errorf("layer 1: %v, %v", dense, err)
 	}
 	if _, err := m.Layer(7); !errors.Is(err, ErrArgs) {
@@ -121,3 +125,64 @@ func TestModel(t *testing.T) {
 		t.Errorf("unknown device: %v", err)
 	}
 }
+
+// A layer that was unloaded and is asked for again is loaded again.
+func TestModelReloads(t *testing.T) {
+	dev := newFake(9, 0)
+	m := &Model{Bundle: testBundle(), Device: dev}
+	first, err := m.Layer(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dense, err := m.Layer(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Unload(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := m.Layer(2)
+	if err != nil || again == first {
+		t.Fatalf("after Unload: %v, %v", again, err)
+	}
+	if err := again.Launch(nil, testArgs()); err != nil {
+		t.Error(err)
+	}
+	if same, err := m.Layer(1); err != nil || same != dense {
+		t.Errorf("the other layer was loaded again, too: %v", err)
+	}
+	if err := m.Close(); err != nil || dev.unloads != 3 {
+		t.Errorf("%d modules unloaded of 3: %v", dev.unloads, err)
+	}
+}
+
+func TestZeroValues(t *testing.T) {
+	var noModel *Model
+	var noAttention *Attention
+	var noBundle *Bundle
+	for what, c := range map[string]struct{ err, kind error }{
+		"a layer of no model":         {second(noModel.Layer(0)), ErrClosed},
+		"a layer of a zero model":     {second(new(Model).Layer(0)), ErrClosed},
+		"a launch of nothing":         {noAttention.Launch(nil, testArgs()), ErrClosed},
+		"a launch of a zero value":    {new(Attention).Launch(nil, testArgs()), ErrClosed},
+		"a workspace of nothing":      {second(noAttention.WorkspaceBytes(testArgs())), ErrClosed},
+		"a workspace of a zero value": {second(new(Attention).WorkspaceBytes(testArgs())), ErrClosed},
+		"a launch without arguments":  {mustLoad(t, newFake(9, 0), testPlan("sm_90a")).Launch(nil, Args{}), ErrArgs},
+		"a plan of no bundle":         {second(noBundle.Select(newFake(9, 0), launch.Forward, 0)), ErrArgs},
+		"a plan for no device":        {second(testBundle().Select(nil, launch.Forward, 0)), ErrArgs},
+		"a plan of a zero bundle":     {second(new(Bundle).Select(newFake(9, 0), launch.Forward, 0)), ErrArgs},
+		"writing no bundle":           {WriteBundle(io.Discard, nil), ErrBundle},
+		"writing a zero bundle":       {WriteBundle(io.Discard, &Bundle{}), ErrBundle},
+		"checking no plan":            {CheckPlan(nil), ErrKernel},
+		"checking a zero plan":        {CheckPlan(&launch.Plan{}), ErrKernel},
+	} {
+		if !errors.Is(c.err, c.kind) {
+			t.Errorf("%s: %v, want %v", what, c.err, c.kind)
+		}
+	}
+	if err := errors.Join(noModel.Close(), new(Model).Close(), noAttention.Unload(), new(Attention).Unload()); err != nil {
+		t.Errorf("closing nothing: %v", err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -36,7 +36,7 @@ func TestCodegen(t *testing.T) {
 			ptx := map[string]string{}
 			for _, target := range conformance.Targets() {
 				c := conformance.Case{Source: string(text)}
-				ptx[target] = load(t, &c, target, true).compiled.Kernel.PTX
+				ptx[target] = load(t, &c, target, true).compiled.Plan.PTX
 			}
 			if checkText(t, f.Name(), string(text), ptx) == 0 {
 				t.Error("the file checks nothing")

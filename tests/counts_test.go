@@ -38,7 +38,7 @@ func run(t *testing.T, c *conformance.Case, l loaded) *emu.Stats {
 	// The counts do not depend on the checks, and TestEmulator has them on.
 	dev := emu.New(emu.Options{Workers: 1, Checks: emu.NoChecks})
 	defer dev.Close()
-	o, err := p.Launch(dev, l.compiled.Kernel)
+	o, err := p.Launch(dev, l.compiled.Plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestLazyMasks(t *testing.T) {
 		default:
 			t.Fatalf("it is not known where the code generator %q masks", k.Family)
 		}
-		lines, stats := maskLines(t, l.compiled.Kernel.PTX), run(t, c, l)
+		lines, stats := maskLines(t, l.compiled.Plan.PTX), run(t, c, l)
 		var got int64
 		for _, n := range lines {
 			got += stats.Lines[n]

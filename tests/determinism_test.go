@@ -45,7 +45,7 @@ func TestDeterminism(t *testing.T) {
 		first := ""
 		for n, opt := range orders {
 			dev := emu.New(opt)
-			o, err := p.Launch(dev, l.compiled.Kernel)
+			o, err := p.Launch(dev, l.compiled.Plan)
 			if err != nil {
 				t.Fatalf("%+v: %v", opt, err)
 			}
@@ -71,7 +71,7 @@ func TestCompileDeterminism(t *testing.T) {
 			a := load(t, &c, target, true)
 			for range 3 {
 				b := load(t, &c, target, true)
-				if a.compiled.Kernel.PTX != b.compiled.Kernel.PTX || a.compiled.Layout.String() != b.compiled.Layout.String() {
+				if a.compiled.Plan.PTX != b.compiled.Plan.PTX || a.compiled.Layout.String() != b.compiled.Layout.String() {
 					t.Errorf("%s for %s: two compilations differ", c.Name, target)
 				}
 			}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/internal/tensor"
 )
@@ -35,9 +35,9 @@ type rounding struct {
 	most float64 // greatest finite number
 }
 
-var roundings = map[dsl.DType]rounding{
-	dsl.BF16: {unit: 0x1p-8, tiny: 0x1p-126, most: 0x1.fep127},
-	dsl.F16:  {unit: 0x1p-11, tiny: 0x1p-25, most: 65504},
+var roundings = map[dtype.Type]rounding{
+	dtype.BF16: {unit: 0x1p-8, tiny: 0x1p-126, most: 0x1.fep127},
+	dtype.F16:  {unit: 0x1p-11, tiny: 0x1p-25, most: 65504},
 }
 
 // enumeration is attention by its definition, in float64: each query looks at

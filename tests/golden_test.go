@@ -108,10 +108,10 @@ func checkGolden(t *testing.T, g *goldenCase, f *golden.File) {
 		for _, keep := range g.ptx {
 			if keep == target {
 				names = append(names, target+".ptx")
-				f.Check(t, target+".ptx", l.compiled.Kernel.PTX)
+				f.Check(t, target+".ptx", l.compiled.Plan.PTX)
 			}
 		}
-		digests += digest(target, l.compiled.Kernel.PTX)
+		digests += digest(target, l.compiled.Plan.PTX)
 		result += emulated(t, c, target, l)
 	}
 	f.Check(t, "ptx", digests)
@@ -176,7 +176,7 @@ func interleave(t *testing.T, c *conformance.Case, target string, l loaded, hash
 	for _, opt := range interleavings {
 		opt.Workers = 1
 		dev := emu.New(opt)
-		o, err := p.Launch(dev, l.compiled.Kernel)
+		o, err := p.Launch(dev, l.compiled.Plan)
 		if err != nil {
 			t.Errorf("%s, %+v: %v", target, opt, err)
 		} else if o.Hash() != hash {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/internal/tensor"
 )
@@ -59,7 +60,7 @@ func spoil(t *tensor.Tensor) {
 func (e *enumeration) plain() *conformance.Output {
 	out := &tensor.Tensor{DType: e.Q.DType, Shape: e.Q.Shape, Data: make([]byte, len(e.Q.Data))}
 	rows := e.Q.Len() / e.Subject.Model.HeadDim
-	lse := &tensor.Tensor{DType: tensor.F32, Shape: e.Q.Shape[:3], Data: make([]byte, 4*rows)}
+	lse := &tensor.Tensor{DType: dtype.F32, Shape: e.Q.Shape[:3], Data: make([]byte, 4*rows)}
 	n := 0
 	e.eachQuery(func(at place) {
 		row, sum := e.plainRow(at)

@@ -13,7 +13,9 @@ import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // longModel has a head for each way in which a column's number is computed:
@@ -44,14 +46,14 @@ func TestGreatestLength(t *testing.T) {
 			if u == nil {
 				t.Fatal(list)
 			}
-			for _, target := range compiler.Arches {
-				for n, g := range geometries(t, u, target) {
-					t.Run(fmt.Sprintf("%s %s block %d merge %d split %d kv %d", target, mode, x.block, g.Merge, g.Split, g.KVTile), func(t *testing.T) {
+			for _, on := range compiler.Targets {
+				for n, g := range geometries(t, u, on) {
+					t.Run(fmt.Sprintf("%s %s block %d merge %d split %d kv %d", on, mode, x.block, g.Merge, g.Split, g.KVTile), func(t *testing.T) {
 						t.Parallel()
 						only := func(c layout.Candidate) bool {
 							return c.Merge == g.Merge && c.Split == g.Split && c.KVTile == g.KVTile && c.Stages == g.Stages
 						}
-						c, err := u.Compile(&u.Module.Layers[0], target, compiler.Options{Pass: pass.Options{Only: only}})
+						c, err := u.Compile(&u.Module.Layers[0], on, compiler.Options{Pass: pass.Options{Only: only}})
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -64,8 +66,8 @@ func TestGreatestLength(t *testing.T) {
 }
 
 // geometries are the ways of cutting tiles that a target offers, one each.
-func geometries(t *testing.T, u *compiler.Unit, target string) []layout.Candidate {
-	c, err := u.Compile(&u.Module.Layers[0], target, compiler.Options{})
+func geometries(t *testing.T, u *compiler.Unit, on target.Target) []layout.Candidate {
+	c, err := u.Compile(&u.Module.Layers[0], on, compiler.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +89,7 @@ func countKeys(t *testing.T, u *compiler.Unit, c *compiler.Compiled, kLen, qLen 
 	s := u.Module.Shape
 	dev := device()
 	defer dev.Close()
-	a, err := runtime.Load(dev, c.Kernel)
+	a, err := runtime.Load(dev, c.Plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +107,9 @@ func countKeys(t *testing.T, u *compiler.Unit, c *compiler.Compiled, kLen, qLen 
 	o := runtime.BHSD(alloc(2*s.Heads*qLen*s.HeadDim), s.Heads, qLen, s.HeadDim)
 	one := runtime.Tensor{Ptr: alloc(2 * s.HeadDim)}
 	lse := alloc(4 * s.Heads * qLen)
-	if err := a.Launch(nil, runtime.Args{Batch: 1, QLen: qLen, KLen: kLen, Q: q, K: one, V: one, O: o, LSE: lse}); err != nil {
+	if err := a.Launch(nil, runtime.Args{Batch: 1, QLen: qLen, KLen: kLen, Tensors: runtime.Tensors{
+		launch.Q: q, launch.K: one, launch.V: one, launch.O: o, launch.LSE: {Ptr: lse},
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	got := make([]byte, 4*s.Heads*qLen)

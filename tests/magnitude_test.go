@@ -9,7 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/internal/tensor"
 )
@@ -105,7 +105,7 @@ func valueTrials() []trial {
 // weights by so much that the mean of the greatest values would round to infinity.
 func roundUpTrials() []trial {
 	var list []trial
-	for _, dtype := range []dsl.DType{dsl.BF16, dsl.F16} {
+	for _, dtype := range []dtype.Type{dtype.BF16, dtype.F16} {
 		score := math.Log1p(1.1 * roundings[dtype].unit)
 		list = append(list, trial{
 			Case: conformance.Case{
@@ -282,7 +282,7 @@ func room(t *tensor.Tensor, e *enumeration) int {
 // change maps every element of a tensor, within the type's range; NaN, which is
 // what no query attends, stays.
 func change(t *tensor.Tensor, f func(at element, x float64) float64) {
-	most := roundings[dsl.DType(t.DType)].most
+	most := roundings[dtype.Type(t.DType)].most
 	list := make([]float64, t.Len())
 	t.Float64s(list, 0)
 	heads, seq, dim := t.Shape[1], t.Shape[2], t.Shape[3]

@@ -10,7 +10,9 @@ import (
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/internal/conformance"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 const misuseModel = `model misuse { heads 4  kv_heads 2  head_dim 64  block 16  causal  layers 1 }
@@ -29,16 +31,16 @@ var misuses = []struct {
 	{"no keys", "k_len 0", func(a *runtime.Args) { a.KLen = 0 }},
 	{"more queries than keys", "q_len 101 exceeds k_len 100", func(a *runtime.Args) { a.QLen = 101 }},
 	{"longer than the table", "k_len 129 exceeds 128", func(a *runtime.Args) { a.KLen = 129 }},
-	{"nil query", "q: the pointer is nil", func(a *runtime.Args) { a.Q.Ptr = 0 }},
-	{"nil output", "o: the pointer is nil", func(a *runtime.Args) { a.O.Ptr = 0 }},
-	{"misaligned key", "k: the pointer", func(a *runtime.Args) { a.K.Ptr += 8 }},
-	{"misaligned value", "v: the pointer", func(a *runtime.Args) { a.V.Ptr += 2 }},
-	{"misaligned log-sum-exp", "lse: the pointer", func(a *runtime.Args) { a.LSE += 2 }},
-	{"stride of 4 elements too many", "no multiple of 8", func(a *runtime.Args) { a.Q.Seq += 4 }},
-	{"negative stride", "is negative", func(a *runtime.Args) { a.K.Head = -a.K.Head }},
-	{"stride beyond 64 bits", "overflows", func(a *runtime.Args) { a.V.Seq = 1 << 60 }},
-	{"rows of the output overlap", "overlap", func(a *runtime.Args) { a.O.Seq = 0 }},
-	{"heads of the output overlap", "overlap", func(a *runtime.Args) { a.O.Head = 8 }},
+	{"nil query", "q: the pointer is nil", func(a *runtime.Args) { a.Tensors[launch.Q].Ptr = 0 }},
+	{"nil output", "o: the pointer is nil", func(a *runtime.Args) { a.Tensors[launch.O].Ptr = 0 }},
+	{"misaligned key", "k: the pointer", func(a *runtime.Args) { a.Tensors[launch.K].Ptr += 8 }},
+	{"misaligned value", "v: the pointer", func(a *runtime.Args) { a.Tensors[launch.V].Ptr += 2 }},
+	{"misaligned log-sum-exp", "lse: the pointer", func(a *runtime.Args) { a.Tensors[launch.LSE].Ptr += 2 }},
+	{"stride of 4 elements too many", "no multiple of 8", func(a *runtime.Args) { a.Tensors[launch.Q].Seq += 4 }},
+	{"negative stride", "is negative", func(a *runtime.Args) { a.Tensors[launch.K].Head = -a.Tensors[launch.K].Head }},
+	{"stride beyond 64 bits", "overflows", func(a *runtime.Args) { a.Tensors[launch.V].Seq = 1 << 60 }},
+	{"rows of the output overlap", "overlap", func(a *runtime.Args) { a.Tensors[launch.O].Seq = 0 }},
+	{"heads of the output overlap", "overlap", func(a *runtime.Args) { a.Tensors[launch.O].Head = 8 }},
 	{"scale 0 by sign", "scale", func(a *runtime.Args) { a.Scale = -1 }},
 	{"scale NaN", "scale", func(a *runtime.Args) { a.Scale = math.NaN() }},
 	{"scale beyond fp32", "scale", func(a *runtime.Args) { a.Scale = 1e60 }},
@@ -56,12 +58,12 @@ func TestMisuse(t *testing.T) {
 			}
 			dev := device()
 			defer dev.Close()
-			a, err := runtime.Load(dev, l.compiled.Kernel)
+			a, err := runtime.Load(dev, l.compiled.Plan)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer a.Unload()
-			in, err := p.Prepare(dev, l.compiled.Kernel)
+			in, err := p.Prepare(dev)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +92,7 @@ func TestTableLimit(t *testing.T) {
 		for _, n := range []int{127, 128, 129, 1000} {
 			c := conformance.Case{Source: misuseModel, KLen: n, Seed: 1}
 			l := load(t, &c, target, true)
-			if got := l.compiled.Kernel.MaxBlocks; got != 8 {
+			if got := l.compiled.Plan.MaxBlocks; got != 8 {
 				t.Fatalf("%s: the kernel serves %d blocks, want 8", target, got)
 			}
 			dev := device()
@@ -112,12 +114,12 @@ func TestWrongTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Unit.Compile(s.Layer, "sm_70", compiler.Options{}); err == nil || !strings.Contains(err.Error(), "sm_70") {
+	if _, err := s.Unit.Compile(s.Layer, target.Target{Major: 7}, compiler.Options{}); err == nil || !strings.Contains(err.Error(), "sm_70") {
 		t.Errorf("compiling for sm_70 gives %v", err)
 	}
 	l := load(t, &c, "sm_80", true)
-	k := *l.compiled.Kernel
-	k.Target = "sm_120a"
+	k := *l.compiled.Plan
+	k.Target = target.Target{Major: 12, Rule: target.Chip}
 	dev := device()
 	defer dev.Close()
 	if _, err := runtime.Load(dev, &k); !errors.Is(err, runtime.ErrArchitecture) {
@@ -137,7 +139,7 @@ func TestGreatestScale(t *testing.T) {
 		}
 		dev := device()
 		defer dev.Close()
-		o, err := p.Launch(dev, l.compiled.Kernel)
+		o, err := p.Launch(dev, l.compiled.Plan)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +166,7 @@ func TestEmptyRowsAreExact(t *testing.T) {
 		}
 		dev := device()
 		defer dev.Close()
-		o, err := p.Launch(dev, l.compiled.Kernel)
+		o, err := p.Launch(dev, l.compiled.Plan)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,7 +41,7 @@ func TestAssembler(t *testing.T) {
 	}
 	eachCase(t, assembled, func(t *testing.T, c *conformance.Case, target string) {
 		l := load(t, c, target, true) // all heads: that is the kernel that ships
-		k := l.compiled.Kernel
+		k := l.compiled.Plan
 		if !first(k.PTX) {
 			return
 		}

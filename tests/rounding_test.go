@@ -59,7 +59,7 @@ func scoreRoundings(t *testing.T, dev runtime.Device, target string, batch int) 
 					p.Q.Set(n, float32(q))
 					p.K.Set(n, float32(k))
 				}
-				o, err := p.Launch(dev, compiled.Kernel)
+				o, err := p.Launch(dev, compiled.Plan)
 				if err != nil {
 					t.Fatal(err)
 				}

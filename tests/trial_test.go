@@ -47,7 +47,7 @@ func (x *trial) solve(dev runtime.Device, target string) (*verdict, *layout.Kern
 		return nil, nil, err
 	}
 	x.inputs(rand.New(rand.NewPCG(x.Seed, 'x')), p)
-	o, err := p.Launch(dev, c.Kernel)
+	o, err := p.Launch(dev, c.Plan)
 	if err != nil {
 		return nil, c.Layout, err
 	}
@@ -59,7 +59,11 @@ func (x *trial) solve(dev runtime.Device, target string) (*verdict, *layout.Kern
 // merge, split and gather is as likely as any other, however many stages and
 // warps it comes with.
 func cutOf(s *conformance.Subject, target string, pick uint64) (func(layout.Candidate) bool, error) {
-	k, err := s.Unit.Layout(s.Layer, target, compiler.Options{})
+	on, err := compiler.ParseTarget(target)
+	if err != nil {
+		return nil, err
+	}
+	k, err := s.Unit.Layout(s.Layer, on, compiler.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -9,11 +9,13 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/measure"
 	"github.com/s2attention/s2c/internal/plot"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // benchCmd times a layer at several lengths.
@@ -25,7 +27,7 @@ type benchCmd struct {
 	Seq      lengthList `required:"" placeholder:"N,…" help:"Context lengths in tokens, as many queries as keys: 8192,32768 or 8K,32K."`
 	Batch    int        `default:"1" placeholder:"B" help:"Sequences (${default})."`
 	Device   string     `default:"auto" placeholder:"auto|cuda|emu" help:"As for run. The emulator's times say nothing about a GPU (${default})."`
-	Arch     string     `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80."`
+	Arch     arch       `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80."`
 	Runs     *int       `placeholder:"N" help:"Timed runs at each length. Without it, as many as fit 150 ms, at least 10; one in the emulator."`
 	Launches *int       `placeholder:"N" help:"Calls that the host's launch time is the median of (10000; 0 in the emulator)."`
 	Seed     uint64     `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
@@ -46,7 +48,7 @@ type benchResult struct {
 	Device     string        `json:"device"`
 	Kernel     string        `json:"kernel"` // the entry
 	DeviceName string        `json:"device_name"`
-	Target     string        `json:"target"`
+	Target     target.Target `json:"target"`
 	Family     string        `json:"family"`
 	Config     layout.Config `json:"config"`
 	Tuned      bool          `json:"tuned"` // by a tuning file
@@ -58,7 +60,7 @@ type benchResult struct {
 	KVHeads    int           `json:"kv_heads"`
 	HeadDim    int           `json:"head_dim"`
 	Block      int           `json:"block"`
-	DType      ir.DType      `json:"dtype"`
+	DType      dtype.Type    `json:"dtype"`
 	Causal     bool          `json:"causal"`
 	DensePairs float64       `json:"dense_pairs"`
 	Density    float64       `json:"density"`
@@ -140,11 +142,6 @@ func (c *benchCmd) checkFlags() error {
 	if err := checkDevice(c.Device); err != nil {
 		return err
 	}
-	if c.Arch != "" {
-		if err := compiler.CheckArch(c.Arch); err != nil {
-			return usageError{err}
-		}
-	}
 	if c.Plot != "" {
 		if err := plot.CheckPath(c.Plot); err != nil {
 			return usageError{err}
@@ -191,27 +188,23 @@ func (b *bench) open() (err error) {
 		return err
 	}
 	b.dev = dev
-	arch := b.Arch
-	if arch == "" {
-		arch = suits(b.dev)
-	}
 	opt := compiler.Options{}
 	if opt.Tuning, err = b.tuning(b.s, b.dev); err != nil {
 		return err
 	}
 	missing := opt.Tuning.Missing
 	b.tuned = opt.Tuning.File != nil
-	opt.Tuning.Missing = func(l *ir.Layer, target string) {
+	opt.Tuning.Missing = func(l *ir.Layer, on target.Target) {
 		b.tuned = false
-		missing(l, target)
+		missing(l, on)
 	}
 	if opt.Pass.Only, err = b.accept(); err != nil {
 		return err
 	}
-	if b.compiled, err = b.unit.Compile(b.layer, arch, opt); err != nil {
+	if b.compiled, err = b.unit.Compile(b.layer, b.Arch.or(dev), opt); err != nil {
 		return err
 	}
-	if b.loaded, err = runtime.Load(b.dev, b.compiled.Kernel); err != nil {
+	if b.loaded, err = runtime.Load(b.dev, b.compiled.Plan); err != nil {
 		return err
 	}
 	launches := 0
@@ -243,8 +236,8 @@ func (b *bench) measure(seq int) (r *benchResult, err error) {
 	if r, err = b.describe(seq); err != nil {
 		return nil, err
 	}
-	k := b.compiled.Kernel
-	p, err := measure.NewProblem(b.dev, k, b.Batch, seq, b.Seed)
+	shape := b.compiled.Plan.Shape
+	p, err := measure.NewProblem(b.dev, shape, b.Batch, seq, b.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -283,8 +276,8 @@ func (b *bench) describe(seq int) (*benchResult, error) {
 	}
 	k := b.compiled
 	r := &benchResult{
-		Pairs: float(pairs) * float64(b.Batch), Device: b.dev.Kind(), Kernel: k.Kernel.Entry, DeviceName: b.dev.Describe(),
-		Target: k.Kernel.Target, Family: k.Layout.Family, Config: chosen(k.Layout).Config(), Tuned: b.tuned,
+		Pairs: float(pairs) * float64(b.Batch), Device: b.dev.Kind(), Kernel: k.Plan.Name(), DeviceName: b.dev.Describe(),
+		Target: k.Plan.Target, Family: k.Layout.Family, Config: chosen(k.Layout).Config(), Tuned: b.tuned,
 		Model: b.unit.Module.Name, Layer: b.number, Seq: seq, Batch: b.Batch,
 		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, Block: s.Block, DType: s.DType, Causal: s.Causal,
 		DensePairs: float(ir.DensePairs(s, int64(seq), int64(seq))) * float64(b.Batch),
@@ -344,7 +337,7 @@ func (b *bench) title(r *report) {
 		by += " among those allowed"
 	}
 	r.line("kernel", "%s for %s, family %s\n%s, chosen by %s",
-		k.Kernel.Entry, k.Kernel.Target, k.Layout.Family, chosen(k.Layout).Config(), by)
+		k.Plan.Name(), k.Plan.Target, k.Layout.Family, chosen(k.Layout).Config(), by)
 	r.line("shape", "batch %d, %s on %s, head_dim %d, block %d, %s",
 		b.Batch, plural(m.Shape.Heads, "query head", "query heads"), plural(m.Shape.KVHeads, "KV head", "KV heads"), m.Shape.HeadDim, m.Shape.Block, m.Shape.DType)
 	if b.launch.Runs > 0 {
@@ -383,7 +376,7 @@ func (b *bench) print(r *report, result *benchResult, first bool) error {
 // sweep is the plot of all lengths.
 func (b *bench) sweep(results []*benchResult) *plot.Sweep {
 	s := b.unit.Module.Shape
-	series := plot.Series{Name: b.compiled.Kernel.Entry + ", " + b.compiled.Kernel.Target}
+	series := plot.Series{Name: fmt.Sprintf("%s, %v", b.compiled.Plan.Name(), b.compiled.Plan.Target)}
 	for _, r := range results {
 		series.Points = append(series.Points, plot.Point{
 			Seq: float64(r.Seq), TFLOPS: float64(r.TFLOPS), Low: r.tflops(float64(r.MSP90)), High: r.tflops(float64(r.MSP10)),

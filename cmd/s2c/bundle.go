@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 )
 
@@ -33,23 +34,26 @@ func (c *bundleInspectCmd) Run(s *streams) error {
 	case c.JSON:
 		return s.json(struct {
 			runtime.Manifest
-			SHA256  string           `json:"sha256"`
-			Kernels []runtime.Kernel `json:"kernels"`
-		}{b.Manifest, hex.EncodeToString(b.Sum[:]), b.Kernels})
+			SHA256 string        `json:"sha256"`
+			Plans  []launch.Plan `json:"plans"`
+		}{b.Manifest, hex.EncodeToString(b.Sum[:]), b.Plans})
 	}
 	return c.text(s, b)
 }
 
-// printPTX prints the one kernel of the name.
+// printPTX prints the module of the one kernel of the name.
 func printPTX(s *streams, b *runtime.Bundle, name string) error {
-	entry, target, _ := strings.Cut(name, "@")
-	var found []*runtime.Kernel
+	entry, on, _ := strings.Cut(name, "@")
+	var found []*launch.Plan
 	var have []string
-	for n := range b.Kernels {
-		k := &b.Kernels[n]
-		have = append(have, k.Entry+"@"+k.Target)
-		if k.Entry == entry && (target == "" || k.Target == target) {
-			found = append(found, k)
+	for n := range b.Plans {
+		p := &b.Plans[n]
+		for i := range p.Kernels {
+			k := &p.Kernels[i]
+			have = append(have, fmt.Sprintf("%s@%v", k.Entry, p.Target))
+			if k.Entry == entry && (on == "" || p.Target.String() == on) {
+				found = append(found, p)
+			}
 		}
 	}
 	if len(found) != 1 {
@@ -66,7 +70,7 @@ func (c *bundleInspectCmd) text(s *streams, b *runtime.Bundle) error {
 	r.title("%s", m.Model)
 	r.line("shape", "%s", shapeText(m.Shape))
 	r.line("layers", "%d", m.Layers)
-	r.line("targets", "%s", strings.Join(m.Targets, ", "))
+	r.line("targets", "%s", archNames(m.Targets))
 	if m.Source != "" {
 		r.line("source", "SHA-256 %s", m.Source)
 	}
@@ -78,26 +82,28 @@ func (c *bundleInspectCmd) text(s *streams, b *runtime.Bundle) error {
 		for _, d := range f.Densities {
 			r.line("density", "%.4f at %s tokens", d.Value, grouped(d.Seq))
 		}
-		for i := range b.Kernels {
-			k := &b.Kernels[i]
-			if slices.Equal(k.Layers, f.Layers) {
-				r.line(k.Target, "%s: %s bytes of PTX, %d threads, %s bytes of shared memory%s",
-					k.Entry, grouped(len(k.PTX)), k.BlockThreads, grouped(k.SharedBytes), tableText(k))
+		for i := range b.Plans {
+			if p := &b.Plans[i]; slices.Equal(p.Layers, f.Layers) {
+				r.line(p.Target.String(), "%s: %s bytes of PTX%s", p.Op, grouped(len(p.PTX)), tableText(p))
+				for n := range p.Kernels {
+					k := &p.Kernels[n]
+					r.line("", "%s: %d threads, %s bytes of shared memory", k.Entry, k.BlockThreads, grouped(k.SharedBytes))
+				}
 			}
 		}
 	}
 	return r.end()
 }
 
-func tableText(k *runtime.Kernel) string {
-	if len(k.Table) == 0 {
+func tableText(p *launch.Plan) string {
+	if len(p.Table) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", tables of %s bytes", grouped(len(k.Table)))
+	return fmt.Sprintf(", tables of %s bytes", grouped(len(p.Table)))
 }
 
 // shapeText is a model's shape in one line.
-func shapeText(m runtime.Shape) string {
+func shapeText(m launch.Shape) string {
 	mask := "bidirectional"
 	if m.Causal {
 		mask = "causal"

@@ -12,7 +12,9 @@ import (
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // compileCmd compiles a file.
@@ -20,7 +22,7 @@ type compileCmd struct {
 	source
 	layerFlag
 	tuningFlag
-	Arch   []string `default:"${arch}" placeholder:"A,…" help:"Targets: ${arches} (${default})."`
+	Arch   []arch   `default:"${arch}" placeholder:"A,…" help:"Targets: ${arches} (${default})."`
 	Emit   string   `enum:"bundle,ptx,ir,layout" default:"bundle" help:"bundle: every layer and target in one file; ptx, ir, layout: text of one layer."`
 	Output string   `short:"o" required:"" placeholder:"PATH" help:"Where to write; - is standard output. With ptx or layout and several targets, the target is put before the name's ending."`
 	Dump   []string `placeholder:"after:PASS" help:"Print the state after a layout pass to standard error: ${passes}, or all. Repeatable."`
@@ -41,14 +43,16 @@ type compileReport struct {
 
 // writtenKernel is one layer on one target.
 type writtenKernel struct {
-	Entry  string `json:"entry"`
-	Target string `json:"target"`
-	Layers []int  `json:"layers"`
+	Entry  string        `json:"entry"`
+	Target target.Target `json:"target"`
+	Layers []int         `json:"layers"`
 }
 
-// note adds a kernel to the report.
-func (r *compileReport) note(k *runtime.Kernel) {
-	r.Kernels = append(r.Kernels, writtenKernel{k.Entry, k.Target, k.Layers})
+// note adds the kernels of a plan to the report.
+func (r *compileReport) note(p *launch.Plan) {
+	for i := range p.Kernels {
+		r.Kernels = append(r.Kernels, writtenKernel{p.Kernels[i].Entry, p.Target, p.Layers})
+	}
 }
 
 // passNames lists the layout passes.
@@ -62,15 +66,10 @@ func passNames() []string {
 
 // Run compiles.
 func (c *compileCmd) Run(s *streams) error {
-	slices.Sort(c.Arch)
+	slices.SortFunc(c.Arch, func(a, b arch) int { return target.Compare(a.Target, b.Target) })
 	c.Arch = slices.Compact(c.Arch)
-	for _, arch := range c.Arch {
-		if err := compiler.CheckArch(arch); err != nil {
-			return usageError{err}
-		}
-	}
 	if c.Output == "-" && len(c.Arch) > 1 && (c.Emit == "ptx" || c.Emit == "layout") {
-		return usagef("standard output takes the text of one target, not of %s", strings.Join(c.Arch, ", "))
+		return usagef("standard output takes the text of one target, not of %s", archNames(c.Arch))
 	}
 	if c.Output == "-" && c.JSON {
 		return usagef("standard output takes the result of -o - or the report of --json, not both")
@@ -128,15 +127,15 @@ func (c *compileCmd) compile(s *streams, unit *compiler.Unit, opt compiler.Optio
 		}
 		return c.text(s, c.Output, layer.String())
 	}
-	for _, arch := range c.Arch {
-		text, err := c.emit(unit, layer, arch, opt)
+	for _, a := range c.Arch {
+		text, err := c.emit(unit, layer, a.Target, opt)
 		if err != nil {
 			return err
 		}
 		path := c.Output
 		if len(c.Arch) > 1 {
 			ending := filepath.Ext(path)
-			path = strings.TrimSuffix(path, ending) + "." + arch + ending
+			path = strings.TrimSuffix(path, ending) + "." + a.String() + ending
 		}
 		if err := c.text(s, path, text); err != nil {
 			return err
@@ -146,16 +145,16 @@ func (c *compileCmd) compile(s *streams, unit *compiler.Unit, opt compiler.Optio
 }
 
 // emit makes the text of one layer on one target.
-func (c *compileCmd) emit(unit *compiler.Unit, layer *ir.Layer, arch string, opt compiler.Options) (string, error) {
-	compiled, err := unit.Compile(layer, arch, opt)
+func (c *compileCmd) emit(unit *compiler.Unit, layer *ir.Layer, on target.Target, opt compiler.Options) (string, error) {
+	compiled, err := unit.Compile(layer, on, opt)
 	if err != nil {
 		return "", err
 	}
-	c.report.note(compiled.Kernel)
+	c.report.note(compiled.Plan)
 	if c.Emit == "layout" {
 		return compiled.Layout.String(), nil
 	}
-	return compiled.Kernel.PTX, nil
+	return compiled.Plan.PTX, nil
 }
 
 func (c *compileCmd) text(s *streams, path, text string) error {
@@ -175,7 +174,7 @@ func (c *compileCmd) bundle(s *streams, unit *compiler.Unit, opt compiler.Option
 	if err != nil {
 		return err
 	}
-	b, err := unit.Bundle(c.Arch, string(text), opt)
+	b, err := unit.Bundle(targets(c.Arch), string(text), opt)
 	if err != nil {
 		return err
 	}
@@ -186,14 +185,14 @@ func (c *compileCmd) bundle(s *streams, unit *compiler.Unit, opt compiler.Option
 		return err
 	}
 	c.report.Files = append(c.report.Files, c.Output)
-	for n := range b.Kernels {
-		c.report.note(&b.Kernels[n])
+	for n := range b.Plans {
+		c.report.note(&b.Plans[n])
 	}
 	if c.JSON {
 		return nil
 	}
 	fmt.Fprintf(s.err, "%s: %s, %s for %s, %s bytes\n", c.Output, unit.Module.Name,
-		plural(len(b.Kernels), "kernel", "kernels"), strings.Join(c.Arch, ", "), grouped(int64(size)))
+		plural(len(c.report.Kernels), "kernel", "kernels"), archNames(c.Arch), grouped(int64(size)))
 	return nil
 }
 

@@ -29,12 +29,3 @@ func openDevice(name string, progress func(done, total int)) (runtime.Device, er
 	}
 	return runtime.OpenDevice(name)
 }
-
-// suits is the target for a device when none is asked for: Hopper's own code on
-// Hopper, portable code elsewhere.
-func suits(dev runtime.Device) string {
-	if major, minor := dev.ComputeCapability(); dev.Kind() == "cuda" && major == 9 && minor == 0 {
-		return "sm_90a"
-	}
-	return "sm_80"
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/target"
 )
 
 // explainCmd says what a pattern costs and what is proved of it.
@@ -18,10 +19,10 @@ type explainCmd struct {
 	source
 	layerFlag
 	tuningFlag
-	Seq  int64    `default:"8192" placeholder:"N" help:"Context length in tokens that counts are given for (${default})."`
-	Arch []string `default:"${everyArch}" placeholder:"A,…" help:"Targets whose layout is explained (${default})."`
-	All  bool     `help:"List every layout candidate, not the best ones alone."`
-	JSON bool     `help:"Print JSON."`
+	Seq  int64  `default:"8192" placeholder:"N" help:"Context length in tokens that counts are given for (${default})."`
+	Arch []arch `default:"${everyArch}" placeholder:"A,…" help:"Targets whose layout is explained (${default})."`
+	All  bool   `help:"List every layout candidate, not the best ones alone."`
+	JSON bool   `help:"Print JSON."`
 }
 
 // explanation is what is known of a layer. The JSON names up to Tables are fixed:
@@ -75,7 +76,7 @@ type counterexample struct {
 
 // layoutFacts is the layout on one target.
 type layoutFacts struct {
-	Target      string          `json:"target"`
+	Target      target.Target   `json:"target"`
 	Family      string          `json:"family"`
 	Reason      string          `json:"reason"`
 	Pack        int             `json:"pack"`
@@ -119,11 +120,6 @@ type candidateFact struct {
 
 // Run prints the explanation.
 func (c *explainCmd) Run(s *streams) error {
-	for _, arch := range c.Arch {
-		if err := compiler.CheckArch(arch); err != nil {
-			return usageError{err}
-		}
-	}
 	unit, err := c.load(s)
 	if err != nil {
 		return err
@@ -143,8 +139,8 @@ func (c *explainCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	for _, arch := range c.Arch {
-		facts, err := explainLayout(unit, layer, arch, c.Seq, tuning)
+	for _, a := range c.Arch {
+		facts, err := explainLayout(unit, layer, a.Target, c.Seq, tuning)
 		if err != nil {
 			return err
 		}
@@ -254,15 +250,15 @@ func failure(v ir.Verdict) *counterexample {
 }
 
 // explainLayout runs the layout passes.
-func explainLayout(unit *compiler.Unit, layer *ir.Layer, arch string, seq int64, tuning compiler.Tuning) (*layoutFacts, error) {
-	k, err := unit.Layout(layer, arch, compiler.Options{Tuning: tuning})
+func explainLayout(unit *compiler.Unit, layer *ir.Layer, on target.Target, seq int64, tuning compiler.Tuning) (*layoutFacts, error) {
+	k, err := unit.Layout(layer, on, compiler.Options{Tuning: tuning})
 	if err != nil {
 		return nil, err
 	}
 	f := &layoutFacts{
 		Target: k.Target, Family: k.Family, Reason: k.Reason,
 		Pack: k.Pack, Merge: k.Merge, Split: k.Split, Rows: k.Rows, KVTile: k.KVTile,
-		Stages: k.Stages, Warps: k.Warps, SharedBytes: k.SharedBytes, kernel: k,
+		Stages: k.Stages, Warps: k.Warps, SharedBytes: k.Memory.Bytes(), kernel: k,
 	}
 	if k.Tiles(seq)*int64(len(k.HeadTiles)) <= maxCountedTiles {
 		n := k.Total(seq)

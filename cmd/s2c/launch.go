@@ -4,29 +4,34 @@ import (
 	"errors"
 	"time"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 )
 
-// launch runs a loaded kernel on inputs and brings its outputs back. Both outputs
+// runOnce runs a loaded kernel on inputs and brings its outputs back. Both outputs
 // are full of NaNs before, so that what the kernel leaves out shows.
-func launch(dev runtime.Device, a *runtime.Attention, in *attentionInputs, o *outcome) (out, lse *tensor.Tensor, err error) {
-	k := a.Kernel()
-	if out, err = tensor.New(tensor.DType(k.DType), in.batch, k.Heads, in.qLen, k.HeadDim); err != nil {
+func runOnce(dev runtime.Device, a *runtime.Attention, in *attentionInputs, o *outcome) (out, lse *tensor.Tensor, err error) {
+	k := a.Plan()
+	if out, err = tensor.New(k.DType, in.batch, k.Heads, in.qLen, k.HeadDim); err != nil {
 		return nil, nil, err
 	}
-	if lse, err = tensor.New(tensor.F32, in.batch, k.Heads, in.qLen); err != nil {
+	if lse, err = tensor.New(dtype.F32, in.batch, k.Heads, in.qLen); err != nil {
 		return nil, nil, err
 	}
 	out.Poison()
 	lse.Poison()
 	mem := &memory{dev: dev}
 	defer func() { err = errors.Join(err, mem.free()) }()
-	args := runtime.Args{Batch: in.batch, QLen: in.qLen, KLen: in.kLen, Scale: o.Scale, LSE: mem.put(lse)}
-	args.Q = runtime.BHSD(mem.put(in.q), k.Heads, in.qLen, k.HeadDim)
-	args.K = runtime.BHSD(mem.put(in.k), k.KVHeads, in.kLen, k.HeadDim)
-	args.V = runtime.BHSD(mem.put(in.v), k.KVHeads, in.kLen, k.HeadDim)
-	args.O = runtime.BHSD(mem.put(out), k.Heads, in.qLen, k.HeadDim)
+	args := runtime.Args{Batch: in.batch, QLen: in.qLen, KLen: in.kLen, Scale: o.Scale}
+	args.Tensors = runtime.Tensors{
+		launch.Q:   runtime.BHSD(mem.put(in.q), k.Heads, in.qLen, k.HeadDim),
+		launch.K:   runtime.BHSD(mem.put(in.k), k.KVHeads, in.kLen, k.HeadDim),
+		launch.V:   runtime.BHSD(mem.put(in.v), k.KVHeads, in.kLen, k.HeadDim),
+		launch.O:   runtime.BHSD(mem.put(out), k.Heads, in.qLen, k.HeadDim),
+		launch.LSE: {Ptr: mem.put(lse)},
+	}
 	if mem.err != nil {
 		return nil, nil, mem.err
 	}
@@ -39,8 +44,8 @@ func launch(dev runtime.Device, a *runtime.Attention, in *attentionInputs, o *ou
 	if err := outputsWritten(dev); err != nil {
 		return nil, nil, err
 	}
-	mem.get(out, args.O.Ptr)
-	mem.get(lse, args.LSE)
+	mem.get(out, args.Tensors[launch.O].Ptr)
+	mem.get(lse, args.Tensors[launch.LSE].Ptr)
 	return out, lse, mem.err
 }
 
@@ -87,10 +92,10 @@ func markOutputs(dev runtime.Device, args runtime.Args, out, lse *tensor.Tensor)
 	if !ok {
 		return nil
 	}
-	if err := checker.MarkOutput(args.O.Ptr, int64(len(out.Data))); err != nil {
+	if err := checker.MarkOutput(args.Tensors[launch.O].Ptr, int64(len(out.Data))); err != nil {
 		return err
 	}
-	return checker.MarkOutput(args.LSE, int64(len(lse.Data)))
+	return checker.MarkOutput(args.Tensors[launch.LSE].Ptr, int64(len(lse.Data)))
 }
 
 // outputsWritten asks it afterwards.

@@ -73,8 +73,8 @@ func newParser(c *commands, s *streams, exit func(int)) (*kong.Kong, error) {
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{
-			"arch": compiler.Arches[0], "arches": strings.Join(compiler.Arches, ", "),
-			"everyArch": strings.Join(compiler.Arches, ","),
+			"arch": compiler.Targets[0].String(), "arches": archNames(compiler.Targets),
+			"everyArch": strings.ReplaceAll(archNames(compiler.Targets), " ", ""),
 			"version":   versionLine(),
 			"passes":    strings.Join(passNames(), ", "),
 		},

@@ -14,6 +14,7 @@ import (
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // runCmd compiles a layer, executes it and compares with the reference.
@@ -25,7 +26,7 @@ type runCmd struct {
 	QLen   *int     `name:"q-len" placeholder:"N" help:"Queries: the last N positions of the context. Without it, as many as --seq."`
 	Batch  *int     `placeholder:"B" help:"Sequences (1)."`
 	Device string   `default:"auto" placeholder:"auto|cuda|emu" help:"auto takes a GPU where there is one, else the emulator; cuda:1 is the second GPU (${default})."`
-	Arch   string   `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80. The emulator runs both: --device emu --arch sm_90a runs the Hopper kernel."`
+	Arch   arch     `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80. The emulator runs both: --device emu --arch sm_90a runs the Hopper kernel."`
 	Scale  *float64 `placeholder:"X" help:"Softmax scale; the model's own without it."`
 	Seed   uint64   `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
 	Q      string   `placeholder:"FILE" help:"Query: .npy or .safetensors, [batch, heads, q_len, dim]. Random where it is not given."`
@@ -53,7 +54,7 @@ type outcome struct {
 	NotFinite   int                 `json:"rows_not_finite"` // rightly so
 	Beyond      int                 `json:"rows_not_judged"` // beyond reference.Limit
 	DeviceName  string              `json:"device_name"`
-	Target      string              `json:"target"`
+	Target      target.Target       `json:"target"`
 	Entry       string              `json:"entry"`
 	Model       string              `json:"model"`
 	Layer       int                 `json:"layer"`
@@ -148,11 +149,6 @@ func (c *runCmd) checkFlags() error {
 	if kind, _, _ := strings.Cut(c.Device, ":"); c.Device != "auto" && !slices.Contains(deviceKinds, kind) {
 		return usagef("there is no kind of device %q; there are auto, %s", c.Device, strings.Join(deviceKinds, ", "))
 	}
-	if c.Arch != "" {
-		if err := compiler.CheckArch(c.Arch); err != nil {
-			return usageError{err}
-		}
-	}
 	if x := c.Scale; x != nil && (!(*x > 0) || math.IsInf(*x, 0)) {
 		return usagef("--scale %v is no positive number", *x)
 	}
@@ -170,7 +166,7 @@ type attentionInputs struct {
 func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
 	m := unit.Module.Shape
 	in := &attentionInputs{batch: orZero(c.Batch), qLen: orZero(c.QLen), kLen: orZero(c.Seq)}
-	d := tensor.DType(m.DType)
+	d := m.DType
 	for _, f := range []struct {
 		name, path string
 		to         **tensor.Tensor
@@ -237,30 +233,26 @@ func (c *runCmd) execute(s *streams, unit *compiler.Unit, layer *ir.Layer, in *a
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	o.Device, o.DeviceName = dev.Kind(), dev.Describe()
-	arch := c.Arch
-	if arch == "" {
-		arch = suits(dev)
-	}
 	tuning, err := c.tuning(s, dev)
 	if err != nil {
 		return nil, nil, err
 	}
 	start := time.Now()
-	compiled, err := unit.Compile(layer, arch, compiler.Options{Tuning: tuning})
+	compiled, err := unit.Compile(layer, c.Arch.or(dev), compiler.Options{Tuning: tuning})
 	if err != nil {
 		return nil, nil, err
 	}
 	o.CompileMS = milliseconds(start)
-	o.Target, o.Entry = compiled.Kernel.Target, compiled.Kernel.Entry
+	o.Target, o.Entry = compiled.Plan.Target, compiled.Plan.Name()
 
 	start = time.Now()
-	attention, err := runtime.Load(dev, compiled.Kernel)
+	attention, err := runtime.Load(dev, compiled.Plan)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, attention.Unload()) }()
 	o.LoadMS = milliseconds(start)
-	return launch(dev, attention, in, o)
+	return runOnce(dev, attention, in, o)
 }
 
 func milliseconds(since time.Time) float64 { return float64(time.Since(since).Microseconds()) / 1e3 }

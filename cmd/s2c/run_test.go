@@ -10,6 +10,7 @@ import (
 
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
 )
@@ -17,7 +18,7 @@ import (
 // TestJudge gives the verdict of a run outputs that no kernel should write.
 func TestJudge(t *testing.T) {
 	unit, list := compiler.Load(filepath.Join("..", "..", "examples", "dense.s2"),
-		dsl.Options{Defines: map[string]string{"heads": "1", "kv_heads": "1", "scale": "3000"}})
+		dsl.Options{Defines: map[string]string{"heads": "1", "kv_heads": "1", "scale": "1500"}})
 	if unit == nil {
 		t.Fatal(list)
 	}
@@ -79,7 +80,7 @@ func outputs(t *testing.T, in *attentionInputs, ref *reference.Result) (out, lse
 	if err != nil {
 		t.Fatal(err)
 	}
-	lse, err = tensor.New(tensor.F32, in.q.Shape[:3]...)
+	lse, err = tensor.New(dtype.F32, in.q.Shape[:3]...)
 	if err != nil {
 		t.Fatal(err)
 	}

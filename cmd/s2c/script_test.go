@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 )
 
@@ -67,7 +68,7 @@ func infinite(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: infinite FILE DIM…")
 	}
-	t, err := tensor.New(tensor.BF16, integers(ts, args[1:])...)
+	t, err := tensor.New(dtype.BF16, integers(ts, args[1:])...)
 	ts.Check(err)
 	for n := range t.Len() {
 		t.Set(n, float32(math.Inf(1)))
@@ -81,7 +82,7 @@ func massive(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	n, shape := integers(ts, args[1:5]), integers(ts, args[5:])
 	seed, factor, channel, outlier := n[0], n[1], n[2], n[3]
-	t, err := tensor.Normal(uint64(seed), 0, tensor.BF16, shape...)
+	t, err := tensor.Normal(uint64(seed), 0, dtype.BF16, shape...)
 	ts.Check(err)
 	values := make([]float64, t.Len())
 	t.Float64s(values, 0)

@@ -10,7 +10,6 @@ import (
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/internal/show"
 	"github.com/s2attention/s2c/ir"
-	"github.com/s2attention/s2c/ir/pass"
 )
 
 // showCmd draws a pattern or its tile layout.
@@ -21,7 +20,7 @@ type showCmd struct {
 	What   string   `enum:"mask,tiles" default:"mask" help:"mask: what each head attends; tiles: what the thread blocks load and mask."`
 	Heads  headList `placeholder:"0,4..7" help:"The query heads to draw; all of them without it."`
 	Each   bool     `help:"A panel for every head, even where several are the same."`
-	Arch   string   `default:"${arch}" placeholder:"A" help:"The target whose tiles are drawn (${default})."`
+	Arch   arch     `default:"${arch}" placeholder:"A" help:"The target whose tiles are drawn (${default})."`
 	Format string   `enum:"auto,text,svg,png" default:"auto" help:"text, svg or png; auto goes by the ending of -o, and is text without it."`
 	Output string   `short:"o" placeholder:"FILE" help:"Where to write; standard output without it."`
 	Width  *int     `placeholder:"COLUMNS" help:"Columns of text; the terminal's width without it."`
@@ -122,10 +121,7 @@ func (c *showCmd) figure(unit *compiler.Unit, layer *ir.Layer) (*show.Figure, er
 	if c.What == "mask" {
 		return show.Mask(unit.Module.Shape, layer, show.MaskOptions{Tokens: *c.Seq, Heads: heads, Each: c.Each})
 	}
-	if err := compiler.CheckArch(c.Arch); err != nil {
-		return nil, err
-	}
-	kernel, err := pass.Run(*layer, unit.Module.Shape, c.Arch, pass.Options{Model: unit.Module.Name})
+	kernel, err := unit.Layout(layer, c.Arch.Target, compiler.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +136,7 @@ func (c *showCmd) subtitle(unit *compiler.Unit, layer *ir.Layer) (string, error)
 	}
 	rows := "query blocks down, key blocks across"
 	if c.What == "tiles" {
-		rows = "tiles of " + c.Arch + ", " + rows
+		rows = fmt.Sprintf("tiles of %v, %s", c.Arch, rows)
 	}
 	return fmt.Sprintf("%s tokens in blocks of %d · %s · density %.4f",
 		grouped(*c.Seq), unit.Module.Shape.Block, rows, density), nil

@@ -20,7 +20,9 @@ import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // tuneCmd measures layouts on a GPU.
@@ -32,7 +34,7 @@ type tuneCmd struct {
 	Output string        `short:"o" default:"tuning.json" placeholder:"FILE" help:"The tuning file. Where it is there already, other entries stay (${default})."`
 	Batch  int           `default:"1" placeholder:"B" help:"Sequences (${default})."`
 	Device string        `default:"cuda" placeholder:"cuda|emu" help:"emu tries the command; what it measures says nothing about a GPU (${default})."`
-	Arch   string        `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80."`
+	Arch   arch          `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80."`
 	Top    int           `default:"24" placeholder:"N" help:"Measure the N candidates that the cost model likes best; 0 measures all (${default})."`
 	Runs   *int          `placeholder:"N" help:"Timed runs of a candidate at a length. Without it, as many as fit 150 ms, at least 10."`
 	Budget time.Duration `placeholder:"5m" help:"Start no candidate after so long."`
@@ -112,11 +114,6 @@ func (c *tuneCmd) checkFlags() error {
 	if err := checkDevice(c.Device); err != nil {
 		return err
 	}
-	if c.Arch != "" {
-		if err := compiler.CheckArch(c.Arch); err != nil {
-			return usageError{err}
-		}
-	}
 	if _, err := c.accept(); err != nil {
 		return err
 	}
@@ -151,7 +148,7 @@ type tuning struct {
 	layer    *ir.Layer
 	number   int // of the layer
 	dev      runtime.Device
-	arch     string
+	target   target.Target
 	problems []*measure.Problem // by length; made when first needed
 	results  []*tuneResult
 	best     []float64 // milliseconds by length
@@ -165,9 +162,7 @@ func (t *tuning) open() (err error) {
 		return err
 	}
 	t.dev = dev
-	if t.arch = t.Arch; t.arch == "" {
-		t.arch = suits(t.dev)
-	}
+	t.target = t.Arch.or(dev)
 	t.problems, t.best = make([]*measure.Problem, len(t.Seq)), make([]float64, len(t.Seq))
 	for n, seq := range t.Seq {
 		t.best[n] = math.Inf(1)
@@ -200,7 +195,7 @@ func (t *tuning) candidates() error {
 	if err != nil {
 		return err
 	}
-	k, err := t.unit.Layout(t.layer, t.arch, compiler.Options{})
+	k, err := t.unit.Layout(t.layer, t.target, compiler.Options{})
 	if err != nil {
 		return err
 	}
@@ -217,7 +212,7 @@ func (t *tuning) candidates() error {
 		return cmp.Or(-compareBool(a.model, b.model), cmp.Compare(a.Cost, b.Cost))
 	})
 	if len(t.results) == 0 {
-		return fmt.Errorf("no layout that fits %s has all of these choices; s2c explain --all lists them", t.arch)
+		return fmt.Errorf("no layout that fits %v has all of these choices; s2c explain --all lists them", t.target)
 	}
 	if t.Top > 0 && len(t.results) > t.Top {
 		t.results = t.results[:t.Top]
@@ -259,12 +254,12 @@ func (t *tuning) measure() error {
 // error.
 func (t *tuning) candidate(r *tuneResult) (err error) {
 	opt := compiler.Options{Pass: pass.Options{Only: r.Config.Matches}}
-	compiled, err := t.unit.Compile(t.layer, t.arch, opt)
+	compiled, err := t.unit.Compile(t.layer, t.target, opt)
 	if err != nil {
 		r.Verdict = "does not compile: " + err.Error()
 		return nil
 	}
-	a, err := runtime.Load(t.dev, compiled.Kernel)
+	a, err := runtime.Load(t.dev, compiled.Plan)
 	if err != nil {
 		if errors.Is(err, runtime.ErrArchitecture) || errors.Is(err, runtime.ErrOldDriver) {
 			return err
@@ -287,7 +282,7 @@ func (t *tuning) candidate(r *tuneResult) (err error) {
 
 // length checks and times a candidate at the n-th length.
 func (t *tuning) length(r *tuneResult, a *runtime.Attention, n int) error {
-	p, err := t.problem(n, a.Kernel())
+	p, err := t.problem(n, a.Plan().Shape)
 	if err != nil {
 		return err
 	}
@@ -320,9 +315,9 @@ func (t *tuning) length(r *tuneResult, a *runtime.Attention, n int) error {
 }
 
 // problem is the inputs of the n-th length.
-func (t *tuning) problem(n int, k *runtime.Kernel) (p *measure.Problem, err error) {
+func (t *tuning) problem(n int, shape launch.Shape) (p *measure.Problem, err error) {
 	if t.problems[n] == nil {
-		t.problems[n], err = measure.NewProblem(t.dev, k, t.Batch, t.Seq[n], t.Seed)
+		t.problems[n], err = measure.NewProblem(t.dev, shape, t.Batch, t.Seq[n], t.Seed)
 	}
 	return t.problems[n], err
 }
@@ -350,7 +345,7 @@ func (t *tuning) entry() (*layout.TuningEntry, error) {
 	}
 	winner.Verdict = verdictChosen
 	e := &layout.TuningEntry{
-		TuningKey: layout.NewTuningKey(*t.layer, t.unit.Module.Shape, t.arch, gpuName(t.dev)),
+		TuningKey: layout.NewTuningKey(*t.layer, t.unit.Module.Shape, t.target, gpuName(t.dev)),
 		Model:     t.unit.Module.Name, Layer: t.number, Family: winner.Family, Config: winner.Config,
 		Batch: t.Batch, Seq: t.Seq, MS: winner.medians, ModelMS: make([]float64, len(t.Seq)),
 	}

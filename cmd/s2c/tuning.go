@@ -10,6 +10,7 @@ import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // tuningFlag names a file of measured layouts.
@@ -33,19 +34,19 @@ func (f *tuningFlag) tuning(s *streams, dev runtime.Device) (t compiler.Tuning, 
 	if t.Device == "" && dev != nil {
 		t.Device = gpuName(dev)
 	}
-	t.Missing = func(layer *ir.Layer, target string) {
-		on := ""
+	t.Missing = func(layer *ir.Layer, on target.Target) {
+		device := ""
 		if t.Device != "" {
-			on = " on " + t.Device
+			device = " on " + t.Device
 		}
-		fmt.Fprintf(s.err, "%s: nothing for layer %d, %s%s: the cost model decides\n", f.Tuning, layer.Numbers[0], target, on)
+		fmt.Fprintf(s.err, "%s: nothing for layer %d, %v%s: the cost model decides\n", f.Tuning, layer.Numbers[0], on, device)
 	}
 	return t, nil
 }
 
 // onlyFlag restricts the layouts.
 type onlyFlag struct {
-	Only map[string]string `mapsep:"," placeholder:"CHOICE=VALUE,…" help:"Only layouts with these choices, as in kv_tile=128,ping_pong=true; s2c bench --json names the choices of a layout."`
+	Only map[string]string `mapsep:"," placeholder:"CHOICE=VALUE,…" help:"Only layouts with these choices, as in kv_tile=128,stages=2; s2c bench --json names the choices of a layout."`
 }
 
 // accept is the restriction as the layout passes take it; nil where there is none.

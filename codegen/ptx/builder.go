@@ -13,7 +13,8 @@ import (
 //go:generate go run ../../internal/gen/builder
 
 // Builder appends instructions to an entry. Its methods are generated from the
-// table (zbuilder.go): X returns a new register, XTo writes one that exists.
+// table (zbuilder.go): X returns a new register, XTo writes one that exists. A
+// method is there once something calls it: write the call, then go generate.
 // Mistakes are collected, with the emitter's position, and returned by Finish.
 type Builder struct {
 	*state

@@ -3,22 +3,22 @@
 // codegen/ptx/inst.
 package ptx
 
-import "github.com/s2attention/s2c/codegen/ptx/inst"
+import (
+	"github.com/s2attention/s2c/codegen/ptx/inst"
+	"github.com/s2attention/s2c/target"
+)
 
 // Module is one PTX file.
 type Module struct {
-	Target  string // "sm_80", "sm_90a"
+	Target  target.Target
 	Header  []string
 	Globals []Global
 	Entries []*Entry
 }
 
 // Version is the lowest .version that the module's instructions and target need.
-func (m *Module) Version() inst.Version {
-	v := inst.Version(70) // sm_80 itself (PTX ISA §13.18)
-	if m.Target == "sm_90a" {
-		v = 80
-	}
+func (m *Module) Version() target.Version {
+	v := m.Target.PTX()
 	for _, e := range m.Entries {
 		for _, s := range e.Body {
 			if in, ok := s.(*Inst); ok && in.Form.PTX > v {
@@ -55,9 +55,6 @@ type Entry struct {
 
 	regs map[inst.Class]int32
 }
-
-// Registers is the number of virtual registers of a class.
-func (e *Entry) Registers(c inst.Class) int { return int(e.regs[c]) }
 
 // Stmt is a line of a kernel's body.
 type Stmt interface{ stmt() }

@@ -25,7 +25,7 @@ func (p *printer) module(m *Module) {
 		p.line("// %s", h)
 	}
 	p.line(".version %s", m.Version())
-	p.line(".target %s", m.Target)
+	p.line(".target %v", m.Target)
 	p.line(".address_size 64")
 	for _, g := range m.Globals {
 		p.global(g)

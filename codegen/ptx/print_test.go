@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/target"
 )
 
 // TestPrint shows every kind of statement and operand as text.
@@ -35,7 +36,7 @@ func TestPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &ptx.Module{
-		Target: "sm_80", Header: []string{"a header"},
+		Target: target.SM80, Header: []string{"a header"},
 		Globals: []ptx.Global{{Name: "words", Align: 16, Words: []int32{1, -2, 3}}},
 		Entries: []*ptx.Entry{e},
 	}
@@ -87,36 +88,20 @@ L1_loop:
 // TestVersion: a module asks for the lowest .version that it can.
 func TestVersion(t *testing.T) {
 	for _, c := range []struct {
-		target, want string
-		build        func(b *ptx.Builder)
+		target target.Target
+		want   string
+		build  func(b *ptx.Builder)
 	}{
-		{"sm_80", "7.0", func(b *ptx.Builder) { b.BarSync(ptx.Imm(0)) }},
-		{"sm_80", "7.7", func(b *ptx.Builder) { b.CvtaParamU64(b.MovU64Sym("p")) }},
-		{"sm_90a", "8.0", func(b *ptx.Builder) { b.BarSync(ptx.Imm(0)) }},
-		{"sm_90a", "8.0", func(b *ptx.Builder) { b.WgmmaFenceSyncAligned() }},
+		{target.SM80, "7.0", func(b *ptx.Builder) { b.BarSync(ptx.Imm(0)) }},
+		{target.SM80, "7.7", func(b *ptx.Builder) { b.CvtaParamU64(b.MovU64Sym("p")) }},
+		{target.SM90a, "8.0", func(b *ptx.Builder) { b.BarSync(ptx.Imm(0)) }},
+		{target.SM90a, "8.0", func(b *ptx.Builder) { b.WgmmaFenceSyncAligned() }},
 	} {
 		e, b := entry()
 		c.build(b)
 		b.Ret()
 		if got := (&ptx.Module{Target: c.target, Entries: []*ptx.Entry{e}}).Version().String(); got != c.want {
-			t.Errorf("%s: .version %s, want %s", c.target, got, c.want)
+			t.Errorf("%v: .version %s, want %s", c.target, got, c.want)
 		}
-	}
-}
-
-// TestPressure counts registers that live together, through loops.
-func TestPressure(t *testing.T) {
-	e, b := entry()
-	at := b.MovB64(ptx.Imm(0)) // 2 registers, to the end
-	var kept []ptx.R32
-	for n := range 10 {
-		kept = append(kept, b.Const32(int64(n)))
-	}
-	for _, r := range kept {
-		b.StGlobalB32(at.At(0), r)
-	}
-	b.Ret()
-	if got := ptx.Pressure(e); got != 12 {
-		t.Errorf("%d registers live together, want 12", got)
 	}
 }

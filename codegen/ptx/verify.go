@@ -64,15 +64,11 @@ func checkArg(o inst.Operand, a Arg) error {
 // VerifyModule checks that every instruction is legal for the module's target
 // and that every entry is well formed.
 func VerifyModule(m *Module) error {
-	sm := 80
-	if m.Target == "sm_90a" {
-		sm = 90
-	}
 	for _, e := range m.Entries {
 		for _, s := range e.Body {
 			in, ok := s.(*Inst)
-			if ok && (in.Form.SM > sm || in.Form.Feature && m.Target != "sm_90a") {
-				return fmt.Errorf("%s: %s is not available on %s", in.Pos, in.Form.Name, m.Target)
+			if ok && !in.Form.Targets.Has(m.Target) {
+				return fmt.Errorf("%s: %s is not available on %v", in.Pos, in.Form.Name, m.Target)
 			}
 		}
 		if err := VerifyEntry(e); err != nil {
@@ -217,56 +213,4 @@ func eachReg(a Arg, f func(Reg)) {
 			eachReg(e, f)
 		}
 	}
-}
-
-// Pressure is a lower bound of the 32-bit registers a thread needs: the most
-// that are live at once in the order of the text, loops taken as straight lines
-// extended to their ends. It is a hint for layouts; ptxas decides.
-func Pressure(e *Entry) int {
-	first, last := map[Reg]int{}, map[Reg]int{}
-	pos := map[Label]int{}
-	for i, s := range e.Body {
-		if l, ok := s.(LabelStmt); ok {
-			pos[l.Name] = i
-		}
-		in, ok := s.(*Inst)
-		if !ok {
-			continue
-		}
-		for _, a := range in.Args {
-			eachReg(a, func(r Reg) {
-				if _, seen := first[r]; !seen {
-					first[r] = i
-				}
-				last[r] = i
-			})
-		}
-	}
-	for i, s := range e.Body { // a value that lives into a loop lives through it
-		in, ok := s.(*Inst)
-		if !ok || in.Form.Effects&inst.Branches == 0 {
-			continue
-		}
-		head := pos[in.Args[0].(Label)]
-		if head >= i {
-			continue
-		}
-		for r, f := range first {
-			if f < head && last[r] >= head && last[r] < i {
-				last[r] = i
-			}
-		}
-	}
-	delta := make([]int, len(e.Body)+1)
-	for r, f := range first {
-		n := r.class.Bytes() / 4
-		delta[f] += n
-		delta[last[r]] -= n
-	}
-	most, now := 0, 0
-	for _, d := range delta {
-		now += d
-		most = max(most, now)
-	}
-	return most
 }

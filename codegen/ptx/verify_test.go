@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/target"
 )
 
 // entry is an empty kernel and its builder.
@@ -55,6 +56,16 @@ func TestFinishReports(t *testing.T) {
 			b.If(p).Bra(over)
 			b.MovB32To(r, ptx.Imm(1))
 			b.Place(over)
+			b.AddS32(r, ptx.Imm(1))
+			b.Ret()
+		}, "reads %r1, which may be unwritten"},
+		{"a read that the second path to a join leaves unwritten", func(b *ptx.Builder) {
+			p, r, other, join := b.MovPred(ptx.Imm(1)), b.NewR32(), b.NewLabel("other"), b.NewLabel("join")
+			b.If(p).Bra(other)
+			b.MovB32To(r, ptx.Imm(1))
+			b.Bra(join)
+			b.Place(other)
+			b.Place(join)
 			b.AddS32(r, ptx.Imm(1))
 			b.Ret()
 		}, "reads %r1, which may be unwritten"},
@@ -118,14 +129,16 @@ func TestFinishAccepts(t *testing.T) {
 // TestVerifyModule: an instruction that the target lacks is reported.
 func TestVerifyModule(t *testing.T) {
 	for _, c := range []struct {
-		target string
+		target target.Target
 		build  func(b *ptx.Builder)
 		want   string
 	}{
-		{"sm_80", func(b *ptx.Builder) { b.FenceProxyAsyncSharedCta() }, "not available on sm_80"},
-		{"sm_80", func(b *ptx.Builder) { b.WgmmaFenceSyncAligned() }, "not available on sm_80"},
-		{"sm_90a", func(b *ptx.Builder) { b.FenceProxyAsyncSharedCta(); b.WgmmaFenceSyncAligned() }, ""},
-		{"sm_80", func(b *ptx.Builder) { b.BarSync(ptx.Imm(0)) }, ""},
+		{target.Target{Major: 10, Rule: target.Chip}, func(b *ptx.Builder) { b.FenceProxyAsyncSharedCta() }, ""},
+		{target.Target{Major: 10, Rule: target.Chip}, func(b *ptx.Builder) { b.WgmmaFenceSyncAligned() }, "not available on sm_100a"},
+		{target.SM80, func(b *ptx.Builder) { b.FenceProxyAsyncSharedCta() }, "not available on sm_80"},
+		{target.SM80, func(b *ptx.Builder) { b.WgmmaFenceSyncAligned() }, "not available on sm_80"},
+		{target.SM90a, func(b *ptx.Builder) { b.FenceProxyAsyncSharedCta(); b.WgmmaFenceSyncAligned() }, ""},
+		{target.SM80, func(b *ptx.Builder) { b.BarSync(ptx.Imm(0)) }, ""},
 	} {
 		e, b := entry()
 		c.build(b)
@@ -135,7 +148,7 @@ func TestVerifyModule(t *testing.T) {
 		}
 		err := ptx.VerifyModule(&ptx.Module{Target: c.target, Entries: []*ptx.Entry{e}})
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: %v, want %q", c.target, err, c.want)
+			t.Errorf("%v: %v, want %q", c.target, err, c.want)
 		}
 	}
 }

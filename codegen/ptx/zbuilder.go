@@ -12,9 +12,6 @@ func (bd *Builder) MovB32(a Src32) R32 {
 	return d
 }
 
-// MovB64To emits mov.b64 d, a (PTX ISA §9.7.9.1).
-func (bd *Builder) MovB64To(d R64, a Src64) { bd.Emit("mov.b64", d.Reg, a.src64()) }
-
 // MovB64 emits mov.b64 d, a (PTX ISA §9.7.9.1).
 func (bd *Builder) MovB64(a Src64) R64 {
 	d := bd.NewR64()
@@ -42,18 +39,12 @@ func (bd *Builder) MovPred(a SrcPred) Pred {
 	return d
 }
 
-// MovU32SregTo emits mov.u32 d, a (PTX ISA §9.7.9.1).
-func (bd *Builder) MovU32SregTo(d R32, a SReg) { bd.Emit("mov.u32#sreg", d.Reg, a) }
-
 // MovU32Sreg emits mov.u32 d, a (PTX ISA §9.7.9.1).
 func (bd *Builder) MovU32Sreg(a SReg) R32 {
 	d := bd.NewR32()
 	bd.Emit("mov.u32#sreg", d.Reg, a)
 	return d
 }
-
-// MovU64SymTo emits mov.u64 d, a (PTX ISA §9.7.9.1).
-func (bd *Builder) MovU64SymTo(d R64, a Sym) { bd.Emit("mov.u64#sym", d.Reg, a) }
 
 // MovU64Sym emits mov.u64 d, a (PTX ISA §9.7.9.1).
 func (bd *Builder) MovU64Sym(a Sym) R64 {
@@ -62,9 +53,6 @@ func (bd *Builder) MovU64Sym(a Sym) R64 {
 	return d
 }
 
-// MovU32SymTo emits mov.u32 d, a (PTX ISA §9.7.9.1).
-func (bd *Builder) MovU32SymTo(d R32, a Sym) { bd.Emit("mov.u32#sym", d.Reg, a) }
-
 // MovU32Sym emits mov.u32 d, a (PTX ISA §9.7.9.1).
 func (bd *Builder) MovU32Sym(a Sym) R32 {
 	d := bd.NewR32()
@@ -72,31 +60,8 @@ func (bd *Builder) MovU32Sym(a Sym) R32 {
 	return d
 }
 
-// MovB64PackTo emits mov.b64 d, a (PTX ISA §9.7.9.1).
-func (bd *Builder) MovB64PackTo(d R64, a []R32) { bd.Emit("mov.b64#pack", d.Reg, VecOf(a)) }
-
-// MovB64Pack emits mov.b64 d, a (PTX ISA §9.7.9.1).
-func (bd *Builder) MovB64Pack(a []R32) R64 {
-	d := bd.NewR64()
-	bd.Emit("mov.b64#pack", d.Reg, VecOf(a))
-	return d
-}
-
-// MovB64Unpack emits mov.b64 d, a (PTX ISA §9.7.9.1).
-func (bd *Builder) MovB64Unpack(d []R32, a R64) { bd.Emit("mov.b64#unpack", VecOf(d), a.Reg) }
-
 // MovB32Unpack emits mov.b32 d, a (PTX ISA §9.7.9.1).
 func (bd *Builder) MovB32Unpack(d []R16, a R32) { bd.Emit("mov.b32#unpack", VecOf(d), a.Reg) }
-
-// MovB32F32To emits mov.b32 d, a (PTX ISA §9.7.9.1).
-func (bd *Builder) MovB32F32To(d R32, a F32) { bd.Emit("mov.b32#f32", d.Reg, a.Reg) }
-
-// MovB32F32 emits mov.b32 d, a (PTX ISA §9.7.9.1).
-func (bd *Builder) MovB32F32(a F32) R32 {
-	d := bd.NewR32()
-	bd.Emit("mov.b32#f32", d.Reg, a.Reg)
-	return d
-}
 
 // MovF32B32To emits mov.f32 d, a (PTX ISA §9.7.9.1).
 func (bd *Builder) MovF32B32To(d F32, a R32) { bd.Emit("mov.f32#b32", d.Reg, a.Reg) }
@@ -117,18 +82,6 @@ func (bd *Builder) SelpB32To(d R32, a Src32, b Src32, c Pred) {
 func (bd *Builder) SelpB32(a Src32, b Src32, c Pred) R32 {
 	d := bd.NewR32()
 	bd.Emit("selp.b32", d.Reg, a.src32(), b.src32(), c.Reg)
-	return d
-}
-
-// SelpB64To emits selp.b64 d, a, b, c (PTX ISA §9.7.6.2).
-func (bd *Builder) SelpB64To(d R64, a Src64, b Src64, c Pred) {
-	bd.Emit("selp.b64", d.Reg, a.src64(), b.src64(), c.Reg)
-}
-
-// SelpB64 emits selp.b64 d, a, b, c (PTX ISA §9.7.6.2).
-func (bd *Builder) SelpB64(a Src64, b Src64, c Pred) R64 {
-	d := bd.NewR64()
-	bd.Emit("selp.b64", d.Reg, a.src64(), b.src64(), c.Reg)
 	return d
 }
 
@@ -154,16 +107,6 @@ func (bd *Builder) AddS32(a R32, b Src32) R32 {
 	return d
 }
 
-// AddU32To emits add.u32 d, a, b (PTX ISA §9.7.1.1).
-func (bd *Builder) AddU32To(d R32, a R32, b Src32) { bd.Emit("add.u32", d.Reg, a.Reg, b.src32()) }
-
-// AddU32 emits add.u32 d, a, b (PTX ISA §9.7.1.1).
-func (bd *Builder) AddU32(a R32, b Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("add.u32", d.Reg, a.Reg, b.src32())
-	return d
-}
-
 // AddS64To emits add.s64 d, a, b (PTX ISA §9.7.1.1).
 func (bd *Builder) AddS64To(d R64, a R64, b Src64) { bd.Emit("add.s64", d.Reg, a.Reg, b.src64()) }
 
@@ -171,16 +114,6 @@ func (bd *Builder) AddS64To(d R64, a R64, b Src64) { bd.Emit("add.s64", d.Reg, a
 func (bd *Builder) AddS64(a R64, b Src64) R64 {
 	d := bd.NewR64()
 	bd.Emit("add.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// AddU64To emits add.u64 d, a, b (PTX ISA §9.7.1.1).
-func (bd *Builder) AddU64To(d R64, a R64, b Src64) { bd.Emit("add.u64", d.Reg, a.Reg, b.src64()) }
-
-// AddU64 emits add.u64 d, a, b (PTX ISA §9.7.1.1).
-func (bd *Builder) AddU64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("add.u64", d.Reg, a.Reg, b.src64())
 	return d
 }
 
@@ -194,89 +127,11 @@ func (bd *Builder) SubS32(a Src32, b Src32) R32 {
 	return d
 }
 
-// SubU32To emits sub.u32 d, a, b (PTX ISA §9.7.1.2).
-func (bd *Builder) SubU32To(d R32, a Src32, b Src32) { bd.Emit("sub.u32", d.Reg, a.src32(), b.src32()) }
-
-// SubU32 emits sub.u32 d, a, b (PTX ISA §9.7.1.2).
-func (bd *Builder) SubU32(a Src32, b Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("sub.u32", d.Reg, a.src32(), b.src32())
-	return d
-}
-
-// SubS64To emits sub.s64 d, a, b (PTX ISA §9.7.1.2).
-func (bd *Builder) SubS64To(d R64, a Src64, b Src64) { bd.Emit("sub.s64", d.Reg, a.src64(), b.src64()) }
-
-// SubS64 emits sub.s64 d, a, b (PTX ISA §9.7.1.2).
-func (bd *Builder) SubS64(a Src64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("sub.s64", d.Reg, a.src64(), b.src64())
-	return d
-}
-
-// SubU64To emits sub.u64 d, a, b (PTX ISA §9.7.1.2).
-func (bd *Builder) SubU64To(d R64, a Src64, b Src64) { bd.Emit("sub.u64", d.Reg, a.src64(), b.src64()) }
-
-// SubU64 emits sub.u64 d, a, b (PTX ISA §9.7.1.2).
-func (bd *Builder) SubU64(a Src64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("sub.u64", d.Reg, a.src64(), b.src64())
-	return d
-}
-
-// MulLoS32To emits mul.lo.s32 d, a, b (PTX ISA §9.7.1.3).
-func (bd *Builder) MulLoS32To(d R32, a R32, b Src32) { bd.Emit("mul.lo.s32", d.Reg, a.Reg, b.src32()) }
-
 // MulLoS32 emits mul.lo.s32 d, a, b (PTX ISA §9.7.1.3).
 func (bd *Builder) MulLoS32(a R32, b Src32) R32 {
 	d := bd.NewR32()
 	bd.Emit("mul.lo.s32", d.Reg, a.Reg, b.src32())
 	return d
-}
-
-// MulLoU32To emits mul.lo.u32 d, a, b (PTX ISA §9.7.1.3).
-func (bd *Builder) MulLoU32To(d R32, a R32, b Src32) { bd.Emit("mul.lo.u32", d.Reg, a.Reg, b.src32()) }
-
-// MulLoU32 emits mul.lo.u32 d, a, b (PTX ISA §9.7.1.3).
-func (bd *Builder) MulLoU32(a R32, b Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("mul.lo.u32", d.Reg, a.Reg, b.src32())
-	return d
-}
-
-// MulLoS64To emits mul.lo.s64 d, a, b (PTX ISA §9.7.1.3).
-func (bd *Builder) MulLoS64To(d R64, a R64, b Src64) { bd.Emit("mul.lo.s64", d.Reg, a.Reg, b.src64()) }
-
-// MulLoS64 emits mul.lo.s64 d, a, b (PTX ISA §9.7.1.3).
-func (bd *Builder) MulLoS64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("mul.lo.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// MulLoU64To emits mul.lo.u64 d, a, b (PTX ISA §9.7.1.3).
-func (bd *Builder) MulLoU64To(d R64, a R64, b Src64) { bd.Emit("mul.lo.u64", d.Reg, a.Reg, b.src64()) }
-
-// MulLoU64 emits mul.lo.u64 d, a, b (PTX ISA §9.7.1.3).
-func (bd *Builder) MulLoU64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("mul.lo.u64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// MulHiU32To emits mul.hi.u32 d, a, b (PTX ISA §9.7.1.3).
-func (bd *Builder) MulHiU32To(d R32, a R32, b Src32) { bd.Emit("mul.hi.u32", d.Reg, a.Reg, b.src32()) }
-
-// MulHiU32 emits mul.hi.u32 d, a, b (PTX ISA §9.7.1.3).
-func (bd *Builder) MulHiU32(a R32, b Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("mul.hi.u32", d.Reg, a.Reg, b.src32())
-	return d
-}
-
-// MulWideS32To emits mul.wide.s32 d, a, b (PTX ISA §9.7.1.3).
-func (bd *Builder) MulWideS32To(d R64, a R32, b Src32) {
-	bd.Emit("mul.wide.s32", d.Reg, a.Reg, b.src32())
 }
 
 // MulWideS32 emits mul.wide.s32 d, a, b (PTX ISA §9.7.1.3).
@@ -286,21 +141,11 @@ func (bd *Builder) MulWideS32(a R32, b Src32) R64 {
 	return d
 }
 
-// MulWideU32To emits mul.wide.u32 d, a, b (PTX ISA §9.7.1.3).
-func (bd *Builder) MulWideU32To(d R64, a R32, b Src32) {
-	bd.Emit("mul.wide.u32", d.Reg, a.Reg, b.src32())
-}
-
 // MulWideU32 emits mul.wide.u32 d, a, b (PTX ISA §9.7.1.3).
 func (bd *Builder) MulWideU32(a R32, b Src32) R64 {
 	d := bd.NewR64()
 	bd.Emit("mul.wide.u32", d.Reg, a.Reg, b.src32())
 	return d
-}
-
-// MadLoS32To emits mad.lo.s32 d, a, b, c (PTX ISA §9.7.1.4).
-func (bd *Builder) MadLoS32To(d R32, a R32, b Src32, c Src32) {
-	bd.Emit("mad.lo.s32", d.Reg, a.Reg, b.src32(), c.src32())
 }
 
 // MadLoS32 emits mad.lo.s32 d, a, b, c (PTX ISA §9.7.1.4).
@@ -310,39 +155,10 @@ func (bd *Builder) MadLoS32(a R32, b Src32, c Src32) R32 {
 	return d
 }
 
-// MadLoU32To emits mad.lo.u32 d, a, b, c (PTX ISA §9.7.1.4).
-func (bd *Builder) MadLoU32To(d R32, a R32, b Src32, c Src32) {
-	bd.Emit("mad.lo.u32", d.Reg, a.Reg, b.src32(), c.src32())
-}
-
-// MadLoU32 emits mad.lo.u32 d, a, b, c (PTX ISA §9.7.1.4).
-func (bd *Builder) MadLoU32(a R32, b Src32, c Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("mad.lo.u32", d.Reg, a.Reg, b.src32(), c.src32())
-	return d
-}
-
-// MadLoS64To emits mad.lo.s64 d, a, b, c (PTX ISA §9.7.1.4).
-func (bd *Builder) MadLoS64To(d R64, a R64, b Src64, c Src64) {
-	bd.Emit("mad.lo.s64", d.Reg, a.Reg, b.src64(), c.src64())
-}
-
 // MadLoS64 emits mad.lo.s64 d, a, b, c (PTX ISA §9.7.1.4).
 func (bd *Builder) MadLoS64(a R64, b Src64, c Src64) R64 {
 	d := bd.NewR64()
 	bd.Emit("mad.lo.s64", d.Reg, a.Reg, b.src64(), c.src64())
-	return d
-}
-
-// MadWideS32To emits mad.wide.s32 d, a, b, c (PTX ISA §9.7.1.4).
-func (bd *Builder) MadWideS32To(d R64, a R32, b Src32, c R64) {
-	bd.Emit("mad.wide.s32", d.Reg, a.Reg, b.src32(), c.Reg)
-}
-
-// MadWideS32 emits mad.wide.s32 d, a, b, c (PTX ISA §9.7.1.4).
-func (bd *Builder) MadWideS32(a R32, b Src32, c R64) R64 {
-	d := bd.NewR64()
-	bd.Emit("mad.wide.s32", d.Reg, a.Reg, b.src32(), c.Reg)
 	return d
 }
 
@@ -361,45 +177,12 @@ func (bd *Builder) MadWideU32(a R32, b Src32, c R64) R64 {
 // DivS32To emits div.s32 d, a, b (PTX ISA §9.7.1.8).
 func (bd *Builder) DivS32To(d R32, a R32, b Src32) { bd.Emit("div.s32", d.Reg, a.Reg, b.src32()) }
 
-// DivS32 emits div.s32 d, a, b (PTX ISA §9.7.1.8).
-func (bd *Builder) DivS32(a R32, b Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("div.s32", d.Reg, a.Reg, b.src32())
-	return d
-}
-
-// DivU32To emits div.u32 d, a, b (PTX ISA §9.7.1.8).
-func (bd *Builder) DivU32To(d R32, a R32, b Src32) { bd.Emit("div.u32", d.Reg, a.Reg, b.src32()) }
-
 // DivU32 emits div.u32 d, a, b (PTX ISA §9.7.1.8).
 func (bd *Builder) DivU32(a R32, b Src32) R32 {
 	d := bd.NewR32()
 	bd.Emit("div.u32", d.Reg, a.Reg, b.src32())
 	return d
 }
-
-// DivS64To emits div.s64 d, a, b (PTX ISA §9.7.1.8).
-func (bd *Builder) DivS64To(d R64, a R64, b Src64) { bd.Emit("div.s64", d.Reg, a.Reg, b.src64()) }
-
-// DivS64 emits div.s64 d, a, b (PTX ISA §9.7.1.8).
-func (bd *Builder) DivS64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("div.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// DivU64To emits div.u64 d, a, b (PTX ISA §9.7.1.8).
-func (bd *Builder) DivU64To(d R64, a R64, b Src64) { bd.Emit("div.u64", d.Reg, a.Reg, b.src64()) }
-
-// DivU64 emits div.u64 d, a, b (PTX ISA §9.7.1.8).
-func (bd *Builder) DivU64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("div.u64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// RemS32To emits rem.s32 d, a, b (PTX ISA §9.7.1.9).
-func (bd *Builder) RemS32To(d R32, a R32, b Src32) { bd.Emit("rem.s32", d.Reg, a.Reg, b.src32()) }
 
 // RemS32 emits rem.s32 d, a, b (PTX ISA §9.7.1.9).
 func (bd *Builder) RemS32(a R32, b Src32) R32 {
@@ -408,9 +191,6 @@ func (bd *Builder) RemS32(a R32, b Src32) R32 {
 	return d
 }
 
-// RemU32To emits rem.u32 d, a, b (PTX ISA §9.7.1.9).
-func (bd *Builder) RemU32To(d R32, a R32, b Src32) { bd.Emit("rem.u32", d.Reg, a.Reg, b.src32()) }
-
 // RemU32 emits rem.u32 d, a, b (PTX ISA §9.7.1.9).
 func (bd *Builder) RemU32(a R32, b Src32) R32 {
 	d := bd.NewR32()
@@ -418,43 +198,10 @@ func (bd *Builder) RemU32(a R32, b Src32) R32 {
 	return d
 }
 
-// RemS64To emits rem.s64 d, a, b (PTX ISA §9.7.1.9).
-func (bd *Builder) RemS64To(d R64, a R64, b Src64) { bd.Emit("rem.s64", d.Reg, a.Reg, b.src64()) }
-
 // RemS64 emits rem.s64 d, a, b (PTX ISA §9.7.1.9).
 func (bd *Builder) RemS64(a R64, b Src64) R64 {
 	d := bd.NewR64()
 	bd.Emit("rem.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// RemU64To emits rem.u64 d, a, b (PTX ISA §9.7.1.9).
-func (bd *Builder) RemU64To(d R64, a R64, b Src64) { bd.Emit("rem.u64", d.Reg, a.Reg, b.src64()) }
-
-// RemU64 emits rem.u64 d, a, b (PTX ISA §9.7.1.9).
-func (bd *Builder) RemU64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("rem.u64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// AbsS32To emits abs.s32 d, a (PTX ISA §9.7.1.10).
-func (bd *Builder) AbsS32To(d R32, a R32) { bd.Emit("abs.s32", d.Reg, a.Reg) }
-
-// AbsS32 emits abs.s32 d, a (PTX ISA §9.7.1.10).
-func (bd *Builder) AbsS32(a R32) R32 {
-	d := bd.NewR32()
-	bd.Emit("abs.s32", d.Reg, a.Reg)
-	return d
-}
-
-// NegS32To emits neg.s32 d, a (PTX ISA §9.7.1.11).
-func (bd *Builder) NegS32To(d R32, a R32) { bd.Emit("neg.s32", d.Reg, a.Reg) }
-
-// NegS32 emits neg.s32 d, a (PTX ISA §9.7.1.11).
-func (bd *Builder) NegS32(a R32) R32 {
-	d := bd.NewR32()
-	bd.Emit("neg.s32", d.Reg, a.Reg)
 	return d
 }
 
@@ -468,38 +215,12 @@ func (bd *Builder) MinS32(a R32, b Src32) R32 {
 	return d
 }
 
-// MinU32To emits min.u32 d, a, b (PTX ISA §9.7.1.12).
-func (bd *Builder) MinU32To(d R32, a R32, b Src32) { bd.Emit("min.u32", d.Reg, a.Reg, b.src32()) }
-
 // MinU32 emits min.u32 d, a, b (PTX ISA §9.7.1.12).
 func (bd *Builder) MinU32(a R32, b Src32) R32 {
 	d := bd.NewR32()
 	bd.Emit("min.u32", d.Reg, a.Reg, b.src32())
 	return d
 }
-
-// MinS64To emits min.s64 d, a, b (PTX ISA §9.7.1.12).
-func (bd *Builder) MinS64To(d R64, a R64, b Src64) { bd.Emit("min.s64", d.Reg, a.Reg, b.src64()) }
-
-// MinS64 emits min.s64 d, a, b (PTX ISA §9.7.1.12).
-func (bd *Builder) MinS64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("min.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// MinU64To emits min.u64 d, a, b (PTX ISA §9.7.1.12).
-func (bd *Builder) MinU64To(d R64, a R64, b Src64) { bd.Emit("min.u64", d.Reg, a.Reg, b.src64()) }
-
-// MinU64 emits min.u64 d, a, b (PTX ISA §9.7.1.12).
-func (bd *Builder) MinU64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("min.u64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// MaxS32To emits max.s32 d, a, b (PTX ISA §9.7.1.13).
-func (bd *Builder) MaxS32To(d R32, a R32, b Src32) { bd.Emit("max.s32", d.Reg, a.Reg, b.src32()) }
 
 // MaxS32 emits max.s32 d, a, b (PTX ISA §9.7.1.13).
 func (bd *Builder) MaxS32(a R32, b Src32) R32 {
@@ -508,38 +229,12 @@ func (bd *Builder) MaxS32(a R32, b Src32) R32 {
 	return d
 }
 
-// MaxU32To emits max.u32 d, a, b (PTX ISA §9.7.1.13).
-func (bd *Builder) MaxU32To(d R32, a R32, b Src32) { bd.Emit("max.u32", d.Reg, a.Reg, b.src32()) }
-
 // MaxU32 emits max.u32 d, a, b (PTX ISA §9.7.1.13).
 func (bd *Builder) MaxU32(a R32, b Src32) R32 {
 	d := bd.NewR32()
 	bd.Emit("max.u32", d.Reg, a.Reg, b.src32())
 	return d
 }
-
-// MaxS64To emits max.s64 d, a, b (PTX ISA §9.7.1.13).
-func (bd *Builder) MaxS64To(d R64, a R64, b Src64) { bd.Emit("max.s64", d.Reg, a.Reg, b.src64()) }
-
-// MaxS64 emits max.s64 d, a, b (PTX ISA §9.7.1.13).
-func (bd *Builder) MaxS64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("max.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// MaxU64To emits max.u64 d, a, b (PTX ISA §9.7.1.13).
-func (bd *Builder) MaxU64To(d R64, a R64, b Src64) { bd.Emit("max.u64", d.Reg, a.Reg, b.src64()) }
-
-// MaxU64 emits max.u64 d, a, b (PTX ISA §9.7.1.13).
-func (bd *Builder) MaxU64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("max.u64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// PopcB32To emits popc.b32 d, a (PTX ISA §9.7.1.14).
-func (bd *Builder) PopcB32To(d R32, a R32) { bd.Emit("popc.b32", d.Reg, a.Reg) }
 
 // PopcB32 emits popc.b32 d, a (PTX ISA §9.7.1.14).
 func (bd *Builder) PopcB32(a R32) R32 {
@@ -548,38 +243,8 @@ func (bd *Builder) PopcB32(a R32) R32 {
 	return d
 }
 
-// ClzB32To emits clz.b32 d, a (PTX ISA §9.7.1.15).
-func (bd *Builder) ClzB32To(d R32, a R32) { bd.Emit("clz.b32", d.Reg, a.Reg) }
-
-// ClzB32 emits clz.b32 d, a (PTX ISA §9.7.1.15).
-func (bd *Builder) ClzB32(a R32) R32 {
-	d := bd.NewR32()
-	bd.Emit("clz.b32", d.Reg, a.Reg)
-	return d
-}
-
 // AddF32To emits add.f32 d, a, b (PTX ISA §9.7.3.3).
 func (bd *Builder) AddF32To(d F32, a F32, b SrcF32) { bd.Emit("add.f32", d.Reg, a.Reg, b.srcF32()) }
-
-// AddF32 emits add.f32 d, a, b (PTX ISA §9.7.3.3).
-func (bd *Builder) AddF32(a F32, b SrcF32) F32 {
-	d := bd.NewF32()
-	bd.Emit("add.f32", d.Reg, a.Reg, b.srcF32())
-	return d
-}
-
-// SubF32To emits sub.f32 d, a, b (PTX ISA §9.7.3.4).
-func (bd *Builder) SubF32To(d F32, a F32, b SrcF32) { bd.Emit("sub.f32", d.Reg, a.Reg, b.srcF32()) }
-
-// SubF32 emits sub.f32 d, a, b (PTX ISA §9.7.3.4).
-func (bd *Builder) SubF32(a F32, b SrcF32) F32 {
-	d := bd.NewF32()
-	bd.Emit("sub.f32", d.Reg, a.Reg, b.srcF32())
-	return d
-}
-
-// MulF32To emits mul.f32 d, a, b (PTX ISA §9.7.3.5).
-func (bd *Builder) MulF32To(d F32, a F32, b SrcF32) { bd.Emit("mul.f32", d.Reg, a.Reg, b.srcF32()) }
 
 // MulF32 emits mul.f32 d, a, b (PTX ISA §9.7.3.5).
 func (bd *Builder) MulF32(a F32, b SrcF32) F32 {
@@ -593,35 +258,12 @@ func (bd *Builder) FmaRnF32To(d F32, a F32, b SrcF32, c SrcF32) {
 	bd.Emit("fma.rn.f32", d.Reg, a.Reg, b.srcF32(), c.srcF32())
 }
 
-// FmaRnF32 emits fma.rn.f32 d, a, b, c (PTX ISA §9.7.3.6).
-func (bd *Builder) FmaRnF32(a F32, b SrcF32, c SrcF32) F32 {
-	d := bd.NewF32()
-	bd.Emit("fma.rn.f32", d.Reg, a.Reg, b.srcF32(), c.srcF32())
-	return d
-}
-
-// NegF32To emits neg.f32 d, a (PTX ISA §9.7.3.10).
-func (bd *Builder) NegF32To(d F32, a F32) { bd.Emit("neg.f32", d.Reg, a.Reg) }
-
 // NegF32 emits neg.f32 d, a (PTX ISA §9.7.3.10).
 func (bd *Builder) NegF32(a F32) F32 {
 	d := bd.NewF32()
 	bd.Emit("neg.f32", d.Reg, a.Reg)
 	return d
 }
-
-// MinF32To emits min.f32 d, a, b (PTX ISA §9.7.3.11).
-func (bd *Builder) MinF32To(d F32, a F32, b SrcF32) { bd.Emit("min.f32", d.Reg, a.Reg, b.srcF32()) }
-
-// MinF32 emits min.f32 d, a, b (PTX ISA §9.7.3.11).
-func (bd *Builder) MinF32(a F32, b SrcF32) F32 {
-	d := bd.NewF32()
-	bd.Emit("min.f32", d.Reg, a.Reg, b.srcF32())
-	return d
-}
-
-// MaxF32To emits max.f32 d, a, b (PTX ISA §9.7.3.12).
-func (bd *Builder) MaxF32To(d F32, a F32, b SrcF32) { bd.Emit("max.f32", d.Reg, a.Reg, b.srcF32()) }
 
 // MaxF32 emits max.f32 d, a, b (PTX ISA §9.7.3.12).
 func (bd *Builder) MaxF32(a F32, b SrcF32) F32 {
@@ -640,11 +282,6 @@ func (bd *Builder) AddFtzF32(a F32, b SrcF32) F32 {
 	d := bd.NewF32()
 	bd.Emit("add.ftz.f32", d.Reg, a.Reg, b.srcF32())
 	return d
-}
-
-// SubFtzF32To emits sub.ftz.f32 d, a, b (PTX ISA §9.7.3.4).
-func (bd *Builder) SubFtzF32To(d F32, a F32, b SrcF32) {
-	bd.Emit("sub.ftz.f32", d.Reg, a.Reg, b.srcF32())
 }
 
 // SubFtzF32 emits sub.ftz.f32 d, a, b (PTX ISA §9.7.3.4).
@@ -671,26 +308,11 @@ func (bd *Builder) FmaRnFtzF32To(d F32, a F32, b SrcF32, c SrcF32) {
 	bd.Emit("fma.rn.ftz.f32", d.Reg, a.Reg, b.srcF32(), c.srcF32())
 }
 
-// FmaRnFtzF32 emits fma.rn.ftz.f32 d, a, b, c (PTX ISA §9.7.3.6).
-func (bd *Builder) FmaRnFtzF32(a F32, b SrcF32, c SrcF32) F32 {
-	d := bd.NewF32()
-	bd.Emit("fma.rn.ftz.f32", d.Reg, a.Reg, b.srcF32(), c.srcF32())
-	return d
-}
-
-// NegFtzF32To emits neg.ftz.f32 d, a (PTX ISA §9.7.3.10).
-func (bd *Builder) NegFtzF32To(d F32, a F32) { bd.Emit("neg.ftz.f32", d.Reg, a.Reg) }
-
 // NegFtzF32 emits neg.ftz.f32 d, a (PTX ISA §9.7.3.10).
 func (bd *Builder) NegFtzF32(a F32) F32 {
 	d := bd.NewF32()
 	bd.Emit("neg.ftz.f32", d.Reg, a.Reg)
 	return d
-}
-
-// MinFtzF32To emits min.ftz.f32 d, a, b (PTX ISA §9.7.3.11).
-func (bd *Builder) MinFtzF32To(d F32, a F32, b SrcF32) {
-	bd.Emit("min.ftz.f32", d.Reg, a.Reg, b.srcF32())
 }
 
 // MinFtzF32 emits min.ftz.f32 d, a, b (PTX ISA §9.7.3.11).
@@ -700,11 +322,6 @@ func (bd *Builder) MinFtzF32(a F32, b SrcF32) F32 {
 	return d
 }
 
-// MaxFtzF32To emits max.ftz.f32 d, a, b (PTX ISA §9.7.3.12).
-func (bd *Builder) MaxFtzF32To(d F32, a F32, b SrcF32) {
-	bd.Emit("max.ftz.f32", d.Reg, a.Reg, b.srcF32())
-}
-
 // MaxFtzF32 emits max.ftz.f32 d, a, b (PTX ISA §9.7.3.12).
 func (bd *Builder) MaxFtzF32(a F32, b SrcF32) F32 {
 	d := bd.NewF32()
@@ -712,42 +329,12 @@ func (bd *Builder) MaxFtzF32(a F32, b SrcF32) F32 {
 	return d
 }
 
-// FmaRnF16x2To emits fma.rn.f16x2 d, a, b, c (PTX ISA §9.7.4.4).
-func (bd *Builder) FmaRnF16x2To(d R32, a R32, b R32, c R32) {
-	bd.Emit("fma.rn.f16x2", d.Reg, a.Reg, b.Reg, c.Reg)
-}
-
-// FmaRnF16x2 emits fma.rn.f16x2 d, a, b, c (PTX ISA §9.7.4.4).
-func (bd *Builder) FmaRnF16x2(a R32, b R32, c R32) R32 {
-	d := bd.NewR32()
-	bd.Emit("fma.rn.f16x2", d.Reg, a.Reg, b.Reg, c.Reg)
-	return d
-}
-
-// FmaRnBf16x2To emits fma.rn.bf16x2 d, a, b, c (PTX ISA §9.7.4.4).
-func (bd *Builder) FmaRnBf16x2To(d R32, a R32, b R32, c R32) {
-	bd.Emit("fma.rn.bf16x2", d.Reg, a.Reg, b.Reg, c.Reg)
-}
-
-// FmaRnBf16x2 emits fma.rn.bf16x2 d, a, b, c (PTX ISA §9.7.4.4).
-func (bd *Builder) FmaRnBf16x2(a R32, b R32, c R32) R32 {
-	d := bd.NewR32()
-	bd.Emit("fma.rn.bf16x2", d.Reg, a.Reg, b.Reg, c.Reg)
-	return d
-}
-
-// RcpApproxFtzF32To emits rcp.approx.ftz.f32 d, a (PTX ISA §9.7.3.13).
-func (bd *Builder) RcpApproxFtzF32To(d F32, a F32) { bd.Emit("rcp.approx.ftz.f32", d.Reg, a.Reg) }
-
 // RcpApproxFtzF32 emits rcp.approx.ftz.f32 d, a (PTX ISA §9.7.3.13).
 func (bd *Builder) RcpApproxFtzF32(a F32) F32 {
 	d := bd.NewF32()
 	bd.Emit("rcp.approx.ftz.f32", d.Reg, a.Reg)
 	return d
 }
-
-// Lg2ApproxFtzF32To emits lg2.approx.ftz.f32 d, a (PTX ISA §9.7.3.20).
-func (bd *Builder) Lg2ApproxFtzF32To(d F32, a F32) { bd.Emit("lg2.approx.ftz.f32", d.Reg, a.Reg) }
 
 // Lg2ApproxFtzF32 emits lg2.approx.ftz.f32 d, a (PTX ISA §9.7.3.20).
 func (bd *Builder) Lg2ApproxFtzF32(a F32) F32 {
@@ -776,16 +363,6 @@ func (bd *Builder) AndB32(a R32, b Src32) R32 {
 	return d
 }
 
-// AndB64To emits and.b64 d, a, b (PTX ISA §9.7.8.1).
-func (bd *Builder) AndB64To(d R64, a R64, b Src64) { bd.Emit("and.b64", d.Reg, a.Reg, b.src64()) }
-
-// AndB64 emits and.b64 d, a, b (PTX ISA §9.7.8.1).
-func (bd *Builder) AndB64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("and.b64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
 // AndPredTo emits and.pred d, a, b (PTX ISA §9.7.8.1).
 func (bd *Builder) AndPredTo(d Pred, a Pred, b SrcPred) {
 	bd.Emit("and.pred", d.Reg, a.Reg, b.srcPred())
@@ -807,9 +384,6 @@ func (bd *Builder) OrB32(a R32, b Src32) R32 {
 	bd.Emit("or.b32", d.Reg, a.Reg, b.src32())
 	return d
 }
-
-// OrB64To emits or.b64 d, a, b (PTX ISA §9.7.8.2).
-func (bd *Builder) OrB64To(d R64, a R64, b Src64) { bd.Emit("or.b64", d.Reg, a.Reg, b.src64()) }
 
 // OrB64 emits or.b64 d, a, b (PTX ISA §9.7.8.2).
 func (bd *Builder) OrB64(a R64, b Src64) R64 {
@@ -838,50 +412,10 @@ func (bd *Builder) XorB32(a R32, b Src32) R32 {
 	return d
 }
 
-// XorB64To emits xor.b64 d, a, b (PTX ISA §9.7.8.3).
-func (bd *Builder) XorB64To(d R64, a R64, b Src64) { bd.Emit("xor.b64", d.Reg, a.Reg, b.src64()) }
-
-// XorB64 emits xor.b64 d, a, b (PTX ISA §9.7.8.3).
-func (bd *Builder) XorB64(a R64, b Src64) R64 {
-	d := bd.NewR64()
-	bd.Emit("xor.b64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
 // XorPredTo emits xor.pred d, a, b (PTX ISA §9.7.8.3).
 func (bd *Builder) XorPredTo(d Pred, a Pred, b SrcPred) {
 	bd.Emit("xor.pred", d.Reg, a.Reg, b.srcPred())
 }
-
-// XorPred emits xor.pred d, a, b (PTX ISA §9.7.8.3).
-func (bd *Builder) XorPred(a Pred, b SrcPred) Pred {
-	d := bd.NewPred()
-	bd.Emit("xor.pred", d.Reg, a.Reg, b.srcPred())
-	return d
-}
-
-// NotB32To emits not.b32 d, a (PTX ISA §9.7.8.4).
-func (bd *Builder) NotB32To(d R32, a R32) { bd.Emit("not.b32", d.Reg, a.Reg) }
-
-// NotB32 emits not.b32 d, a (PTX ISA §9.7.8.4).
-func (bd *Builder) NotB32(a R32) R32 {
-	d := bd.NewR32()
-	bd.Emit("not.b32", d.Reg, a.Reg)
-	return d
-}
-
-// NotB64To emits not.b64 d, a (PTX ISA §9.7.8.4).
-func (bd *Builder) NotB64To(d R64, a R64) { bd.Emit("not.b64", d.Reg, a.Reg) }
-
-// NotB64 emits not.b64 d, a (PTX ISA §9.7.8.4).
-func (bd *Builder) NotB64(a R64) R64 {
-	d := bd.NewR64()
-	bd.Emit("not.b64", d.Reg, a.Reg)
-	return d
-}
-
-// NotPredTo emits not.pred d, a (PTX ISA §9.7.8.4).
-func (bd *Builder) NotPredTo(d Pred, a Pred) { bd.Emit("not.pred", d.Reg, a.Reg) }
 
 // NotPred emits not.pred d, a (PTX ISA §9.7.8.4).
 func (bd *Builder) NotPred(a Pred) Pred {
@@ -890,18 +424,12 @@ func (bd *Builder) NotPred(a Pred) Pred {
 	return d
 }
 
-// ShlB32To emits shl.b32 d, a, b (PTX ISA §9.7.8.8).
-func (bd *Builder) ShlB32To(d R32, a R32, b Src32) { bd.Emit("shl.b32", d.Reg, a.Reg, b.src32()) }
-
 // ShlB32 emits shl.b32 d, a, b (PTX ISA §9.7.8.8).
 func (bd *Builder) ShlB32(a R32, b Src32) R32 {
 	d := bd.NewR32()
 	bd.Emit("shl.b32", d.Reg, a.Reg, b.src32())
 	return d
 }
-
-// ShlB64To emits shl.b64 d, a, b (PTX ISA §9.7.8.8).
-func (bd *Builder) ShlB64To(d R64, a R64, b Src32) { bd.Emit("shl.b64", d.Reg, a.Reg, b.src32()) }
 
 // ShlB64 emits shl.b64 d, a, b (PTX ISA §9.7.8.8).
 func (bd *Builder) ShlB64(a R64, b Src32) R64 {
@@ -910,9 +438,6 @@ func (bd *Builder) ShlB64(a R64, b Src32) R64 {
 	return d
 }
 
-// ShrU32To emits shr.u32 d, a, b (PTX ISA §9.7.8.9).
-func (bd *Builder) ShrU32To(d R32, a R32, b Src32) { bd.Emit("shr.u32", d.Reg, a.Reg, b.src32()) }
-
 // ShrU32 emits shr.u32 d, a, b (PTX ISA §9.7.8.9).
 func (bd *Builder) ShrU32(a R32, b Src32) R32 {
 	d := bd.NewR32()
@@ -920,61 +445,11 @@ func (bd *Builder) ShrU32(a R32, b Src32) R32 {
 	return d
 }
 
-// ShrS32To emits shr.s32 d, a, b (PTX ISA §9.7.8.9).
-func (bd *Builder) ShrS32To(d R32, a R32, b Src32) { bd.Emit("shr.s32", d.Reg, a.Reg, b.src32()) }
-
 // ShrS32 emits shr.s32 d, a, b (PTX ISA §9.7.8.9).
 func (bd *Builder) ShrS32(a R32, b Src32) R32 {
 	d := bd.NewR32()
 	bd.Emit("shr.s32", d.Reg, a.Reg, b.src32())
 	return d
-}
-
-// ShrU64To emits shr.u64 d, a, b (PTX ISA §9.7.8.9).
-func (bd *Builder) ShrU64To(d R64, a R64, b Src32) { bd.Emit("shr.u64", d.Reg, a.Reg, b.src32()) }
-
-// ShrU64 emits shr.u64 d, a, b (PTX ISA §9.7.8.9).
-func (bd *Builder) ShrU64(a R64, b Src32) R64 {
-	d := bd.NewR64()
-	bd.Emit("shr.u64", d.Reg, a.Reg, b.src32())
-	return d
-}
-
-// ShrS64To emits shr.s64 d, a, b (PTX ISA §9.7.8.9).
-func (bd *Builder) ShrS64To(d R64, a R64, b Src32) { bd.Emit("shr.s64", d.Reg, a.Reg, b.src32()) }
-
-// ShrS64 emits shr.s64 d, a, b (PTX ISA §9.7.8.9).
-func (bd *Builder) ShrS64(a R64, b Src32) R64 {
-	d := bd.NewR64()
-	bd.Emit("shr.s64", d.Reg, a.Reg, b.src32())
-	return d
-}
-
-// ShrB32To emits shr.b32 d, a, b (PTX ISA §9.7.8.9).
-func (bd *Builder) ShrB32To(d R32, a R32, b Src32) { bd.Emit("shr.b32", d.Reg, a.Reg, b.src32()) }
-
-// ShrB32 emits shr.b32 d, a, b (PTX ISA §9.7.8.9).
-func (bd *Builder) ShrB32(a R32, b Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("shr.b32", d.Reg, a.Reg, b.src32())
-	return d
-}
-
-// PrmtB32To emits prmt.b32 d, a, b, c (PTX ISA §9.7.9.7).
-func (bd *Builder) PrmtB32To(d R32, a R32, b R32, c Src32) {
-	bd.Emit("prmt.b32", d.Reg, a.Reg, b.Reg, c.src32())
-}
-
-// PrmtB32 emits prmt.b32 d, a, b, c (PTX ISA §9.7.9.7).
-func (bd *Builder) PrmtB32(a R32, b R32, c Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("prmt.b32", d.Reg, a.Reg, b.Reg, c.src32())
-	return d
-}
-
-// SetpEqS32To emits setp.eq.s32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpEqS32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.eq.s32", d.Reg, a.Reg, b.src32())
 }
 
 // SetpEqS32 emits setp.eq.s32 d, a, b (PTX ISA §9.7.6.1).
@@ -984,33 +459,11 @@ func (bd *Builder) SetpEqS32(a R32, b Src32) Pred {
 	return d
 }
 
-// SetpEqU32To emits setp.eq.u32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpEqU32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.eq.u32", d.Reg, a.Reg, b.src32())
-}
-
 // SetpEqU32 emits setp.eq.u32 d, a, b (PTX ISA §9.7.6.1).
 func (bd *Builder) SetpEqU32(a R32, b Src32) Pred {
 	d := bd.NewPred()
 	bd.Emit("setp.eq.u32", d.Reg, a.Reg, b.src32())
 	return d
-}
-
-// SetpEqS64To emits setp.eq.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpEqS64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.eq.s64", d.Reg, a.Reg, b.src64())
-}
-
-// SetpEqS64 emits setp.eq.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpEqS64(a R64, b Src64) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.eq.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// SetpEqU64To emits setp.eq.u64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpEqU64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.eq.u64", d.Reg, a.Reg, b.src64())
 }
 
 // SetpEqU64 emits setp.eq.u64 d, a, b (PTX ISA §9.7.6.1).
@@ -1020,21 +473,11 @@ func (bd *Builder) SetpEqU64(a R64, b Src64) Pred {
 	return d
 }
 
-// SetpEqF32To emits setp.eq.f32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpEqF32To(d Pred, a F32, b SrcF32) {
-	bd.Emit("setp.eq.f32", d.Reg, a.Reg, b.srcF32())
-}
-
 // SetpEqF32 emits setp.eq.f32 d, a, b (PTX ISA §9.7.6.1).
 func (bd *Builder) SetpEqF32(a F32, b SrcF32) Pred {
 	d := bd.NewPred()
 	bd.Emit("setp.eq.f32", d.Reg, a.Reg, b.srcF32())
 	return d
-}
-
-// SetpNeS32To emits setp.ne.s32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpNeS32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.ne.s32", d.Reg, a.Reg, b.src32())
 }
 
 // SetpNeS32 emits setp.ne.s32 d, a, b (PTX ISA §9.7.6.1).
@@ -1044,45 +487,11 @@ func (bd *Builder) SetpNeS32(a R32, b Src32) Pred {
 	return d
 }
 
-// SetpNeU32To emits setp.ne.u32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpNeU32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.ne.u32", d.Reg, a.Reg, b.src32())
-}
-
 // SetpNeU32 emits setp.ne.u32 d, a, b (PTX ISA §9.7.6.1).
 func (bd *Builder) SetpNeU32(a R32, b Src32) Pred {
 	d := bd.NewPred()
 	bd.Emit("setp.ne.u32", d.Reg, a.Reg, b.src32())
 	return d
-}
-
-// SetpNeS64To emits setp.ne.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpNeS64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.ne.s64", d.Reg, a.Reg, b.src64())
-}
-
-// SetpNeS64 emits setp.ne.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpNeS64(a R64, b Src64) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.ne.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// SetpNeU64To emits setp.ne.u64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpNeU64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.ne.u64", d.Reg, a.Reg, b.src64())
-}
-
-// SetpNeU64 emits setp.ne.u64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpNeU64(a R64, b Src64) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.ne.u64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// SetpNeF32To emits setp.ne.f32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpNeF32To(d Pred, a F32, b SrcF32) {
-	bd.Emit("setp.ne.f32", d.Reg, a.Reg, b.srcF32())
 }
 
 // SetpNeF32 emits setp.ne.f32 d, a, b (PTX ISA §9.7.6.1).
@@ -1092,21 +501,11 @@ func (bd *Builder) SetpNeF32(a F32, b SrcF32) Pred {
 	return d
 }
 
-// SetpLtS32To emits setp.lt.s32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLtS32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.lt.s32", d.Reg, a.Reg, b.src32())
-}
-
 // SetpLtS32 emits setp.lt.s32 d, a, b (PTX ISA §9.7.6.1).
 func (bd *Builder) SetpLtS32(a R32, b Src32) Pred {
 	d := bd.NewPred()
 	bd.Emit("setp.lt.s32", d.Reg, a.Reg, b.src32())
 	return d
-}
-
-// SetpLtU32To emits setp.lt.u32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLtU32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.lt.u32", d.Reg, a.Reg, b.src32())
 }
 
 // SetpLtU32 emits setp.lt.u32 d, a, b (PTX ISA §9.7.6.1).
@@ -1116,45 +515,11 @@ func (bd *Builder) SetpLtU32(a R32, b Src32) Pred {
 	return d
 }
 
-// SetpLtS64To emits setp.lt.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLtS64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.lt.s64", d.Reg, a.Reg, b.src64())
-}
-
-// SetpLtS64 emits setp.lt.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLtS64(a R64, b Src64) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.lt.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// SetpLtU64To emits setp.lt.u64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLtU64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.lt.u64", d.Reg, a.Reg, b.src64())
-}
-
-// SetpLtU64 emits setp.lt.u64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLtU64(a R64, b Src64) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.lt.u64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// SetpLtF32To emits setp.lt.f32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLtF32To(d Pred, a F32, b SrcF32) {
-	bd.Emit("setp.lt.f32", d.Reg, a.Reg, b.srcF32())
-}
-
 // SetpLtF32 emits setp.lt.f32 d, a, b (PTX ISA §9.7.6.1).
 func (bd *Builder) SetpLtF32(a F32, b SrcF32) Pred {
 	d := bd.NewPred()
 	bd.Emit("setp.lt.f32", d.Reg, a.Reg, b.srcF32())
 	return d
-}
-
-// SetpLeS32To emits setp.le.s32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLeS32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.le.s32", d.Reg, a.Reg, b.src32())
 }
 
 // SetpLeS32 emits setp.le.s32 d, a, b (PTX ISA §9.7.6.1).
@@ -1164,117 +529,11 @@ func (bd *Builder) SetpLeS32(a R32, b Src32) Pred {
 	return d
 }
 
-// SetpLeU32To emits setp.le.u32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLeU32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.le.u32", d.Reg, a.Reg, b.src32())
-}
-
-// SetpLeU32 emits setp.le.u32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLeU32(a R32, b Src32) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.le.u32", d.Reg, a.Reg, b.src32())
-	return d
-}
-
-// SetpLeS64To emits setp.le.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLeS64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.le.s64", d.Reg, a.Reg, b.src64())
-}
-
-// SetpLeS64 emits setp.le.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLeS64(a R64, b Src64) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.le.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// SetpLeU64To emits setp.le.u64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLeU64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.le.u64", d.Reg, a.Reg, b.src64())
-}
-
-// SetpLeU64 emits setp.le.u64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLeU64(a R64, b Src64) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.le.u64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// SetpLeF32To emits setp.le.f32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLeF32To(d Pred, a F32, b SrcF32) {
-	bd.Emit("setp.le.f32", d.Reg, a.Reg, b.srcF32())
-}
-
-// SetpLeF32 emits setp.le.f32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpLeF32(a F32, b SrcF32) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.le.f32", d.Reg, a.Reg, b.srcF32())
-	return d
-}
-
-// SetpGtS32To emits setp.gt.s32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGtS32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.gt.s32", d.Reg, a.Reg, b.src32())
-}
-
 // SetpGtS32 emits setp.gt.s32 d, a, b (PTX ISA §9.7.6.1).
 func (bd *Builder) SetpGtS32(a R32, b Src32) Pred {
 	d := bd.NewPred()
 	bd.Emit("setp.gt.s32", d.Reg, a.Reg, b.src32())
 	return d
-}
-
-// SetpGtU32To emits setp.gt.u32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGtU32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.gt.u32", d.Reg, a.Reg, b.src32())
-}
-
-// SetpGtU32 emits setp.gt.u32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGtU32(a R32, b Src32) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.gt.u32", d.Reg, a.Reg, b.src32())
-	return d
-}
-
-// SetpGtS64To emits setp.gt.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGtS64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.gt.s64", d.Reg, a.Reg, b.src64())
-}
-
-// SetpGtS64 emits setp.gt.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGtS64(a R64, b Src64) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.gt.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// SetpGtU64To emits setp.gt.u64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGtU64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.gt.u64", d.Reg, a.Reg, b.src64())
-}
-
-// SetpGtU64 emits setp.gt.u64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGtU64(a R64, b Src64) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.gt.u64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// SetpGtF32To emits setp.gt.f32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGtF32To(d Pred, a F32, b SrcF32) {
-	bd.Emit("setp.gt.f32", d.Reg, a.Reg, b.srcF32())
-}
-
-// SetpGtF32 emits setp.gt.f32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGtF32(a F32, b SrcF32) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.gt.f32", d.Reg, a.Reg, b.srcF32())
-	return d
-}
-
-// SetpGeS32To emits setp.ge.s32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGeS32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.ge.s32", d.Reg, a.Reg, b.src32())
 }
 
 // SetpGeS32 emits setp.ge.s32 d, a, b (PTX ISA §9.7.6.1).
@@ -1284,45 +543,11 @@ func (bd *Builder) SetpGeS32(a R32, b Src32) Pred {
 	return d
 }
 
-// SetpGeU32To emits setp.ge.u32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGeU32To(d Pred, a R32, b Src32) {
-	bd.Emit("setp.ge.u32", d.Reg, a.Reg, b.src32())
-}
-
 // SetpGeU32 emits setp.ge.u32 d, a, b (PTX ISA §9.7.6.1).
 func (bd *Builder) SetpGeU32(a R32, b Src32) Pred {
 	d := bd.NewPred()
 	bd.Emit("setp.ge.u32", d.Reg, a.Reg, b.src32())
 	return d
-}
-
-// SetpGeS64To emits setp.ge.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGeS64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.ge.s64", d.Reg, a.Reg, b.src64())
-}
-
-// SetpGeS64 emits setp.ge.s64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGeS64(a R64, b Src64) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.ge.s64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// SetpGeU64To emits setp.ge.u64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGeU64To(d Pred, a R64, b Src64) {
-	bd.Emit("setp.ge.u64", d.Reg, a.Reg, b.src64())
-}
-
-// SetpGeU64 emits setp.ge.u64 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGeU64(a R64, b Src64) Pred {
-	d := bd.NewPred()
-	bd.Emit("setp.ge.u64", d.Reg, a.Reg, b.src64())
-	return d
-}
-
-// SetpGeF32To emits setp.ge.f32 d, a, b (PTX ISA §9.7.6.1).
-func (bd *Builder) SetpGeF32To(d Pred, a F32, b SrcF32) {
-	bd.Emit("setp.ge.f32", d.Reg, a.Reg, b.srcF32())
 }
 
 // SetpGeF32 emits setp.ge.f32 d, a, b (PTX ISA §9.7.6.1).
@@ -1335,25 +560,12 @@ func (bd *Builder) SetpGeF32(a F32, b SrcF32) Pred {
 // CvtU32U64To emits cvt.u32.u64 d, a (PTX ISA §9.7.9.21).
 func (bd *Builder) CvtU32U64To(d R32, a R64) { bd.Emit("cvt.u32.u64", d.Reg, a.Reg) }
 
-// CvtU32U64 emits cvt.u32.u64 d, a (PTX ISA §9.7.9.21).
-func (bd *Builder) CvtU32U64(a R64) R32 {
-	d := bd.NewR32()
-	bd.Emit("cvt.u32.u64", d.Reg, a.Reg)
-	return d
-}
-
-// CvtU64U32To emits cvt.u64.u32 d, a (PTX ISA §9.7.9.21).
-func (bd *Builder) CvtU64U32To(d R64, a R32) { bd.Emit("cvt.u64.u32", d.Reg, a.Reg) }
-
 // CvtU64U32 emits cvt.u64.u32 d, a (PTX ISA §9.7.9.21).
 func (bd *Builder) CvtU64U32(a R32) R64 {
 	d := bd.NewR64()
 	bd.Emit("cvt.u64.u32", d.Reg, a.Reg)
 	return d
 }
-
-// CvtS64S32To emits cvt.s64.s32 d, a (PTX ISA §9.7.9.21).
-func (bd *Builder) CvtS64S32To(d R64, a R32) { bd.Emit("cvt.s64.s32", d.Reg, a.Reg) }
 
 // CvtS64S32 emits cvt.s64.s32 d, a (PTX ISA §9.7.9.21).
 func (bd *Builder) CvtS64S32(a R32) R64 {
@@ -1362,9 +574,6 @@ func (bd *Builder) CvtS64S32(a R32) R64 {
 	return d
 }
 
-// CvtRnF32S32To emits cvt.rn.f32.s32 d, a (PTX ISA §9.7.9.21).
-func (bd *Builder) CvtRnF32S32To(d F32, a R32) { bd.Emit("cvt.rn.f32.s32", d.Reg, a.Reg) }
-
 // CvtRnF32S32 emits cvt.rn.f32.s32 d, a (PTX ISA §9.7.9.21).
 func (bd *Builder) CvtRnF32S32(a R32) F32 {
 	d := bd.NewF32()
@@ -1372,52 +581,8 @@ func (bd *Builder) CvtRnF32S32(a R32) F32 {
 	return d
 }
 
-// CvtRnF32U32To emits cvt.rn.f32.u32 d, a (PTX ISA §9.7.9.21).
-func (bd *Builder) CvtRnF32U32To(d F32, a R32) { bd.Emit("cvt.rn.f32.u32", d.Reg, a.Reg) }
-
-// CvtRnF32U32 emits cvt.rn.f32.u32 d, a (PTX ISA §9.7.9.21).
-func (bd *Builder) CvtRnF32U32(a R32) F32 {
-	d := bd.NewF32()
-	bd.Emit("cvt.rn.f32.u32", d.Reg, a.Reg)
-	return d
-}
-
 // CvtF32F16To emits cvt.f32.f16 d, a (PTX ISA §9.7.9.21).
 func (bd *Builder) CvtF32F16To(d F32, a R16) { bd.Emit("cvt.f32.f16", d.Reg, a.Reg) }
-
-// CvtF32F16 emits cvt.f32.f16 d, a (PTX ISA §9.7.9.21).
-func (bd *Builder) CvtF32F16(a R16) F32 {
-	d := bd.NewF32()
-	bd.Emit("cvt.f32.f16", d.Reg, a.Reg)
-	return d
-}
-
-// CvtRnBf16x2F32To emits cvt.rn.bf16x2.f32 d, a, b (PTX ISA §9.7.9.21).
-func (bd *Builder) CvtRnBf16x2F32To(d R32, a F32, b F32) {
-	bd.Emit("cvt.rn.bf16x2.f32", d.Reg, a.Reg, b.Reg)
-}
-
-// CvtRnBf16x2F32 emits cvt.rn.bf16x2.f32 d, a, b (PTX ISA §9.7.9.21).
-func (bd *Builder) CvtRnBf16x2F32(a F32, b F32) R32 {
-	d := bd.NewR32()
-	bd.Emit("cvt.rn.bf16x2.f32", d.Reg, a.Reg, b.Reg)
-	return d
-}
-
-// CvtRnF16x2F32To emits cvt.rn.f16x2.f32 d, a, b (PTX ISA §9.7.9.21).
-func (bd *Builder) CvtRnF16x2F32To(d R32, a F32, b F32) {
-	bd.Emit("cvt.rn.f16x2.f32", d.Reg, a.Reg, b.Reg)
-}
-
-// CvtRnF16x2F32 emits cvt.rn.f16x2.f32 d, a, b (PTX ISA §9.7.9.21).
-func (bd *Builder) CvtRnF16x2F32(a F32, b F32) R32 {
-	d := bd.NewR32()
-	bd.Emit("cvt.rn.f16x2.f32", d.Reg, a.Reg, b.Reg)
-	return d
-}
-
-// CvtaToGlobalU64To emits cvta.to.global.u64 d, a (PTX ISA §9.7.9.20).
-func (bd *Builder) CvtaToGlobalU64To(d R64, a R64) { bd.Emit("cvta.to.global.u64", d.Reg, a.Reg) }
 
 // CvtaToGlobalU64 emits cvta.to.global.u64 d, a (PTX ISA §9.7.9.20).
 func (bd *Builder) CvtaToGlobalU64(a R64) R64 {
@@ -1426,18 +591,12 @@ func (bd *Builder) CvtaToGlobalU64(a R64) R64 {
 	return d
 }
 
-// CvtaParamU64To emits cvta.param.u64 d, a (PTX ISA §9.7.9.20).
-func (bd *Builder) CvtaParamU64To(d R64, a R64) { bd.Emit("cvta.param.u64", d.Reg, a.Reg) }
-
 // CvtaParamU64 emits cvta.param.u64 d, a (PTX ISA §9.7.9.20).
 func (bd *Builder) CvtaParamU64(a R64) R64 {
 	d := bd.NewR64()
 	bd.Emit("cvta.param.u64", d.Reg, a.Reg)
 	return d
 }
-
-// LdParamB32To emits ld.param.b32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdParamB32To(d R32, a ParamAddr) { bd.Emit("ld.param.b32", d.Reg, a) }
 
 // LdParamB32 emits ld.param.b32 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdParamB32(a ParamAddr) R32 {
@@ -1446,9 +605,6 @@ func (bd *Builder) LdParamB32(a ParamAddr) R32 {
 	return d
 }
 
-// LdParamB64To emits ld.param.b64 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdParamB64To(d R64, a ParamAddr) { bd.Emit("ld.param.b64", d.Reg, a) }
-
 // LdParamB64 emits ld.param.b64 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdParamB64(a ParamAddr) R64 {
 	d := bd.NewR64()
@@ -1456,23 +612,10 @@ func (bd *Builder) LdParamB64(a ParamAddr) R64 {
 	return d
 }
 
-// LdParamF32To emits ld.param.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdParamF32To(d F32, a ParamAddr) { bd.Emit("ld.param.f32", d.Reg, a) }
-
 // LdParamF32 emits ld.param.f32 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdParamF32(a ParamAddr) F32 {
 	d := bd.NewF32()
 	bd.Emit("ld.param.f32", d.Reg, a)
-	return d
-}
-
-// LdGlobalB16To emits ld.global.b16 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalB16To(d R16, a Addr) { bd.Emit("ld.global.b16", d.Reg, a) }
-
-// LdGlobalB16 emits ld.global.b16 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalB16(a Addr) R16 {
-	d := bd.NewR16()
-	bd.Emit("ld.global.b16", d.Reg, a)
 	return d
 }
 
@@ -1486,18 +629,12 @@ func (bd *Builder) LdGlobalB32(a Addr) R32 {
 	return d
 }
 
-// LdGlobalB64To emits ld.global.b64 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalB64To(d R64, a Addr) { bd.Emit("ld.global.b64", d.Reg, a) }
-
 // LdGlobalB64 emits ld.global.b64 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdGlobalB64(a Addr) R64 {
 	d := bd.NewR64()
 	bd.Emit("ld.global.b64", d.Reg, a)
 	return d
 }
-
-// LdGlobalF32To emits ld.global.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalF32To(d F32, a Addr) { bd.Emit("ld.global.f32", d.Reg, a) }
 
 // LdGlobalF32 emits ld.global.f32 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdGlobalF32(a Addr) F32 {
@@ -1509,14 +646,8 @@ func (bd *Builder) LdGlobalF32(a Addr) F32 {
 // LdGlobalV2B32 emits ld.global.v2.b32 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdGlobalV2B32(d []R32, a Addr) { bd.Emit("ld.global.v2.b32", VecOf(d), a) }
 
-// LdGlobalV2F32 emits ld.global.v2.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalV2F32(d []F32, a Addr) { bd.Emit("ld.global.v2.f32", VecOf(d), a) }
-
 // LdGlobalV4B32 emits ld.global.v4.b32 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdGlobalV4B32(d []R32, a Addr) { bd.Emit("ld.global.v4.b32", VecOf(d), a) }
-
-// LdGlobalV4F32 emits ld.global.v4.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalV4F32(d []F32, a Addr) { bd.Emit("ld.global.v4.f32", VecOf(d), a) }
 
 // StGlobalB16 emits st.global.b16 a, b (PTX ISA §9.7.9.11).
 func (bd *Builder) StGlobalB16(a Addr, b R16) { bd.Emit("st.global.b16", a, b.Reg) }
@@ -1533,27 +664,8 @@ func (bd *Builder) StGlobalF32(a Addr, b F32) { bd.Emit("st.global.f32", a, b.Re
 // StGlobalV2B32 emits st.global.v2.b32 a, b (PTX ISA §9.7.9.11).
 func (bd *Builder) StGlobalV2B32(a Addr, b []R32) { bd.Emit("st.global.v2.b32", a, VecOf(b)) }
 
-// StGlobalV2F32 emits st.global.v2.f32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StGlobalV2F32(a Addr, b []F32) { bd.Emit("st.global.v2.f32", a, VecOf(b)) }
-
 // StGlobalV4B32 emits st.global.v4.b32 a, b (PTX ISA §9.7.9.11).
 func (bd *Builder) StGlobalV4B32(a Addr, b []R32) { bd.Emit("st.global.v4.b32", a, VecOf(b)) }
-
-// StGlobalV4F32 emits st.global.v4.f32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StGlobalV4F32(a Addr, b []F32) { bd.Emit("st.global.v4.f32", a, VecOf(b)) }
-
-// LdGlobalNcB16To emits ld.global.nc.b16 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcB16To(d R16, a Addr) { bd.Emit("ld.global.nc.b16", d.Reg, a) }
-
-// LdGlobalNcB16 emits ld.global.nc.b16 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcB16(a Addr) R16 {
-	d := bd.NewR16()
-	bd.Emit("ld.global.nc.b16", d.Reg, a)
-	return d
-}
-
-// LdGlobalNcB32To emits ld.global.nc.b32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcB32To(d R32, a Addr) { bd.Emit("ld.global.nc.b32", d.Reg, a) }
 
 // LdGlobalNcB32 emits ld.global.nc.b32 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdGlobalNcB32(a Addr) R32 {
@@ -1562,47 +674,11 @@ func (bd *Builder) LdGlobalNcB32(a Addr) R32 {
 	return d
 }
 
-// LdGlobalNcB64To emits ld.global.nc.b64 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcB64To(d R64, a Addr) { bd.Emit("ld.global.nc.b64", d.Reg, a) }
-
-// LdGlobalNcB64 emits ld.global.nc.b64 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcB64(a Addr) R64 {
-	d := bd.NewR64()
-	bd.Emit("ld.global.nc.b64", d.Reg, a)
-	return d
-}
-
-// LdGlobalNcF32To emits ld.global.nc.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcF32To(d F32, a Addr) { bd.Emit("ld.global.nc.f32", d.Reg, a) }
-
-// LdGlobalNcF32 emits ld.global.nc.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcF32(a Addr) F32 {
-	d := bd.NewF32()
-	bd.Emit("ld.global.nc.f32", d.Reg, a)
-	return d
-}
-
 // LdGlobalNcV2B32 emits ld.global.nc.v2.b32 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdGlobalNcV2B32(d []R32, a Addr) { bd.Emit("ld.global.nc.v2.b32", VecOf(d), a) }
 
-// LdGlobalNcV2F32 emits ld.global.nc.v2.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcV2F32(d []F32, a Addr) { bd.Emit("ld.global.nc.v2.f32", VecOf(d), a) }
-
 // LdGlobalNcV4B32 emits ld.global.nc.v4.b32 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdGlobalNcV4B32(d []R32, a Addr) { bd.Emit("ld.global.nc.v4.b32", VecOf(d), a) }
-
-// LdGlobalNcV4F32 emits ld.global.nc.v4.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdGlobalNcV4F32(d []F32, a Addr) { bd.Emit("ld.global.nc.v4.f32", VecOf(d), a) }
-
-// LdSharedB16To emits ld.shared.b16 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedB16To(d R16, a SAddr) { bd.Emit("ld.shared.b16", d.Reg, a) }
-
-// LdSharedB16 emits ld.shared.b16 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedB16(a SAddr) R16 {
-	d := bd.NewR16()
-	bd.Emit("ld.shared.b16", d.Reg, a)
-	return d
-}
 
 // LdSharedB32To emits ld.shared.b32 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdSharedB32To(d R32, a SAddr) { bd.Emit("ld.shared.b32", d.Reg, a) }
@@ -1614,73 +690,17 @@ func (bd *Builder) LdSharedB32(a SAddr) R32 {
 	return d
 }
 
-// LdSharedB64To emits ld.shared.b64 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedB64To(d R64, a SAddr) { bd.Emit("ld.shared.b64", d.Reg, a) }
-
-// LdSharedB64 emits ld.shared.b64 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedB64(a SAddr) R64 {
-	d := bd.NewR64()
-	bd.Emit("ld.shared.b64", d.Reg, a)
-	return d
-}
-
-// LdSharedF32To emits ld.shared.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedF32To(d F32, a SAddr) { bd.Emit("ld.shared.f32", d.Reg, a) }
-
-// LdSharedF32 emits ld.shared.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedF32(a SAddr) F32 {
-	d := bd.NewF32()
-	bd.Emit("ld.shared.f32", d.Reg, a)
-	return d
-}
-
 // LdSharedV2B32 emits ld.shared.v2.b32 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdSharedV2B32(d []R32, a SAddr) { bd.Emit("ld.shared.v2.b32", VecOf(d), a) }
-
-// LdSharedV2F32 emits ld.shared.v2.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedV2F32(d []F32, a SAddr) { bd.Emit("ld.shared.v2.f32", VecOf(d), a) }
 
 // LdSharedV4B32 emits ld.shared.v4.b32 d, a (PTX ISA §9.7.9.8).
 func (bd *Builder) LdSharedV4B32(d []R32, a SAddr) { bd.Emit("ld.shared.v4.b32", VecOf(d), a) }
 
-// LdSharedV4F32 emits ld.shared.v4.f32 d, a (PTX ISA §9.7.9.8).
-func (bd *Builder) LdSharedV4F32(d []F32, a SAddr) { bd.Emit("ld.shared.v4.f32", VecOf(d), a) }
-
-// StSharedB16 emits st.shared.b16 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StSharedB16(a SAddr, b R16) { bd.Emit("st.shared.b16", a, b.Reg) }
-
 // StSharedB32 emits st.shared.b32 a, b (PTX ISA §9.7.9.11).
 func (bd *Builder) StSharedB32(a SAddr, b R32) { bd.Emit("st.shared.b32", a, b.Reg) }
 
-// StSharedB64 emits st.shared.b64 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StSharedB64(a SAddr, b R64) { bd.Emit("st.shared.b64", a, b.Reg) }
-
-// StSharedF32 emits st.shared.f32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StSharedF32(a SAddr, b F32) { bd.Emit("st.shared.f32", a, b.Reg) }
-
-// StSharedV2B32 emits st.shared.v2.b32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StSharedV2B32(a SAddr, b []R32) { bd.Emit("st.shared.v2.b32", a, VecOf(b)) }
-
-// StSharedV2F32 emits st.shared.v2.f32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StSharedV2F32(a SAddr, b []F32) { bd.Emit("st.shared.v2.f32", a, VecOf(b)) }
-
 // StSharedV4B32 emits st.shared.v4.b32 a, b (PTX ISA §9.7.9.11).
 func (bd *Builder) StSharedV4B32(a SAddr, b []R32) { bd.Emit("st.shared.v4.b32", a, VecOf(b)) }
-
-// StSharedV4F32 emits st.shared.v4.f32 a, b (PTX ISA §9.7.9.11).
-func (bd *Builder) StSharedV4F32(a SAddr, b []F32) { bd.Emit("st.shared.v4.f32", a, VecOf(b)) }
-
-// AtomGlobalAddU32To emits atom.global.add.u32 d, a, b (PTX ISA §9.7.13.5).
-func (bd *Builder) AtomGlobalAddU32To(d R32, a Addr, b Src32) {
-	bd.Emit("atom.global.add.u32", d.Reg, a, b.src32())
-}
-
-// AtomGlobalAddU32 emits atom.global.add.u32 d, a, b (PTX ISA §9.7.13.5).
-func (bd *Builder) AtomGlobalAddU32(a Addr, b Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("atom.global.add.u32", d.Reg, a, b.src32())
-	return d
-}
 
 // CpAsyncCgSharedGlobal emits cp.async.cg.shared.global d, s, bytes, valid (PTX ISA §9.7.9.25.3.1).
 func (bd *Builder) CpAsyncCgSharedGlobal(d SAddr, s Addr, bytes Imm, valid Src32) {
@@ -1692,9 +712,6 @@ func (bd *Builder) CpAsyncCommitGroup() { bd.Emit("cp.async.commit_group") }
 
 // CpAsyncWaitGroup emits cp.async.wait_group n (PTX ISA §9.7.9.25.3.3).
 func (bd *Builder) CpAsyncWaitGroup(n Imm) { bd.Emit("cp.async.wait_group", n) }
-
-// CpAsyncWaitAll emits cp.async.wait_all (PTX ISA §9.7.9.25.3.3).
-func (bd *Builder) CpAsyncWaitAll() { bd.Emit("cp.async.wait_all") }
 
 // BarSync emits bar.sync a (PTX ISA §9.7.13.1).
 func (bd *Builder) BarSync(a Src32) { bd.Emit("bar.sync", a.src32()) }
@@ -1708,33 +725,11 @@ func (bd *Builder) BarArrive(a Src32, b Src32) { bd.Emit("bar.arrive", a.src32()
 // BarWarpSync emits bar.warp.sync mask (PTX ISA §9.7.13.2).
 func (bd *Builder) BarWarpSync(mask Src32) { bd.Emit("bar.warp.sync", mask.src32()) }
 
-// ShflSyncBflyB32To emits shfl.sync.bfly.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncBflyB32To(d R32, a R32, b Src32, c Src32, mask Src32) {
-	bd.Emit("shfl.sync.bfly.b32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-}
-
-// ShflSyncBflyB32 emits shfl.sync.bfly.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncBflyB32(a R32, b Src32, c Src32, mask Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("shfl.sync.bfly.b32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-	return d
-}
-
-// ShflSyncBflyB32F32To emits shfl.sync.bfly.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncBflyB32F32To(d F32, a F32, b Src32, c Src32, mask Src32) {
-	bd.Emit("shfl.sync.bfly.b32#f32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-}
-
 // ShflSyncBflyB32F32 emits shfl.sync.bfly.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
 func (bd *Builder) ShflSyncBflyB32F32(a F32, b Src32, c Src32, mask Src32) F32 {
 	d := bd.NewF32()
 	bd.Emit("shfl.sync.bfly.b32#f32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
 	return d
-}
-
-// ShflSyncIdxB32To emits shfl.sync.idx.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncIdxB32To(d R32, a R32, b Src32, c Src32, mask Src32) {
-	bd.Emit("shfl.sync.idx.b32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
 }
 
 // ShflSyncIdxB32 emits shfl.sync.idx.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
@@ -1744,71 +739,6 @@ func (bd *Builder) ShflSyncIdxB32(a R32, b Src32, c Src32, mask Src32) R32 {
 	return d
 }
 
-// ShflSyncIdxB32F32To emits shfl.sync.idx.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncIdxB32F32To(d F32, a F32, b Src32, c Src32, mask Src32) {
-	bd.Emit("shfl.sync.idx.b32#f32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-}
-
-// ShflSyncIdxB32F32 emits shfl.sync.idx.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncIdxB32F32(a F32, b Src32, c Src32, mask Src32) F32 {
-	d := bd.NewF32()
-	bd.Emit("shfl.sync.idx.b32#f32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-	return d
-}
-
-// ShflSyncDownB32To emits shfl.sync.down.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncDownB32To(d R32, a R32, b Src32, c Src32, mask Src32) {
-	bd.Emit("shfl.sync.down.b32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-}
-
-// ShflSyncDownB32 emits shfl.sync.down.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncDownB32(a R32, b Src32, c Src32, mask Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("shfl.sync.down.b32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-	return d
-}
-
-// ShflSyncDownB32F32To emits shfl.sync.down.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncDownB32F32To(d F32, a F32, b Src32, c Src32, mask Src32) {
-	bd.Emit("shfl.sync.down.b32#f32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-}
-
-// ShflSyncDownB32F32 emits shfl.sync.down.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncDownB32F32(a F32, b Src32, c Src32, mask Src32) F32 {
-	d := bd.NewF32()
-	bd.Emit("shfl.sync.down.b32#f32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-	return d
-}
-
-// ShflSyncUpB32To emits shfl.sync.up.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncUpB32To(d R32, a R32, b Src32, c Src32, mask Src32) {
-	bd.Emit("shfl.sync.up.b32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-}
-
-// ShflSyncUpB32 emits shfl.sync.up.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncUpB32(a R32, b Src32, c Src32, mask Src32) R32 {
-	d := bd.NewR32()
-	bd.Emit("shfl.sync.up.b32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-	return d
-}
-
-// ShflSyncUpB32F32To emits shfl.sync.up.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncUpB32F32To(d F32, a F32, b Src32, c Src32, mask Src32) {
-	bd.Emit("shfl.sync.up.b32#f32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-}
-
-// ShflSyncUpB32F32 emits shfl.sync.up.b32 d, a, b, c, mask (PTX ISA §9.7.9.6).
-func (bd *Builder) ShflSyncUpB32F32(a F32, b Src32, c Src32, mask Src32) F32 {
-	d := bd.NewF32()
-	bd.Emit("shfl.sync.up.b32#f32", d.Reg, a.Reg, b.src32(), c.src32(), mask.src32())
-	return d
-}
-
-// VoteSyncAnyPredTo emits vote.sync.any.pred d, a, mask (PTX ISA §9.7.13.10).
-func (bd *Builder) VoteSyncAnyPredTo(d Pred, a Pred, mask Src32) {
-	bd.Emit("vote.sync.any.pred", d.Reg, a.Reg, mask.src32())
-}
-
 // VoteSyncAnyPred emits vote.sync.any.pred d, a, mask (PTX ISA §9.7.13.10).
 func (bd *Builder) VoteSyncAnyPred(a Pred, mask Src32) Pred {
 	d := bd.NewPred()
@@ -1816,21 +746,11 @@ func (bd *Builder) VoteSyncAnyPred(a Pred, mask Src32) Pred {
 	return d
 }
 
-// VoteSyncAllPredTo emits vote.sync.all.pred d, a, mask (PTX ISA §9.7.13.10).
-func (bd *Builder) VoteSyncAllPredTo(d Pred, a Pred, mask Src32) {
-	bd.Emit("vote.sync.all.pred", d.Reg, a.Reg, mask.src32())
-}
-
 // VoteSyncAllPred emits vote.sync.all.pred d, a, mask (PTX ISA §9.7.13.10).
 func (bd *Builder) VoteSyncAllPred(a Pred, mask Src32) Pred {
 	d := bd.NewPred()
 	bd.Emit("vote.sync.all.pred", d.Reg, a.Reg, mask.src32())
 	return d
-}
-
-// VoteSyncBallotB32To emits vote.sync.ballot.b32 d, a, mask (PTX ISA §9.7.13.10).
-func (bd *Builder) VoteSyncBallotB32To(d R32, a Pred, mask Src32) {
-	bd.Emit("vote.sync.ballot.b32", d.Reg, a.Reg, mask.src32())
 }
 
 // VoteSyncBallotB32 emits vote.sync.ballot.b32 d, a, mask (PTX ISA §9.7.13.10).
@@ -1843,80 +763,18 @@ func (bd *Builder) VoteSyncBallotB32(a Pred, mask Src32) R32 {
 // Bra emits bra a (PTX ISA §9.7.12.3).
 func (bd *Builder) Bra(a Label) { bd.Emit("bra", a) }
 
-// BraUni emits bra.uni a (PTX ISA §9.7.12.3).
-func (bd *Builder) BraUni(a Label) { bd.Emit("bra.uni", a) }
-
 // Ret emits ret (PTX ISA §9.7.12.6).
 func (bd *Builder) Ret() { bd.Emit("ret") }
-
-// Exit emits exit (PTX ISA §9.7.12.7).
-func (bd *Builder) Exit() { bd.Emit("exit") }
-
-// Trap emits trap (PTX ISA §9.7.19.4).
-func (bd *Builder) Trap() { bd.Emit("trap") }
-
-// LdmatrixSyncAlignedM8n8X1SharedB16 emits ldmatrix.sync.aligned.m8n8.x1.shared.b16 d, a (PTX ISA §9.7.14.5.15).
-func (bd *Builder) LdmatrixSyncAlignedM8n8X1SharedB16(d []R32, a SAddr) {
-	bd.Emit("ldmatrix.sync.aligned.m8n8.x1.shared.b16", VecOf(d), a)
-}
-
-// StmatrixSyncAlignedM8n8X1SharedB16 emits stmatrix.sync.aligned.m8n8.x1.shared.b16 a, b (PTX ISA §9.7.14.5.16).
-func (bd *Builder) StmatrixSyncAlignedM8n8X1SharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x1.shared.b16", a, VecOf(b))
-}
-
-// LdmatrixSyncAlignedM8n8X1TransSharedB16 emits ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 d, a (PTX ISA §9.7.14.5.15).
-func (bd *Builder) LdmatrixSyncAlignedM8n8X1TransSharedB16(d []R32, a SAddr) {
-	bd.Emit("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16", VecOf(d), a)
-}
-
-// StmatrixSyncAlignedM8n8X1TransSharedB16 emits stmatrix.sync.aligned.m8n8.x1.trans.shared.b16 a, b (PTX ISA §9.7.14.5.16).
-func (bd *Builder) StmatrixSyncAlignedM8n8X1TransSharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x1.trans.shared.b16", a, VecOf(b))
-}
-
-// LdmatrixSyncAlignedM8n8X2SharedB16 emits ldmatrix.sync.aligned.m8n8.x2.shared.b16 d, a (PTX ISA §9.7.14.5.15).
-func (bd *Builder) LdmatrixSyncAlignedM8n8X2SharedB16(d []R32, a SAddr) {
-	bd.Emit("ldmatrix.sync.aligned.m8n8.x2.shared.b16", VecOf(d), a)
-}
-
-// StmatrixSyncAlignedM8n8X2SharedB16 emits stmatrix.sync.aligned.m8n8.x2.shared.b16 a, b (PTX ISA §9.7.14.5.16).
-func (bd *Builder) StmatrixSyncAlignedM8n8X2SharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x2.shared.b16", a, VecOf(b))
-}
-
-// LdmatrixSyncAlignedM8n8X2TransSharedB16 emits ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 d, a (PTX ISA §9.7.14.5.15).
-func (bd *Builder) LdmatrixSyncAlignedM8n8X2TransSharedB16(d []R32, a SAddr) {
-	bd.Emit("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16", VecOf(d), a)
-}
-
-// StmatrixSyncAlignedM8n8X2TransSharedB16 emits stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 a, b (PTX ISA §9.7.14.5.16).
-func (bd *Builder) StmatrixSyncAlignedM8n8X2TransSharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16", a, VecOf(b))
-}
 
 // LdmatrixSyncAlignedM8n8X4SharedB16 emits ldmatrix.sync.aligned.m8n8.x4.shared.b16 d, a (PTX ISA §9.7.14.5.15).
 func (bd *Builder) LdmatrixSyncAlignedM8n8X4SharedB16(d []R32, a SAddr) {
 	bd.Emit("ldmatrix.sync.aligned.m8n8.x4.shared.b16", VecOf(d), a)
 }
 
-// StmatrixSyncAlignedM8n8X4SharedB16 emits stmatrix.sync.aligned.m8n8.x4.shared.b16 a, b (PTX ISA §9.7.14.5.16).
-func (bd *Builder) StmatrixSyncAlignedM8n8X4SharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x4.shared.b16", a, VecOf(b))
-}
-
 // LdmatrixSyncAlignedM8n8X4TransSharedB16 emits ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 d, a (PTX ISA §9.7.14.5.15).
 func (bd *Builder) LdmatrixSyncAlignedM8n8X4TransSharedB16(d []R32, a SAddr) {
 	bd.Emit("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16", VecOf(d), a)
 }
-
-// StmatrixSyncAlignedM8n8X4TransSharedB16 emits stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 a, b (PTX ISA §9.7.14.5.16).
-func (bd *Builder) StmatrixSyncAlignedM8n8X4TransSharedB16(a SAddr, b []R32) {
-	bd.Emit("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16", a, VecOf(b))
-}
-
-// ElectSyncTo emits elect.sync d, mask (PTX ISA §9.7.13.14).
-func (bd *Builder) ElectSyncTo(d Pred, mask Src32) { bd.Emit("elect.sync", d.Reg, mask.src32()) }
 
 // ElectSync emits elect.sync d, mask (PTX ISA §9.7.13.14).
 func (bd *Builder) ElectSync(mask Src32) Pred {
@@ -1936,14 +794,6 @@ func (bd *Builder) MbarrierInitSharedB64(a SAddr, n Src32) {
 	bd.Emit("mbarrier.init.shared.b64", a, n.src32())
 }
 
-// MbarrierInvalSharedB64 emits mbarrier.inval.shared.b64 a (PTX ISA §9.7.13.15.10).
-func (bd *Builder) MbarrierInvalSharedB64(a SAddr) { bd.Emit("mbarrier.inval.shared.b64", a) }
-
-// MbarrierArriveSharedB64To emits mbarrier.arrive.shared.b64 state, a (PTX ISA §9.7.13.15.13).
-func (bd *Builder) MbarrierArriveSharedB64To(state R64, a SAddr) {
-	bd.Emit("mbarrier.arrive.shared.b64", state.Reg, a)
-}
-
 // MbarrierArriveSharedB64 emits mbarrier.arrive.shared.b64 state, a (PTX ISA §9.7.13.15.13).
 func (bd *Builder) MbarrierArriveSharedB64(a SAddr) R64 {
 	state := bd.NewR64()
@@ -1951,21 +801,11 @@ func (bd *Builder) MbarrierArriveSharedB64(a SAddr) R64 {
 	return state
 }
 
-// MbarrierArriveExpectTxSharedB64To emits mbarrier.arrive.expect_tx.shared.b64 state, a, tx (PTX ISA §9.7.13.15.13).
-func (bd *Builder) MbarrierArriveExpectTxSharedB64To(state R64, a SAddr, tx Src32) {
-	bd.Emit("mbarrier.arrive.expect_tx.shared.b64", state.Reg, a, tx.src32())
-}
-
 // MbarrierArriveExpectTxSharedB64 emits mbarrier.arrive.expect_tx.shared.b64 state, a, tx (PTX ISA §9.7.13.15.13).
 func (bd *Builder) MbarrierArriveExpectTxSharedB64(a SAddr, tx Src32) R64 {
 	state := bd.NewR64()
 	bd.Emit("mbarrier.arrive.expect_tx.shared.b64", state.Reg, a, tx.src32())
 	return state
-}
-
-// MbarrierTryWaitParitySharedB64To emits mbarrier.try_wait.parity.shared.b64 done, a, parity (PTX ISA §9.7.13.15.16).
-func (bd *Builder) MbarrierTryWaitParitySharedB64To(done Pred, a SAddr, parity Src32) {
-	bd.Emit("mbarrier.try_wait.parity.shared.b64", done.Reg, a, parity.src32())
 }
 
 // MbarrierTryWaitParitySharedB64 emits mbarrier.try_wait.parity.shared.b64 done, a, parity (PTX ISA §9.7.13.15.16).
@@ -1986,11 +826,6 @@ func (bd *Builder) CpAsyncBulkTensor2dSharedClusterGlobalMbarrierCompleteTxBytes
 	bd.Emit("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes", dst, tmap, sources(at), mbar)
 }
 
-// CpAsyncBulkTensor2dSharedClusterGlobalMbarrierCompleteTxBytesL2CacheHint emits cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint dst, tmap, at, mbar, hint (PTX ISA §9.7.9.25.5.2).
-func (bd *Builder) CpAsyncBulkTensor2dSharedClusterGlobalMbarrierCompleteTxBytesL2CacheHint(dst SAddr, tmap Addr, at []Src32, mbar SAddr, hint R64) {
-	bd.Emit("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint", dst, tmap, sources(at), mbar, hint.Reg)
-}
-
 // CpAsyncBulkTensor2dGlobalSharedCtaBulkGroup emits cp.async.bulk.tensor.2d.global.shared::cta.bulk_group tmap, at, src (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor2dGlobalSharedCtaBulkGroup(tmap Addr, at []Src32, src SAddr) {
 	bd.Emit("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group", tmap, sources(at), src)
@@ -1999,11 +834,6 @@ func (bd *Builder) CpAsyncBulkTensor2dGlobalSharedCtaBulkGroup(tmap Addr, at []S
 // CpAsyncBulkTensor3dSharedClusterGlobalMbarrierCompleteTxBytes emits cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes dst, tmap, at, mbar (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor3dSharedClusterGlobalMbarrierCompleteTxBytes(dst SAddr, tmap Addr, at []Src32, mbar SAddr) {
 	bd.Emit("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes", dst, tmap, sources(at), mbar)
-}
-
-// CpAsyncBulkTensor3dSharedClusterGlobalMbarrierCompleteTxBytesL2CacheHint emits cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint dst, tmap, at, mbar, hint (PTX ISA §9.7.9.25.5.2).
-func (bd *Builder) CpAsyncBulkTensor3dSharedClusterGlobalMbarrierCompleteTxBytesL2CacheHint(dst SAddr, tmap Addr, at []Src32, mbar SAddr, hint R64) {
-	bd.Emit("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint", dst, tmap, sources(at), mbar, hint.Reg)
 }
 
 // CpAsyncBulkTensor3dGlobalSharedCtaBulkGroup emits cp.async.bulk.tensor.3d.global.shared::cta.bulk_group tmap, at, src (PTX ISA §9.7.9.25.5.2).
@@ -2031,11 +861,6 @@ func (bd *Builder) CpAsyncBulkTensor5dSharedClusterGlobalMbarrierCompleteTxBytes
 	bd.Emit("cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes", dst, tmap, sources(at), mbar)
 }
 
-// CpAsyncBulkTensor5dSharedClusterGlobalMbarrierCompleteTxBytesL2CacheHint emits cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint dst, tmap, at, mbar, hint (PTX ISA §9.7.9.25.5.2).
-func (bd *Builder) CpAsyncBulkTensor5dSharedClusterGlobalMbarrierCompleteTxBytesL2CacheHint(dst SAddr, tmap Addr, at []Src32, mbar SAddr, hint R64) {
-	bd.Emit("cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint", dst, tmap, sources(at), mbar, hint.Reg)
-}
-
 // CpAsyncBulkTensor5dGlobalSharedCtaBulkGroup emits cp.async.bulk.tensor.5d.global.shared::cta.bulk_group tmap, at, src (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor5dGlobalSharedCtaBulkGroup(tmap Addr, at []Src32, src SAddr) {
 	bd.Emit("cp.async.bulk.tensor.5d.global.shared::cta.bulk_group", tmap, sources(at), src)
@@ -2049,9 +874,6 @@ func (bd *Builder) CpAsyncBulkCommitGroup() { bd.Emit("cp.async.bulk.commit_grou
 
 // CpAsyncBulkWaitGroup emits cp.async.bulk.wait_group n (PTX ISA §9.7.9.25.6.2).
 func (bd *Builder) CpAsyncBulkWaitGroup(n Imm) { bd.Emit("cp.async.bulk.wait_group", n) }
-
-// CpAsyncBulkWaitGroupRead emits cp.async.bulk.wait_group.read n (PTX ISA §9.7.9.25.6.2).
-func (bd *Builder) CpAsyncBulkWaitGroupRead(n Imm) { bd.Emit("cp.async.bulk.wait_group.read", n) }
 
 // WgmmaFenceSyncAligned emits wgmma.fence.sync.aligned (PTX ISA §9.7.15.7.1).
 func (bd *Builder) WgmmaFenceSyncAligned() { bd.Emit("wgmma.fence.sync.aligned") }
@@ -2067,11 +889,6 @@ func (bd *Builder) BarrierClusterArriveAligned() { bd.Emit("barrier.cluster.arri
 
 // BarrierClusterWaitAligned emits barrier.cluster.wait.aligned (PTX ISA §9.7.13.3).
 func (bd *Builder) BarrierClusterWaitAligned() { bd.Emit("barrier.cluster.wait.aligned") }
-
-// MapaSharedClusterU32To emits mapa.shared::cluster.u32 d, a, cta (PTX ISA §9.7.9.22).
-func (bd *Builder) MapaSharedClusterU32To(d R32, a R32, cta Src32) {
-	bd.Emit("mapa.shared::cluster.u32", d.Reg, a.Reg, cta.src32())
-}
 
 // MapaSharedClusterU32 emits mapa.shared::cluster.u32 d, a, cta (PTX ISA §9.7.9.22).
 func (bd *Builder) MapaSharedClusterU32(a R32, cta Src32) R32 {

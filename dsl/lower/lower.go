@@ -61,7 +61,7 @@ func within(b budget, p *dsl.Program) (*ir.Module, diag.List) {
 func shape(m dsl.Model) ir.Shape {
 	return ir.Shape{
 		Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim, Block: m.Block,
-		DType: ir.DType(m.DType), Causal: m.Causal, Scale: m.Scale,
+		DType: m.DType, Causal: m.Causal, Scale: m.Scale,
 	}
 }
 

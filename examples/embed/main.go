@@ -1,5 +1,5 @@
 // Command embed shows how a Go program uses compiled attention: it imports
-// runtime alone, loads a bundle and launches a layer, on a GPU or, where there
+// runtime (and launch, its tables) alone, loads a bundle and launches a layer, on a GPU or, where there
 // is none, in the emulator.
 //
 //	go run ./cmd/s2c compile examples/sink-window.s2 --arch sm_80,sm_90a -o model.s2b
@@ -15,6 +15,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 	_ "github.com/s2attention/s2c/runtime/cuda" // GPUs, where libcuda.so.1 is
 	_ "github.com/s2attention/s2c/runtime/emu"  // the CPU, everywhere
@@ -95,11 +96,13 @@ func attend(m *runtime.Model, layer, seq int, q, k, v []byte) (o []byte, lse []f
 	}
 	args := runtime.Args{
 		Batch: 1, QLen: seq, KLen: seq,
-		Q:   runtime.BSHD(alloc(len(q), q), seq, shape.Heads, shape.HeadDim),
-		K:   runtime.BSHD(alloc(len(k), k), seq, shape.KVHeads, shape.HeadDim),
-		V:   runtime.BSHD(alloc(len(v), v), seq, shape.KVHeads, shape.HeadDim),
-		O:   runtime.BSHD(alloc(len(q), nil), seq, shape.Heads, shape.HeadDim),
-		LSE: alloc(4*shape.Heads*seq, nil),
+		Tensors: runtime.Tensors{
+			launch.Q:   runtime.BSHD(alloc(len(q), q), seq, shape.Heads, shape.HeadDim),
+			launch.K:   runtime.BSHD(alloc(len(k), k), seq, shape.KVHeads, shape.HeadDim),
+			launch.V:   runtime.BSHD(alloc(len(v), v), seq, shape.KVHeads, shape.HeadDim),
+			launch.O:   runtime.BSHD(alloc(len(q), nil), seq, shape.Heads, shape.HeadDim),
+			launch.LSE: {Ptr: alloc(4*shape.Heads*seq, nil)},
+		},
 	}
 	if err != nil {
 		return nil, nil, err
@@ -117,7 +120,7 @@ func attend(m *runtime.Model, layer, seq int, q, k, v []byte) (o []byte, lse []f
 	}
 	o = make([]byte, len(q))
 	raw := make([]byte, 4*shape.Heads*seq)
-	if err := errors.Join(dev.Download(o, args.O.Ptr), dev.Download(raw, args.LSE)); err != nil {
+	if err := errors.Join(dev.Download(o, args.Tensors[launch.O].Ptr), dev.Download(raw, args.Tensors[launch.LSE].Ptr)); err != nil {
 		return nil, nil, err
 	}
 	for at := 0; at < len(raw); at += 4 {

@@ -13,9 +13,11 @@ import (
 
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // sources are small models; the example must serve both types.
@@ -41,7 +43,7 @@ func compile(t *testing.T, name string) (string, *dsl.Program) {
 	if unit == nil {
 		t.Fatalf("%+v", list)
 	}
-	b, err := unit.Bundle([]string{"sm_80"}, sources[name], compiler.Options{})
+	b, err := unit.Bundle([]target.Target{target.SM80}, sources[name], compiler.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +80,7 @@ func TestAttend(t *testing.T) {
 func compare(t *testing.T, m *runtime.Model, program *dsl.Program, layer, seq int) {
 	t.Helper()
 	s := m.Bundle.Manifest.Shape
-	d := tensor.DType(s.DType)
+	d := s.DType
 	q, k, v := normal(t, d, 1, s.Heads, seq, s.HeadDim), normal(t, d, 2, s.KVHeads, seq, s.HeadDim), normal(t, d, 3, s.KVHeads, seq, s.HeadDim)
 	o, lse, err := attend(m, layer, seq, swap(q.Data, s.Heads, seq, s.HeadDim), swap(k.Data, s.KVHeads, seq, s.HeadDim), swap(v.Data, s.KVHeads, seq, s.HeadDim))
 	if err != nil {
@@ -91,7 +93,7 @@ func compare(t *testing.T, m *runtime.Model, program *dsl.Program, layer, seq in
 		t.Fatal(err)
 	}
 	out, err1 := tensor.New(d, 1, s.Heads, seq, s.HeadDim)
-	sums, err2 := tensor.New(tensor.F32, 1, s.Heads, seq)
+	sums, err2 := tensor.New(dtype.F32, 1, s.Heads, seq)
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +110,7 @@ func compare(t *testing.T, m *runtime.Model, program *dsl.Program, layer, seq in
 	}
 }
 
-func normal(t *testing.T, d tensor.DType, stream uint64, heads, seq, dim int) *tensor.Tensor {
+func normal(t *testing.T, d dtype.Type, stream uint64, heads, seq, dim int) *tensor.Tensor {
 	t.Helper()
 	x, err := tensor.Normal(7, stream, d, 1, heads, seq, dim)
 	if err != nil {

@@ -17,7 +17,13 @@ import (
 )
 
 // Targets are the targets that every case is compiled for.
-func Targets() []string { return compiler.Arches }
+func Targets() []string {
+	var names []string
+	for _, t := range compiler.Targets {
+		names = append(names, t.String())
+	}
+	return names
+}
 
 // Case is one attention problem.
 type Case struct {
@@ -113,7 +119,7 @@ func (c *Custom) subject() *Subject {
 		Name: m.Name,
 		Shape: ir.Shape{
 			Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim, Block: m.Block,
-			DType: ir.DType(m.DType), Causal: m.Causal, Scale: m.Scale,
+			DType: m.DType, Causal: m.Causal, Scale: m.Scale,
 		},
 		Layers: []ir.Layer{{Numbers: []int{0}, Heads: c.Heads}},
 	}
@@ -128,7 +134,11 @@ func (s *Subject) Compile(target string, only func(layout.Candidate) bool) (*com
 	var opt compiler.Options
 	opt.Pass.VerifyEach = true
 	opt.Pass.Only = only
-	return s.Unit.Compile(s.Layer, target, opt)
+	on, err := compiler.ParseTarget(target)
+	if err != nil {
+		return nil, err
+	}
+	return s.Unit.Compile(s.Layer, on, opt)
 }
 
 // For is whether the case is for a target.

@@ -56,7 +56,7 @@ func predictSM80(k *layout.Kernel, batch, qLen, kLen int64) Work {
 	}
 	return Work{
 		Matrix: batch * counts.Products * warps * 2 * (kv / 8) * (d / 16),
-		Copies: batch * (counts.Steps*2*copies(kv, d) + counts.Tiles*copies(int64(k.Rows), d)),
+		Copies: batch * (counts.Steps*2*copies(k, kv) + counts.Tiles*copies(k, int64(k.Rows))),
 		Bytes:  batch * (keyBytes(k, qLen, kLen) + queryBytes(k, qLen)),
 	}
 }
@@ -82,10 +82,10 @@ func predictSM90a(k *layout.Kernel, batch, qLen, kLen int64) Work {
 	}
 }
 
-// copies is the warp instructions that copy a tile of rows × cols, slab by slab.
-func copies(rows, cols int64) int64 {
+// copies is the warp instructions that copy rows of the head dimension, slab by slab.
+func copies(k *layout.Kernel, rows int64) int64 {
 	var n int64
-	for _, s := range (layout.SmemTile{Rows: int(rows), Cols: int(cols)}).Slabs() {
+	for _, s := range (layout.SmemTile{Rows: int(rows), Cols: k.DimPadded, Type: k.Shape.DType}).Slabs() {
 		chunks := rows * int64(s.RowBytes()) / layout.ChunkBytes
 		// Threads take one chunk a round; a last round that is not full leaves whole warps out.
 		n += (chunks + inst.WarpSize - 1) / inst.WarpSize
@@ -95,8 +95,11 @@ func copies(rows, cols int64) int64 {
 
 // queryBytes are the queries of one sequence, each read once.
 func queryBytes(k *layout.Kernel, qLen int64) int64 {
-	return int64(k.Shape.Heads) * qLen * int64(k.Shape.HeadDim) * elemBytes
+	return int64(k.Shape.Heads) * qLen * rowBytes(k)
 }
+
+// rowBytes is a row of the head dimension.
+func rowBytes(k *layout.Kernel) int64 { return int64(k.Shape.HeadDim * k.Shape.DType.Bytes()) }
 
 // keyBytes are the keys and values that the steps of one sequence read: of each
 // gathered block the tokens that exist.
@@ -113,7 +116,7 @@ func keyBytes(k *layout.Kernel, qLen, kLen int64) int64 {
 			}
 		}
 	}
-	return tokens * 2 * int64(k.Shape.HeadDim) * elemBytes
+	return tokens * 2 * rowBytes(k)
 }
 
 // SourceBytes is keyBytes and queryBytes from the source predicate alone: the key
@@ -133,7 +136,7 @@ func SourceBytes(s *Subject, k *layout.Kernel, batch, qLen, kLen int64) int64 {
 			}
 		}
 	}
-	return batch * (tokens*2*int64(k.Shape.HeadDim)*elemBytes + queryBytes(k, qLen))
+	return batch * (tokens*2*rowBytes(k) + queryBytes(k, qLen))
 }
 
 // attendedByTile is whether a query at a position in [from, end) attends key block j.

@@ -83,7 +83,7 @@ func (e *engine) compile(j *job, r *run) error {
 	}
 	r.row.Layout = compiled.Layout.String()
 	defer e.clock.add(loading, time.Now())
-	r.loaded, err = e.kernels.load(compiled.Kernel)
+	r.loaded, err = e.kernels.load(compiled.Plan)
 	return err
 }
 

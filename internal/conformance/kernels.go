@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 )
 
@@ -23,13 +24,13 @@ type loaded struct {
 	err  error
 }
 
-// load loads a kernel, or finds it loaded; many goroutines may at once.
-func (k *kernels) load(kernel *runtime.Kernel) (*runtime.Attention, error) {
-	id, err := json.Marshal(kernel)
+// load loads a plan, or finds it loaded; many goroutines may at once.
+func (k *kernels) load(plan *launch.Plan) (*runtime.Attention, error) {
+	id, err := json.Marshal(plan)
 	if err != nil {
 		return nil, err
 	}
-	key := string(id) + kernel.PTX + string(kernel.Table) // all that a kernel is
+	key := string(id) + plan.PTX + string(plan.Table) // all that a plan is
 	k.mu.Lock()
 	l := k.byID[key]
 	if l == nil {
@@ -37,7 +38,7 @@ func (k *kernels) load(kernel *runtime.Kernel) (*runtime.Attention, error) {
 		k.byID[key] = l
 	}
 	k.mu.Unlock()
-	l.once.Do(func() { l.a, l.err = runtime.Load(k.dev, kernel) })
+	l.once.Do(func() { l.a, l.err = runtime.Load(k.dev, plan) })
 	return l.a, l.err
 }
 

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 )
@@ -264,7 +265,7 @@ func patternCases() []Case {
 func emptyRowCases() []Case {
 	model := func(causal bool, block int) dsl.Model {
 		return dsl.Model{Name: "empty_rows", Heads: 2, KVHeads: 1, HeadDim: 64, Block: block, Layers: 1,
-			DType: dsl.BF16, Causal: causal, Scale: 0.125, TotalHeads: 2, TotalKVHeads: 1}
+			DType: dtype.BF16, Causal: causal, Scale: 0.125, TotalHeads: 2, TotalKVHeads: 1}
 	}
 	all := ir.Rows{Hi: ir.Inf, Mod: 1}
 	// Odd query blocks attend block 0 alone, even ones nothing; head 1 has a window of two from row 3 on.

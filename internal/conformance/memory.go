@@ -74,7 +74,8 @@ func (c *Case) bytes(s *Subject, targets int) int64 {
 	if c.Heads != nil {
 		compared = int64(len(c.Heads))
 	}
-	inputs := batch * (heads*q + 2*kv*k) * dim * elemBytes
-	outputs := int64(targets) * batch * heads * q * (dim*elemBytes + 4)
+	elem := int64(m.DType.Bytes())
+	inputs := batch * (heads*q + 2*kv*k) * dim * elem
+	outputs := int64(targets) * batch * heads * q * (dim*elem + 4)
 	return inputs + outputs + batch*compared*rows*(dim+1)*8 + 2*k*dim*8
 }

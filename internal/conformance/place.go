@@ -46,9 +46,8 @@ func (p Placement) strides(heads, seq, dim int) (batch, head, row int64) {
 }
 
 const (
-	elemBytes = 2
-	gapByte   = 0xA5    // what lies between the rows of an output
-	imageMax  = 1 << 28 // bytes of a tensor that is copied in one piece
+	gapByte  = 0xA5    // what lies between the rows of an output
+	imageMax = 1 << 28 // bytes of a tensor that is copied in one piece
 	// margin is what lies on both sides of a tensor on devices that cannot tell
 	// the end of an allocation.
 	margin = 512
@@ -80,7 +79,7 @@ func place(dev runtime.Device, t *tensor.Tensor, p Placement, shared, written bo
 		x.side = margin
 	}
 	span := int64(n-1)*x.batch + int64(heads-1)*x.head + int64(seq-1)*x.row + int64(dim)
-	x.bytes = span*elemBytes + 2*x.side
+	x.bytes = span*int64(t.DType.Bytes()) + 2*x.side
 	var err error
 	if x.base, err = dev.Alloc(x.bytes); err != nil {
 		return nil, err
@@ -108,11 +107,11 @@ func (x *placed) dense() bool { return x.bytes-2*x.side == int64(len(x.Data)) }
 
 // eachRow calls f with the bytes of each row and their distance from the first.
 func (x *placed) eachRow(f func(data []byte, off int64) error) error {
-	heads, seq, dim := x.Shape[1], x.Shape[2], x.Shape[3]
+	heads, seq, row := x.Shape[1], x.Shape[2], x.Shape[3]*x.DType.Bytes()
 	for n := range x.Shape[0] * heads * seq {
 		b, h, s := n/seq/heads, n/seq%heads, n%seq
 		off := int64(b)*x.batch + int64(h)*x.head + int64(s)*x.row
-		if err := f(x.Data[n*dim*elemBytes:(n+1)*dim*elemBytes], off*elemBytes); err != nil {
+		if err := f(x.Data[n*row:(n+1)*row], off*int64(x.DType.Bytes())); err != nil {
 			return err
 		}
 	}

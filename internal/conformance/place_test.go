@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
@@ -20,7 +21,7 @@ func (blind) Kind() string { return "blind" }
 func TestPlaceRoundTrip(t *testing.T) {
 	for _, p := range []Placement{BHSD, BSHD, Padded, FarRows} {
 		dev := blind{emu.New(emu.Options{Workers: 1})}
-		in, err := tensor.Normal(1, 2, tensor.BF16, 2, 3, 5, 8)
+		in, err := tensor.Normal(1, 2, dtype.BF16, 2, 3, 5, 8)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,7 +35,7 @@ func TestPlaceRoundTrip(t *testing.T) {
 			t.Errorf("%q: the tensor comes back otherwise; %v", p, err)
 		}
 		row, host := make([]byte, 16), want[5*16:][:16] // of head 1, row 0
-		if err := dev.Download(row, x.at+runtime.Ptr(elemBytes*x.head)); err != nil || !bytes.Equal(row, host) {
+		if err := dev.Download(row, x.at+runtime.Ptr(int64(in.DType.Bytes())*x.head)); err != nil || !bytes.Equal(row, host) {
 			t.Errorf("%q: a row is not where its strides say; %v", p, err)
 		}
 		if p == FarRows {

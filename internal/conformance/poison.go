@@ -50,11 +50,11 @@ func (p *Problem) attendedFrom(head, count int, from, to, j int64) bool {
 // poisonBlock fills a key block of a KV head with NaNs, in every sequence.
 func (p *Problem) poisonBlock(t *tensor.Tensor, kv int, j int64) {
 	heads, seq, dim := t.Shape[1], t.Shape[2], t.Shape[3]
-	block := p.Subject.Model.Block
+	block, line := p.Subject.Model.Block, dim*t.DType.Bytes()
 	from, to := int(j)*block, min((int(j)+1)*block, seq)
 	for b := range t.Shape[0] {
 		row := (b*heads + kv) * seq
-		data := t.Data[(row+from)*dim*elemBytes : (row+to)*dim*elemBytes]
+		data := t.Data[(row+from)*line : (row+to)*line]
 		for n := range data {
 			data[n] = 0xff
 		}

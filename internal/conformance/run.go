@@ -8,9 +8,11 @@ import (
 	"fmt"
 
 	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/measure"
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
 )
@@ -29,7 +31,7 @@ func (c *Case) Problem(s *Subject) (*Problem, error) {
 	if p.Scale == 0 {
 		p.Scale = s.Model.Scale
 	}
-	d := tensor.DType(s.Model.DType)
+	d := s.Model.DType
 	for n, x := range []struct {
 		to         **tensor.Tensor
 		heads, seq int
@@ -52,7 +54,7 @@ func (c *Case) Problem(s *Subject) (*Problem, error) {
 
 // draw is the generator of the inputs. Huge ones come from the one that fills a
 // gigabyte in a second.
-func (c *Case) draw() func(seed, stream uint64, d tensor.DType, shape ...int) (*tensor.Tensor, error) {
+func (c *Case) draw() func(seed, stream uint64, d dtype.Type, shape ...int) (*tensor.Tensor, error) {
 	if c.Huge {
 		return measure.Normal
 	}
@@ -75,9 +77,9 @@ func (o *Output) Hash() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Launch loads a kernel and runs it on a device, on poisoned outputs.
-func (p *Problem) Launch(dev runtime.Device, k *runtime.Kernel) (out *Output, err error) {
-	a, err := runtime.Load(dev, k)
+// Launch runs a plan on a device, on poisoned outputs.
+func (p *Problem) Launch(dev runtime.Device, plan *launch.Plan) (out *Output, err error) {
+	a, err := runtime.Load(dev, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +89,7 @@ func (p *Problem) Launch(dev runtime.Device, k *runtime.Kernel) (out *Output, er
 
 // LaunchLoaded runs a kernel that the device has loaded, on poisoned outputs.
 func (p *Problem) LaunchLoaded(dev runtime.Device, a *runtime.Attention) (out *Output, err error) {
-	l, err := p.Prepare(dev, a.Kernel())
+	l, err := p.Prepare(dev)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +118,7 @@ type Launchable struct {
 }
 
 // Prepare copies a problem to the device.
-func (p *Problem) Prepare(dev runtime.Device, k *runtime.Kernel) (l *Launchable, err error) {
+func (p *Problem) Prepare(dev runtime.Device) (l *Launchable, err error) {
 	c := p.Case
 	l = &Launchable{dev: dev, noLSE: c.NoLSE}
 	defer func() {
@@ -128,7 +130,7 @@ func (p *Problem) Prepare(dev runtime.Device, k *runtime.Kernel) (l *Launchable,
 	if err != nil {
 		return l, err
 	}
-	if l.lse, err = tensor.New(tensor.F32, p.Q.Shape[:3]...); err != nil {
+	if l.lse, err = tensor.New(dtype.F32, p.Q.Shape[:3]...); err != nil {
 		return l, err
 	}
 	out.Poison()
@@ -142,8 +144,10 @@ func (p *Problem) Prepare(dev runtime.Device, k *runtime.Kernel) (l *Launchable,
 	}
 	l.Args = runtime.Args{
 		Batch: c.batch(), QLen: c.qLen(), KLen: c.KLen, Scale: c.Scale,
-		Q: l.placed[0].runtimeTensor(), K: l.placed[1].runtimeTensor(),
-		V: l.placed[2].runtimeTensor(), O: l.placed[3].runtimeTensor(),
+		Tensors: runtime.Tensors{
+			launch.Q: l.placed[0].runtimeTensor(), launch.K: l.placed[1].runtimeTensor(),
+			launch.V: l.placed[2].runtimeTensor(), launch.O: l.placed[3].runtimeTensor(),
+		},
 	}
 	l.marked = true
 	if err := l.placed[3].mark(); err != nil {
@@ -160,7 +164,7 @@ func (l *Launchable) prepareLSE() error {
 	if l.lsePtr, err = l.dev.Alloc(int64(len(l.lse.Data))); err != nil {
 		return err
 	}
-	l.Args.LSE = l.lsePtr
+	l.Args.Tensors[launch.LSE].Ptr = l.lsePtr
 	if err := l.dev.Upload(l.lsePtr, l.lse.Data); err != nil {
 		return err
 	}
@@ -264,7 +268,7 @@ func (p *Problem) Compare(o *Output, want *reference.Result) (reference.Errors, 
 
 // sums is the reference's log-sum-exp as a kernel would have written it.
 func sums(r *reference.Result, heads int) *tensor.Tensor {
-	t := &tensor.Tensor{DType: tensor.F32, Shape: []int{r.Batch, heads, r.QLen}, Data: make([]byte, 4*r.Batch*heads*r.QLen)}
+	t := &tensor.Tensor{DType: dtype.F32, Shape: []int{r.Batch, heads, r.QLen}, Data: make([]byte, 4*r.Batch*heads*r.QLen)}
 	for n, row := 0, 0; n < r.Batch; n++ {
 		for _, h := range r.Heads {
 			for q := range r.QLen {
@@ -304,11 +308,11 @@ func (c *Case) Check(ctx context.Context, dev runtime.Device, s *Subject, compil
 	if err != nil {
 		return nil, reference.Errors{}, err
 	}
-	o, err := p.Launch(dev, compiled.Kernel)
+	o, err := p.Launch(dev, compiled.Plan)
 	if err != nil {
 		return nil, reference.Errors{}, err
 	}
-	if n := o.Redone(compiled.Kernel.PTX); n > 0 {
+	if n := o.Redone(compiled.Plan.PTX); n > 0 {
 		return o, reference.Errors{}, fmt.Errorf("the main path leaves %d rows that are computed again", n)
 	}
 	want, err := p.Expect(ctx)

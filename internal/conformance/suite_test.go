@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
@@ -80,7 +81,7 @@ func someCases(n int) []Case {
 }
 
 // queryBytesOf is the size of a case's query tensor.
-func queryBytesOf(c *Case) int { return 4 * c.KLen * 64 * elemBytes }
+func queryBytesOf(c *Case) int { return 4 * c.KLen * 64 * dtype.BF16.Bytes() }
 
 // runSuite runs a suite and checks what always holds: every row is reported once,
 // and the summary has all of them in the order of the cases.
@@ -355,7 +356,7 @@ func TestSuiteSharesKernels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := k.load(compiled.Kernel); err != nil {
+		if _, err := k.load(compiled.Plan); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,6 +22,8 @@ type rule struct {
 }
 
 var rules = []rule{
+	{packages: "target", never: all, reason: "everything asks it"},
+	{packages: "dtype", never: all, reason: "everything asks it"},
 	{packages: "runtime/...", never: []string{"dsl/...", "ir/...", "compiler/...", "codegen/...", "internal/reference/..."},
 		but: []string{"codegen/ptx/inst"}, reason: "a program that launches kernels needs no compiler"},
 	{packages: "runtime/...", except: []string{"runtime/emu"}, never: []string{"codegen/..."},
@@ -36,9 +38,14 @@ var rules = []rule{
 		reason: "kernels come from the IR alone"},
 	{packages: "internal/reference/...", never: []string{"ir/...", "dsl/lower", "codegen/...", "compiler/...", "runtime/..."},
 		reason: "the reference must not share what it checks"},
+	{packages: "launch", never: []string{"dsl/...", "ir/...", "codegen/...", "compiler/...", "runtime/...", "internal/..."},
+		reason: "compiler and runtime agree through its tables"},
 	{packages: "examples/embed", never: []string{"dsl/...", "ir/...", "compiler/...", "internal/..."},
-		reason: "it shows that runtime is enough"},
+		reason: "it shows that runtime and its tables are enough"},
 }
+
+// all is every package that has code.
+var all = []string{"dsl/...", "ir/...", "codegen/...", "compiler/...", "runtime/...", "internal/...", "target", "dtype", "launch", "cmd/...", "examples/..."}
 
 // matches is whether a package, relative to the module, is what the pattern says.
 func matches(pattern, pkg string) bool {
@@ -114,7 +121,8 @@ func TestRulesBreak(t *testing.T) {
 		{"runtime/emu", "codegen/ptx", true}, {"runtime/cuda", "codegen/ptx/inst", true}, {"runtime", "runtime/cuda", true},
 		{"runtime/emu", "runtime", false}, {"codegen/ptx/sm80", "dsl", true}, {"codegen/ptx/sm80", "ir/layout", false},
 		{"internal/reference", "ir", true}, {"internal/reference", "dsl", false}, {"dsl", "ir", true},
-		{"dsl/lower", "ir", false}, {"dsl/foo", "ir/layout", true}, {"irrelevant", "dsl", false}, {"cmd/s2c", "ir", false},
+		{"dsl/lower", "ir", false}, {"dsl/foo", "ir/layout", true}, {"launch", "runtime", true}, {"runtime", "launch", false}, {"irrelevant", "dsl", false}, {"cmd/s2c", "ir", false},
+		{"target", "dtype", true}, {"launch", "dtype", false},
 	} {
 		got := slices.ContainsFunc(rules, func(r rule) bool { return r.breaks(c.pkg, c.dep) })
 		if got != c.want {

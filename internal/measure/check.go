@@ -9,8 +9,10 @@ import (
 	"sync/atomic"
 
 	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 )
 
@@ -101,17 +103,17 @@ func (p *Problem) Repeats(a *runtime.Attention) (bool, error) {
 func (p *Problem) download() (err error) {
 	k := &p.shape
 	if p.out == nil {
-		if p.out, err = tensor.New(tensor.DType(k.DType), p.Batch, k.Heads, p.Seq, k.HeadDim); err != nil {
+		if p.out, err = tensor.New(k.DType, p.Batch, k.Heads, p.Seq, k.HeadDim); err != nil {
 			return err
 		}
-		if p.lse, err = tensor.New(tensor.F32, p.Batch, k.Heads, p.Seq); err != nil {
+		if p.lse, err = tensor.New(dtype.F32, p.Batch, k.Heads, p.Seq); err != nil {
 			return err
 		}
 	}
-	if err := p.dev.Download(p.out.Data, p.args.O.Ptr); err != nil {
+	if err := p.dev.Download(p.out.Data, p.at(launch.O)); err != nil {
 		return err
 	}
-	return p.dev.Download(p.lse.Data, p.args.LSE)
+	return p.dev.Download(p.lse.Data, p.at(launch.LSE))
 }
 
 // expected is the reference on sampled heads and rows, computed once.
@@ -164,8 +166,8 @@ func pick(source *rand.Rand, n, count int) []int {
 }
 
 // exponent is the exponent bits of a 16-bit type.
-func exponent(d tensor.DType) uint64 {
-	if d == tensor.F16 {
+func exponent(d dtype.Type) uint64 {
+	if d == dtype.F16 {
 		return 0x7C00
 	}
 	return 0x7F80
@@ -196,7 +198,7 @@ func greatest(t *tensor.Tensor) float64 {
 		}
 		raise(&most, int64(top))
 	})
-	if t.DType == tensor.F16 {
+	if t.DType == dtype.F16 {
 		return float64(tensor.F16ToFloat32(uint16(most.Load())))
 	}
 	return float64(tensor.BF16ToFloat32(uint16(most.Load())))

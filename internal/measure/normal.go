@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 )
 
@@ -23,7 +24,7 @@ const (
 // replacement, from a pool of 2¹⁶ standard normal values: fast enough for a
 // gigabyte in a second, and the same for the same seed and stream on every
 // machine. Streams separate q, k and v of a seed.
-func Normal(seed, stream uint64, d tensor.DType, shape ...int) (*tensor.Tensor, error) {
+func Normal(seed, stream uint64, d dtype.Type, shape ...int) (*tensor.Tensor, error) {
 	t, err := tensor.New(d, shape...)
 	if err != nil {
 		return nil, err

@@ -6,14 +6,14 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/s2attention/s2c/internal/tensor"
+	"github.com/s2attention/s2c/dtype"
 )
 
 // TestNormalMoments holds the first four moments, and the correlation of
 // neighbours, against those of independent standard normal values.
 func TestNormalMoments(t *testing.T) {
 	const n = 3<<20 + 5 // several streams, and a tail
-	for _, d := range []tensor.DType{tensor.BF16, tensor.F16} {
+	for _, d := range []dtype.Type{dtype.BF16, dtype.F16} {
 		x, err := Normal(7, 1, d, n)
 		if err != nil {
 			t.Fatal(err)
@@ -37,7 +37,7 @@ func TestNormalMoments(t *testing.T) {
 // seed or stream.
 func TestNormalRepeats(t *testing.T) {
 	draw := func(seed, stream uint64) []byte {
-		x, err := Normal(seed, stream, tensor.BF16, 3, 1<<19+3)
+		x, err := Normal(seed, stream, dtype.BF16, 3, 1<<19+3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +61,7 @@ func TestNormalRepeats(t *testing.T) {
 			t.Errorf("%d of 2048 values are the same in another stream", same)
 		}
 	}
-	if _, err := Normal(0, 0, tensor.BF16, -1); err == nil {
+	if _, err := Normal(0, 0, dtype.BF16, -1); err == nil {
 		t.Error("a negative dimension passes")
 	}
 }
@@ -71,7 +71,7 @@ func TestNormalRepeats(t *testing.T) {
 func BenchmarkNormal(b *testing.B) {
 	b.SetBytes(64 << 20)
 	for b.Loop() {
-		if _, err := Normal(0, 0, tensor.BF16, 32<<20); err != nil {
+		if _, err := Normal(0, 0, dtype.BF16, 32<<20); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/s2attention/s2c/internal/tensor"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 )
 
@@ -19,7 +20,7 @@ type Problem struct {
 	Q, K, V    *tensor.Tensor // on the host
 
 	dev       runtime.Device
-	shape     runtime.Kernel
+	shape     launch.Shape
 	args      runtime.Args
 	outBytes  int64
 	lseBytes  int64
@@ -30,15 +31,15 @@ type Problem struct {
 	reference *sampled
 }
 
-// NewProblem draws q, k and v of a kernel's shape, contiguous as [batch, heads,
+// NewProblem draws q, k and v of a model's shape, contiguous as [batch, heads,
 // seq, dim], and copies them to the device. The caller closes it.
-func NewProblem(dev runtime.Device, k *runtime.Kernel, batch, seq int, seed uint64) (p *Problem, err error) {
-	p = &Problem{Batch: batch, Seq: seq, dev: dev, shape: *k}
+func NewProblem(dev runtime.Device, k launch.Shape, batch, seq int, seed uint64) (p *Problem, err error) {
+	p = &Problem{Batch: batch, Seq: seq, dev: dev, shape: k}
 	for n, x := range []struct {
 		to    **tensor.Tensor
 		heads int
 	}{{&p.Q, k.Heads}, {&p.K, k.KVHeads}, {&p.V, k.KVHeads}} {
-		if *x.to, err = Normal(seed, uint64(n), tensor.DType(k.DType), batch, x.heads, seq, k.HeadDim); err != nil {
+		if *x.to, err = Normal(seed, uint64(n), k.DType, batch, x.heads, seq, k.HeadDim); err != nil {
 			return nil, err
 		}
 	}
@@ -56,10 +57,10 @@ func (p *Problem) upload() (err error) {
 	p.lseBytes = 4 * rows
 	p.args = runtime.Args{Batch: p.Batch, QLen: p.Seq, KLen: p.Seq}
 	for _, x := range []struct {
-		t     *runtime.Tensor
+		role  launch.Role
 		from  *tensor.Tensor
 		heads int
-	}{{&p.args.Q, p.Q, k.Heads}, {&p.args.K, p.K, k.KVHeads}, {&p.args.V, p.V, k.KVHeads}, {&p.args.O, nil, k.Heads}} {
+	}{{launch.Q, p.Q, k.Heads}, {launch.K, p.K, k.KVHeads}, {launch.V, p.V, k.KVHeads}, {launch.O, nil, k.Heads}} {
 		bytes := p.outBytes
 		if x.from != nil {
 			bytes = int64(len(x.from.Data))
@@ -68,7 +69,7 @@ func (p *Problem) upload() (err error) {
 		if err != nil {
 			return err
 		}
-		*x.t = runtime.BHSD(ptr, x.heads, p.Seq, k.HeadDim)
+		p.args.Tensors[x.role] = runtime.BHSD(ptr, x.heads, p.Seq, k.HeadDim)
 		if x.from == nil {
 			continue
 		}
@@ -76,7 +77,7 @@ func (p *Problem) upload() (err error) {
 			return err
 		}
 	}
-	if p.args.LSE, err = p.alloc(p.lseBytes); err != nil {
+	if p.args.Tensors[launch.LSE].Ptr, err = p.alloc(p.lseBytes); err != nil {
 		return err
 	}
 	if p.dev.Kind() != "cuda" {
@@ -99,6 +100,9 @@ func (p *Problem) alloc(bytes int64) (runtime.Ptr, error) {
 	return ptr, nil
 }
 
+// at is the address of a tensor.
+func (p *Problem) at(role launch.Role) runtime.Ptr { return p.args.Tensors[role].Ptr }
+
 func roundUp(bytes int64) int64 { return (bytes + fillBytes - 1) / fillBytes * fillBytes }
 
 // marker is a device that knows which bytes a kernel has written.
@@ -111,7 +115,7 @@ type marker interface {
 // out shows.
 func (p *Problem) poison() error {
 	if m, ok := p.dev.(marker); ok {
-		return errors.Join(m.MarkOutput(p.args.O.Ptr, p.outBytes), m.MarkOutput(p.args.LSE, p.lseBytes))
+		return errors.Join(m.MarkOutput(p.at(launch.O), p.outBytes), m.MarkOutput(p.at(launch.LSE), p.lseBytes))
 	}
 	if p.filler == nil {
 		out, lse := make([]byte, p.outBytes), make([]byte, p.lseBytes)
@@ -120,12 +124,12 @@ func (p *Problem) poison() error {
 				data[n] = 0xFF
 			}
 		}
-		return errors.Join(p.dev.Upload(p.args.O.Ptr, out), p.dev.Upload(p.args.LSE, lse))
+		return errors.Join(p.dev.Upload(p.at(launch.O), out), p.dev.Upload(p.at(launch.LSE), lse))
 	}
 	const nan = 0xFFFFFFFF
 	return errors.Join(
-		p.filler.fill(nil, p.args.O.Ptr, roundUp(p.outBytes), nan),
-		p.filler.fill(nil, p.args.LSE, roundUp(p.lseBytes), nan))
+		p.filler.fill(nil, p.at(launch.O), roundUp(p.outBytes), nan),
+		p.filler.fill(nil, p.at(launch.LSE), roundUp(p.lseBytes), nan))
 }
 
 // once runs a kernel on poisoned outputs, waits, and asks a device that knows

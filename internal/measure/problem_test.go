@@ -13,8 +13,10 @@ import (
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/internal/ptxas"
 	"github.com/s2attention/s2c/internal/tensor"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
+	"github.com/s2attention/s2c/target"
 )
 
 const file = `
@@ -38,11 +40,11 @@ func kernel(t *testing.T, dev runtime.Device, layer int) (*runtime.Attention, So
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := unit.Compile(l, "sm_80", compiler.Options{})
+	c, err := unit.Compile(l, target.SM80, compiler.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := runtime.Load(dev, c.Kernel)
+	a, err := runtime.Load(dev, c.Plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +54,7 @@ func kernel(t *testing.T, dev runtime.Device, layer int) (*runtime.Attention, So
 
 func problem(t *testing.T, dev runtime.Device, a *runtime.Attention, batch, seq int) *Problem {
 	t.Helper()
-	p, err := NewProblem(dev, a.Kernel(), batch, seq, 3)
+	p, err := NewProblem(dev, a.Plan().Shape, batch, seq, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +134,7 @@ func TestCheckFinds(t *testing.T) {
 // TestSample: short problems are compared in full, long ones in part, the ends
 // always among it.
 func TestSample(t *testing.T) {
-	p := &Problem{Batch: 1, Seq: 64, shape: runtime.Kernel{Heads: 4, HeadDim: 64, Block: 16}}
+	p := &Problem{Batch: 1, Seq: 64, shape: launch.Shape{Heads: 4, HeadDim: 64, Block: 16}}
 	if heads, rows := p.sample(); heads != nil || rows != nil {
 		t.Errorf("heads %v, rows %v of a short problem", heads, rows)
 	}
@@ -181,7 +183,7 @@ func TestCheckNotFinite(t *testing.T) {
 	_, sparse := kernel(t, dev, 1)
 	for _, seq := range []int{200, 1100} { // compared in full, and in part
 		p := problem(t, dev, dense, 1, seq)
-		change(t, p, p.V, p.args.V.Ptr, func(n int) (float32, bool) {
+		change(t, p, p.V, p.args.Tensors[launch.V].Ptr, func(n int) (float32, bool) {
 			return float32(math.NaN()), n%64 == 7 && n/64%seq == 0 // a channel of token 0
 		})
 		v, err := p.Check(context.Background(), dense, src)
@@ -206,7 +208,7 @@ func TestCheckBeyond(t *testing.T) {
 	dev := emu.New(emu.Options{})
 	a, src := kernel(t, dev, 1)
 	p := problem(t, dev, a, 1, 200)
-	change(t, p, p.K, p.args.K.Ptr, func(int) (float32, bool) { return 0x1p126, true })
+	change(t, p, p.K, p.args.Tensors[launch.K].Ptr, func(int) (float32, bool) { return 0x1p126, true })
 	v, err := p.Check(context.Background(), a, src)
 	if err != nil {
 		t.Fatal(err)

@@ -126,7 +126,7 @@ const (
 // LaunchCost is the microseconds that the host spends in each of count calls of
 // Launch. The work of the kernels is not in it, nor are the waits for them.
 func LaunchCost(dev runtime.Device, a *runtime.Attention, count int) (us []float64, err error) {
-	p, err := NewProblem(dev, a.Kernel(), 1, launchSeq, 0)
+	p, err := NewProblem(dev, a.Plan().Shape, 1, launchSeq, 0)
 	if err != nil {
 		return nil, err
 	}

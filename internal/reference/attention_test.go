@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 )
 
@@ -57,7 +58,7 @@ func inputs(t testing.TB, m dsl.Model, batch, qLen, kLen int) Problem {
 		to         **tensor.Tensor
 		heads, seq int
 	}{{&p.Q, m.Heads, qLen}, {&p.K, m.KVHeads, kLen}, {&p.V, m.KVHeads, kLen}} {
-		made, err := tensor.Normal(1, uint64(n), tensor.DType(m.DType), batch, x.heads, x.seq, m.HeadDim)
+		made, err := tensor.Normal(1, uint64(n), m.DType, batch, x.heads, x.seq, m.HeadDim)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +75,7 @@ func TestAttentionAgainstNaive(t *testing.T) {
 			Heads: group * kvHeads, KVHeads: kvHeads,
 			HeadDim: 8 * rapid.IntRange(1, 3).Draw(rt, "dim"),
 			Block:   rapid.SampledFrom([]int{16, 32}).Draw(rt, "block"),
-			DType:   rapid.SampledFrom([]dsl.DType{dsl.BF16, dsl.F16}).Draw(rt, "dtype"),
+			DType:   rapid.SampledFrom([]dtype.Type{dtype.BF16, dtype.F16}).Draw(rt, "dtype"),
 			Causal:  rapid.Bool().Draw(rt, "causal"),
 		}
 		kLen := rapid.IntRange(1, 100).Draw(rt, "k_len")
@@ -123,7 +124,7 @@ func TestAttentionAgainstNaive(t *testing.T) {
 // TestAttentionByHand takes values that anybody can check: equal scores average
 // the values of the attended keys.
 func TestAttentionByHand(t *testing.T) {
-	m := dsl.Model{Heads: 1, KVHeads: 1, HeadDim: 8, Block: 16, DType: dsl.BF16, Causal: true}
+	m := dsl.Model{Heads: 1, KVHeads: 1, HeadDim: 8, Block: 16, DType: dtype.BF16, Causal: true}
 	p := inputs(t, m, 1, 40, 40)
 	p.Attends = func(_ int, i, j int64) bool { return i != 1 && j != 1 } // blocks 0 and 2 of 0…2
 	clear(p.Q.Data)
@@ -153,7 +154,7 @@ func TestAttentionByHand(t *testing.T) {
 }
 
 func TestAttentionRefuses(t *testing.T) {
-	m := dsl.Model{Heads: 4, KVHeads: 2, HeadDim: 8, Block: 16, DType: dsl.BF16}
+	m := dsl.Model{Heads: 4, KVHeads: 2, HeadDim: 8, Block: 16, DType: dtype.BF16}
 	all := func(int, int64, int64) bool { return true }
 	for _, c := range []struct {
 		name, want string
@@ -177,7 +178,7 @@ func TestAttentionRefuses(t *testing.T) {
 }
 
 func TestAttentionProgressAndCancel(t *testing.T) {
-	m := dsl.Model{Heads: 4, KVHeads: 2, HeadDim: 8, Block: 16, DType: dsl.BF16}
+	m := dsl.Model{Heads: 4, KVHeads: 2, HeadDim: 8, Block: 16, DType: dtype.BF16}
 	p := inputs(t, m, 2, 30, 50)
 	p.Attends = func(int, int64, int64) bool { return true }
 	var calls, most atomic.Int64
@@ -204,7 +205,7 @@ func TestAttentionProgressAndCancel(t *testing.T) {
 // BenchmarkAttention is the command line's default problem: Phi-3-small's shape
 // and pattern at 2048 tokens.
 func BenchmarkAttention(b *testing.B) {
-	m := dsl.Model{Heads: 32, KVHeads: 8, HeadDim: 128, Block: 64, DType: dsl.BF16, Causal: true}
+	m := dsl.Model{Heads: 32, KVHeads: 8, HeadDim: 128, Block: 64, DType: dtype.BF16, Causal: true}
 	p := inputs(b, m, 1, 2048, 2048)
 	p.Attends = func(head int, i, j int64) bool {
 		return j <= i && (i-j < 16 || (j+int64(head)+1)%8 == 0)

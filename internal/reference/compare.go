@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 )
 
@@ -18,8 +18,8 @@ type Tolerance struct {
 
 // ToleranceOf is the tolerance for an output of a type, for inputs drawn from a
 // normal distribution: some rounding errors of the type's fraction.
-func ToleranceOf(d dsl.DType) Tolerance {
-	if d == dsl.F16 {
+func ToleranceOf(d dtype.Type) Tolerance {
+	if d == dtype.F16 {
 		return Tolerance{OutRel: 1e-3, OutRow: 5e-3, LSE: 1e-3}
 	}
 	return Tolerance{OutRel: 4e-3, OutRow: 2e-2, LSE: 1e-3}

@@ -4,7 +4,7 @@ import (
 	"math"
 	"testing"
 
-	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 )
 
@@ -17,11 +17,11 @@ func exact(t *testing.T) (ref *Result, out, lse *tensor.Tensor) {
 		Out: []float64{3, 4, 0, 0, 0, 1},
 		LSE: []float64{1, math.Inf(-1), 2},
 	}
-	out, err := tensor.New(tensor.F32, 1, 2, 3, 2)
+	out, err := tensor.New(dtype.F32, 1, 2, 3, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lse, err = tensor.New(tensor.F32, 1, 2, 3)
+	lse, err = tensor.New(dtype.F32, 1, 2, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestCompare(t *testing.T) {
 			if got.Rows != 3 || got.NotFinite != 0 || got.Beyond != 0 {
 				t.Errorf("%d rows, %d not finite, %d beyond the limit", got.Rows, got.NotFinite, got.Beyond)
 			}
-			if within := got.Within(ToleranceOf(dsl.BF16)); within != (c.name == "equal") {
+			if within := got.Within(ToleranceOf(dtype.BF16)); within != (c.name == "equal") {
 				t.Errorf("within tolerance: %v", within)
 			}
 		})
@@ -87,18 +87,18 @@ func TestCompare(t *testing.T) {
 
 func TestTolerance(t *testing.T) {
 	for _, c := range []struct {
-		d    dsl.DType
+		d    dtype.Type
 		e    Distance
 		want bool
 	}{
-		{dsl.BF16, Distance{OutRel: 4e-3, OutRow: 2e-2, LSE: 1e-3}, true},
-		{dsl.BF16, Distance{OutRel: 4.1e-3}, false},
-		{dsl.BF16, Distance{OutRow: 2.1e-2}, false},
-		{dsl.BF16, Distance{LSE: 1.1e-3}, false},
-		{dsl.F16, Distance{OutRel: 1e-3, OutRow: 5e-3, LSE: 1e-3}, true},
-		{dsl.F16, Distance{OutRel: 1.1e-3}, false},
-		{dsl.F16, Distance{OutRow: 5.1e-3}, false},
-		{dsl.F16, Distance{OutRel: math.NaN()}, false},
+		{dtype.BF16, Distance{OutRel: 4e-3, OutRow: 2e-2, LSE: 1e-3}, true},
+		{dtype.BF16, Distance{OutRel: 4.1e-3}, false},
+		{dtype.BF16, Distance{OutRow: 2.1e-2}, false},
+		{dtype.BF16, Distance{LSE: 1.1e-3}, false},
+		{dtype.F16, Distance{OutRel: 1e-3, OutRow: 5e-3, LSE: 1e-3}, true},
+		{dtype.F16, Distance{OutRel: 1.1e-3}, false},
+		{dtype.F16, Distance{OutRow: 5.1e-3}, false},
+		{dtype.F16, Distance{OutRel: math.NaN()}, false},
 	} {
 		if got := c.e.Within(ToleranceOf(c.d)); got != c.want {
 			t.Errorf("%s %+v within tolerance: %v", c.d, c.e, got)

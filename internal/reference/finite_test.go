@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 )
 
@@ -20,7 +21,7 @@ var unusual = []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.
 func TestUnattendedNeverTouches(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := dsl.Model{
-			Heads: 2, KVHeads: 1, HeadDim: 8, Block: 16, DType: dsl.BF16,
+			Heads: 2, KVHeads: 1, HeadDim: 8, Block: 16, DType: dtype.BF16,
 			Causal: rapid.Bool().Draw(rt, "causal"),
 		}
 		kLen := rapid.IntRange(1, 100).Draw(rt, "k_len")
@@ -69,7 +70,7 @@ func rounded2(t testing.TB, p Problem, ref *Result) (out, lse *tensor.Tensor) {
 // finite, and only there.
 func TestNotFinite(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	tolerance := ToleranceOf(dsl.BF16)
+	tolerance := ToleranceOf(dtype.BF16)
 	for _, c := range []struct {
 		name   string
 		change func(p *Problem)
@@ -84,7 +85,7 @@ func TestNotFinite(t *testing.T) {
 		{"score of +∞", func(p *Problem) { p.K.Set(20*8+5, inf) }, true, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := single(t, dsl.BF16, 40, 8)
+			p := single(t, dtype.BF16, 40, 8)
 			for n := range p.Q.Len() {
 				p.Q.Set(n, 0.5)
 			}
@@ -146,7 +147,7 @@ func TestNotFinite(t *testing.T) {
 // next to nothing, a key with a score of −∞ as well. What is finite then is
 // judged.
 func TestFaintWeights(t *testing.T) {
-	tolerance := ToleranceOf(dsl.BF16)
+	tolerance := ToleranceOf(dtype.BF16)
 	for _, c := range []struct {
 		name   string
 		score  float32 // of token 20; others have 0
@@ -158,7 +159,7 @@ func TestFaintWeights(t *testing.T) {
 		{"none", float32(math.Inf(-1)), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := single(t, dsl.BF16, 40, 8)
+			p := single(t, dtype.BF16, 40, 8)
 			p.Scale = 1
 			for n := range p.Q.Len() {
 				p.Q.Set(n, 0)
@@ -170,7 +171,7 @@ func TestFaintWeights(t *testing.T) {
 			p.K.Set(20*8, c.score)
 			p.V.Set(20*8+3, float32(math.NaN()))
 			ref := solve(t, p)
-			without := single(t, dsl.BF16, 40, 8)
+			without := single(t, dtype.BF16, 40, 8)
 			without.Q, without.K, without.V, without.Scale = p.Q, p.K, tensorLike(t, p.V), 1
 			without.V.Set(20*8+3, 0)
 			right := solve(t, without)
@@ -213,7 +214,7 @@ func tensorLike(t testing.TB, from *tensor.Tensor) *tensor.Tensor {
 // TestNaNQuery: a query that is not finite spoils its own row, unless it attends
 // nothing.
 func TestNaNQuery(t *testing.T) {
-	p := single(t, dsl.BF16, 40, 8)
+	p := single(t, dtype.BF16, 40, 8)
 	p.Attends = func(_ int, i, j int64) bool { return i != 1 }
 	p.Q.Set(5*8, float32(math.NaN()))
 	p.Q.Set(20*8, float32(math.NaN())) // in the block that attends nothing
@@ -229,11 +230,11 @@ func TestNaNQuery(t *testing.T) {
 		}
 	}
 	out, lse := rounded(t, p, ref)
-	if e := compare(t, out, lse, ref); !e.Within(ToleranceOf(dsl.BF16)) || e.NotFinite != 1 {
+	if e := compare(t, out, lse, ref); !e.Within(ToleranceOf(dtype.BF16)) || e.NotFinite != 1 {
 		t.Errorf("%+v", e)
 	}
 	out.Set(20*8, float32(math.NaN()))
-	if e := compare(t, out, lse, ref); e.Within(ToleranceOf(dsl.BF16)) {
+	if e := compare(t, out, lse, ref); e.Within(ToleranceOf(dtype.BF16)) {
 		t.Error("a row that attends nothing may be NaN")
 	}
 }

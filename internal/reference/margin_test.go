@@ -9,12 +9,13 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 )
 
 // single is the problem of one head with n queries of n keys, all attended but
 // for later ones.
-func single(t testing.TB, d dsl.DType, n, dim int) Problem {
+func single(t testing.TB, d dtype.Type, n, dim int) Problem {
 	t.Helper()
 	m := dsl.Model{Heads: 1, KVHeads: 1, HeadDim: dim, Block: 16, DType: d, Causal: true}
 	p := inputs(t, m, 1, n, n)
@@ -75,11 +76,11 @@ func kernel(t testing.TB, p Problem) (out, lse *tensor.Tensor) {
 // like makes the outputs of a problem, poisoned.
 func like(t testing.TB, p Problem) (out, lse *tensor.Tensor) {
 	t.Helper()
-	out, err := tensor.New(tensor.DType(p.Model.DType), p.Q.Shape...)
+	out, err := tensor.New(dtype.Type(p.Model.DType), p.Q.Shape...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lse, err = tensor.New(tensor.F32, p.Q.Shape[:3]...)
+	lse, err = tensor.New(dtype.F32, p.Q.Shape[:3]...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +99,8 @@ func single32(t *tensor.Tensor) []float32 {
 }
 
 // round rounds to a type of 16 bits.
-func round(d dsl.DType, x float32) float32 {
-	if d == dsl.F16 {
+func round(d dtype.Type, x float32) float32 {
+	if d == dtype.F16 {
 		return tensor.F16ToFloat32(tensor.F16FromFloat32(x))
 	}
 	return tensor.BF16ToFloat32(tensor.BF16FromFloat32(x))
@@ -140,23 +141,23 @@ func compare(t testing.TB, out, lse *tensor.Tensor, ref *Result) Errors {
 var large = []struct {
 	name string
 	lse  float64 // what the greatest log-sum-exp exceeds
-	make func(t testing.TB, d dsl.DType) Problem
+	make func(t testing.TB, d dtype.Type) Problem
 }{
 	// The magnitudes of flashinfer-ai/flashinfer#4267: |q| 448 with one massive
 	// channel of the keys.
-	{"massive channel", 1 << 13, func(t testing.TB, d dsl.DType) Problem {
+	{"massive channel", 1 << 13, func(t testing.TB, d dtype.Type) Problem {
 		p := single(t, d, 130, 64)
 		grow(p.Q, -1, 448.0/8)
 		grow(p.K, 10, 300)
 		return p
 	}},
-	{"scale 1000", 1e5, func(t testing.TB, d dsl.DType) Problem {
+	{"scale 1000", 1e5, func(t testing.TB, d dtype.Type) Problem {
 		p := single(t, d, 130, 64)
 		p.Scale = 1000
 		grow(p.K, -1, 4)
 		return p
 	}},
-	{"scale 1e6", 1e7, func(t testing.TB, d dsl.DType) Problem {
+	{"scale 1e6", 1e7, func(t testing.TB, d dtype.Type) Problem {
 		p := single(t, d, 100, 64)
 		p.Scale = 1e6
 		return p
@@ -167,7 +168,7 @@ var large = []struct {
 // absolute bounds refuse.
 func TestLargeScores(t *testing.T) {
 	for _, c := range large {
-		for _, d := range []dsl.DType{dsl.BF16, dsl.F16} {
+		for _, d := range []dtype.Type{dtype.BF16, dtype.F16} {
 			t.Run(c.name+"/"+string(d), func(t *testing.T) {
 				p, tolerance := c.make(t, d), ToleranceOf(d)
 				ref := solve(t, p)
@@ -203,7 +204,7 @@ func greatest(values []float64) float64 {
 func TestLargeScoresRefused(t *testing.T) {
 	for _, c := range large {
 		t.Run(c.name, func(t *testing.T) {
-			p, tolerance := c.make(t, dsl.BF16), ToleranceOf(dsl.BF16)
+			p, tolerance := c.make(t, dtype.BF16), ToleranceOf(dtype.BF16)
 			ref := solve(t, p)
 			row := len(ref.LSE) - 1
 			m := ref.margin(row)
@@ -238,7 +239,7 @@ func TestLargeScoresRefused(t *testing.T) {
 // ever, and cost nothing more.
 func TestOrdinaryRows(t *testing.T) {
 	for _, dim := range []int{8, 64, 128, 256} {
-		p := single(t, dsl.F16, 200, dim)
+		p := single(t, dtype.F16, 200, dim)
 		p.Scale = 1 / math.Sqrt(float64(dim))
 		for n, m := range solve(t, p).margins {
 			if m != nil {
@@ -252,9 +253,9 @@ func TestOrdinaryRows(t *testing.T) {
 // somewhat beyond.
 func TestFloat32Kernel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		d, most := dsl.BF16, 60.0
+		d, most := dtype.BF16, 60.0
 		if rapid.Bool().Draw(rt, "f16") {
-			d, most = dsl.F16, 10
+			d, most = dtype.F16, 10
 		}
 		p := single(t, d, rapid.IntRange(1, 60).Draw(rt, "tokens"), 8*rapid.IntRange(1, 8).Draw(rt, "dim"))
 		p.Scale = math.Pow(10, rapid.Float64Range(-30, 6).Draw(rt, "log scale"))
@@ -276,7 +277,7 @@ func TestReach(t *testing.T) {
 }
 
 func testReach(t *testing.T, scale float64) {
-	p := single(t, dsl.BF16, 50, 16)
+	p := single(t, dtype.BF16, 50, 16)
 	p.Scale = scale
 	p.Attends = func(_ int, i, j int64) bool { return (i+j)%2 == 0 }
 	ref := solve(t, p)
@@ -322,7 +323,7 @@ func wide(t *tensor.Tensor) []float64 {
 // TestLimit: rows with a score beyond the limit are counted, not judged; the
 // others are.
 func TestLimit(t *testing.T) {
-	tolerance := ToleranceOf(dsl.BF16)
+	tolerance := ToleranceOf(dtype.BF16)
 	for _, c := range []struct {
 		name   string
 		scale  float64
@@ -336,7 +337,7 @@ func TestLimit(t *testing.T) {
 		{"whatever the scale", 1e-40, 0x1p123, 20},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := single(t, dsl.BF16, 40, 8)
+			p := single(t, dtype.BF16, 40, 8)
 			p.Scale = c.scale
 			for n := range p.Q.Len() {
 				p.Q.Set(n, 1)
@@ -371,7 +372,7 @@ func TestLimit(t *testing.T) {
 // whose weight underflows, and a NaN among the values may be lost; but a query of
 // one key has no choice.
 func TestWideOpen(t *testing.T) {
-	p := single(t, dsl.BF16, 2, 8)
+	p := single(t, dtype.BF16, 2, 8)
 	p.Scale = 1e6
 	for _, x := range []*tensor.Tensor{p.Q, p.K, p.V} {
 		clear(x.Data)
@@ -397,7 +398,7 @@ func TestWideOpen(t *testing.T) {
 		want bool
 	}{{1, true}, {0, false}} {
 		out.Set(c.row*8+1, 0)
-		if within := compare(t, out, lse, ref).Within(ToleranceOf(dsl.BF16)); within != c.want {
+		if within := compare(t, out, lse, ref).Within(ToleranceOf(dtype.BF16)); within != c.want {
 			t.Errorf("without the NaN in row %d within tolerance: %v", c.row, within)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 )
@@ -22,7 +23,7 @@ var always = ir.Rows{Hi: ir.Inf, Mod: 1}
 // localStride is a layer of windows of local blocks and stripes that slide with
 // the head, in closed form.
 func localStride(heads int, local, stride int64) (ir.Shape, *ir.Layer) {
-	shape := ir.Shape{Heads: heads, KVHeads: 1, HeadDim: 128, Block: 64, DType: ir.BF16, Causal: true}
+	shape := ir.Shape{Heads: heads, KVHeads: 1, HeadDim: 128, Block: 64, DType: dtype.BF16, Causal: true}
 	layer := &ir.Layer{Numbers: []int{0}}
 	for h := range heads {
 		phase := ir.Line{C: stride - 1 - int64(h)%stride}

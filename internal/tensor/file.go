@@ -6,13 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/s2attention/s2c/dtype"
 )
 
 // Read reads one tensor from a .npy or .safetensors file; the path's extension
 // decides. In a .safetensors file the tensor is the one called name. The file
 // must hold elements of type d: a .npy file does so as u2 (the bits), as f2 for
 // f16, or as the 2-byte void type that NumPy writes for bfloat16.
-func Read(path, name string, d DType) (*Tensor, error) {
+func Read(path, name string, d dtype.Type) (*Tensor, error) {
 	decode, err := decoder(path)
 	if err != nil {
 		return nil, err
@@ -58,7 +60,7 @@ func CheckPath(path string) error {
 
 // A file format has two directions.
 type (
-	decodeFunc func(data []byte, name string, d DType) (*Tensor, error)
+	decodeFunc func(data []byte, name string, d dtype.Type) (*Tensor, error)
 	encodeFunc func(w io.Writer, tensors map[string]*Tensor) error
 )
 

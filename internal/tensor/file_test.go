@@ -9,11 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/sbinet/npyio/npy"
+
+	"github.com/s2attention/s2c/dtype"
 )
 
 func TestFileRoundTrip(t *testing.T) {
 	for _, name := range []string{"x.npy", "x.safetensors", "X.NPY"} {
-		for _, d := range []DType{BF16, F16, F32} {
+		for _, d := range []dtype.Type{dtype.BF16, dtype.F16, dtype.F32} {
 			for _, shape := range [][]int{{2, 3, 5, 8}, {1, 4, 7}, {9}, {0, 4}} {
 				path := filepath.Join(t.TempDir(), name)
 				want, _ := Normal(1, 2, d, shape...)
@@ -34,7 +36,7 @@ func TestFileRoundTrip(t *testing.T) {
 
 // TestNPYAgainstNpyio lets an independent reader read what is written here.
 func TestNPYAgainstNpyio(t *testing.T) {
-	want, _ := Normal(1, 2, F32, 2, 3, 4, 5)
+	want, _ := Normal(1, 2, dtype.F32, 2, 3, 4, 5)
 	var buffer bytes.Buffer
 	if err := encodeNPY(&buffer, map[string]*Tensor{"": want}); err != nil {
 		t.Fatal(err)
@@ -71,33 +73,33 @@ func npyFile(header string, body int) string {
 func TestNPYHeaders(t *testing.T) {
 	for _, c := range []struct {
 		file string
-		d    DType
+		d    dtype.Type
 		want string // of the error; "" means it reads
 	}{
-		{npyFile("{'descr': '<u2', 'fortran_order': False, 'shape': (2, 3), }\n", 12), BF16, ""},
-		{npyFile("{'shape':(6,),'fortran_order':False,'descr':'<f2'}", 12), F16, ""},
-		{npyFile(`{"descr": "|V2", "fortran_order": False, "shape": ()}`, 2), BF16, ""},
-		{npyMagic + "\x03\x00\x35\x00\x00\x00{'descr': '<f4', 'fortran_order': False, 'shape': ()}\x00\x00\x00\x00", F32, ""},
-		{"", F32, "magic number"},
-		{"PK\x03\x04", F32, "magic number"},
-		{npyMagic, F32, "truncated"},
-		{npyMagic + "\x02\x00\x01\x00", F32, "truncated"},
-		{npyMagic + "\x01\x00\xff\xff{}", F32, "truncated"},
-		{npyMagic + "\x02\x00\xff\xff\xff\xff{}", F32, "truncated"},
-		{npyMagic + "\x07\x00\x00\x00", F32, "version 7"},
-		{npyFile("", 0), F32, "bad .npy header"},
-		{npyFile("{'descr': '<f4', 'fortran_order': False}", 0), F32, "must all be there"},
-		{npyFile("{'descr': '<f4', 'descr': '<f4', 'shape': ()}", 4), F32, "twice"},
-		{npyFile("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': ()}", 4), F32, "expected"},
-		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", 4), F32, "no shape"},
-		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", 4), F32, "no shape"},
-		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}", 4), F32, "too large"},
-		{npyFile("{'descr': '<f4', 'fortran_order': True, 'shape': (1,)}", 4), F32, "Fortran order"},
-		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 4), F32, "truncated"},
-		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 12), F32, "longer than"},
-		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", 4), BF16, `want bf16: "<u2"`},
-		{npyFile("{'descr': '>u2', 'fortran_order': False, 'shape': (2,)}", 4), BF16, "little endian"},
-		{npyFile("{'descr': '<f2', 'fortran_order': False, 'shape': (2,)}", 4), BF16, "want bf16"},
+		{npyFile("{'descr': '<u2', 'fortran_order': False, 'shape': (2, 3), }\n", 12), dtype.BF16, ""},
+		{npyFile("{'shape':(6,),'fortran_order':False,'descr':'<f2'}", 12), dtype.F16, ""},
+		{npyFile(`{"descr": "|V2", "fortran_order": False, "shape": ()}`, 2), dtype.BF16, ""},
+		{npyMagic + "\x03\x00\x35\x00\x00\x00{'descr': '<f4', 'fortran_order': False, 'shape': ()}\x00\x00\x00\x00", dtype.F32, ""},
+		{"", dtype.F32, "magic number"},
+		{"PK\x03\x04", dtype.F32, "magic number"},
+		{npyMagic, dtype.F32, "truncated"},
+		{npyMagic + "\x02\x00\x01\x00", dtype.F32, "truncated"},
+		{npyMagic + "\x01\x00\xff\xff{}", dtype.F32, "truncated"},
+		{npyMagic + "\x02\x00\xff\xff\xff\xff{}", dtype.F32, "truncated"},
+		{npyMagic + "\x07\x00\x00\x00", dtype.F32, "version 7"},
+		{npyFile("", 0), dtype.F32, "bad .npy header"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False}", 0), dtype.F32, "must all be there"},
+		{npyFile("{'descr': '<f4', 'descr': '<f4', 'shape': ()}", 4), dtype.F32, "twice"},
+		{npyFile("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': ()}", 4), dtype.F32, "expected"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", 4), dtype.F32, "no shape"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", 4), dtype.F32, "no shape"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}", 4), dtype.F32, "too large"},
+		{npyFile("{'descr': '<f4', 'fortran_order': True, 'shape': (1,)}", 4), dtype.F32, "Fortran order"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 4), dtype.F32, "truncated"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 12), dtype.F32, "longer than"},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", 4), dtype.BF16, `want bf16: "<u2"`},
+		{npyFile("{'descr': '>u2', 'fortran_order': False, 'shape': (2,)}", 4), dtype.BF16, "little endian"},
+		{npyFile("{'descr': '<f2', 'fortran_order': False, 'shape': (2,)}", 4), dtype.BF16, "want bf16"},
 	} {
 		_, err := decodeNPY([]byte(c.file), "", c.d)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
@@ -107,24 +109,24 @@ func TestNPYHeaders(t *testing.T) {
 }
 
 func TestSafetensorsErrors(t *testing.T) {
-	q, _ := Normal(1, 1, BF16, 1, 2, 3, 8)
+	q, _ := Normal(1, 1, dtype.BF16, 1, 2, 3, 8)
 	var buffer bytes.Buffer
-	if err := encodeSafetensors(&buffer, map[string]*Tensor{"q": q, "lse": {DType: F32, Shape: []int{1}, Data: make([]byte, 4)}}); err != nil {
+	if err := encodeSafetensors(&buffer, map[string]*Tensor{"q": q, "lse": {DType: dtype.F32, Shape: []int{1}, Data: make([]byte, 4)}}); err != nil {
 		t.Fatal(err)
 	}
 	whole := buffer.Bytes()
 	for _, c := range []struct {
 		data []byte
 		name string
-		d    DType
+		d    dtype.Type
 		want string
 	}{
-		{whole, "q", BF16, ""},
-		{whole, "k", BF16, `no tensor "k"; the file holds lse, q`},
-		{whole, "q", F16, `tensor "q" is BF16, want F16`},
-		{whole[:len(whole)-1], "q", BF16, "not a whole"},
-		{whole[:5], "q", BF16, "not a whole"},
-		{nil, "q", BF16, "not a whole"},
+		{whole, "q", dtype.BF16, ""},
+		{whole, "k", dtype.BF16, `no tensor "k"; the file holds lse, q`},
+		{whole, "q", dtype.F16, `tensor "q" is BF16, want F16`},
+		{whole[:len(whole)-1], "q", dtype.BF16, "not a whole"},
+		{whole[:5], "q", dtype.BF16, "not a whole"},
+		{nil, "q", dtype.BF16, "not a whole"},
 	} {
 		_, err := decodeSafetensors(c.data, c.name, c.d)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
@@ -135,18 +137,18 @@ func TestSafetensorsErrors(t *testing.T) {
 
 func TestPathErrors(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Read(filepath.Join(dir, "none.npy"), "q", BF16); !os.IsNotExist(err) {
+	if _, err := Read(filepath.Join(dir, "none.npy"), "q", dtype.BF16); !os.IsNotExist(err) {
 		t.Errorf("a missing file says %v", err)
 	}
 	for _, err := range []error{
 		CheckPath("q.pt"), Write("q.pt", nil),
-		func() error { _, err := Read("q.pt", "q", BF16); return err }(),
+		func() error { _, err := Read("q.pt", "q", dtype.BF16); return err }(),
 	} {
 		if err == nil || !strings.Contains(err.Error(), ".npy or .safetensors") {
 			t.Errorf("an unknown extension says %v", err)
 		}
 	}
-	x, _ := New(BF16, 1)
+	x, _ := New(dtype.BF16, 1)
 	if err := Write(filepath.Join(dir, "two.npy"), map[string]*Tensor{"q": x, "k": x}); err == nil {
 		t.Error("two tensors fit into a .npy file")
 	}
@@ -159,18 +161,18 @@ func TestPathErrors(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(npyFile("{'descr': '<u2', 'fortran_order': False, 'shape': (2, 3), }\n", 12)))
 	var buffer bytes.Buffer
-	q, _ := Normal(1, 1, BF16, 1, 2)
+	q, _ := Normal(1, 1, dtype.BF16, 1, 2)
 	if err := encodeSafetensors(&buffer, map[string]*Tensor{"q": q}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(buffer.Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, decode := range []decodeFunc{decodeNPY, decodeSafetensors} {
-			got, err := decode(data, "q", BF16)
+			got, err := decode(data, "q", dtype.BF16)
 			if err != nil {
 				continue
 			}
-			if size, err := byteSize(BF16, got.Shape); err != nil || size != len(got.Data) {
+			if size, err := byteSize(dtype.BF16, got.Shape); err != nil || size != len(got.Data) {
 				t.Fatalf("%v with %d bytes passes: %v", got.Shape, len(got.Data), err)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/s2attention/s2c/dtype"
 )
 
 // The .npy format is a magic number, a version, the length of a header, the
@@ -26,7 +28,7 @@ type npyHeader struct {
 }
 
 // decodeNPY reads a .npy file of element type d.
-func decodeNPY(data []byte, _ string, d DType) (*Tensor, error) {
+func decodeNPY(data []byte, _ string, d dtype.Type) (*Tensor, error) {
 	text, body, err := splitNPY(data)
 	if err != nil {
 		return nil, err
@@ -88,13 +90,13 @@ func splitNPY(data []byte) (header string, body []byte, err error) {
 }
 
 // npyDescrs are the spellings that hold elements of type d, the one written first.
-func npyDescrs(d DType) []string {
+func npyDescrs(d dtype.Type) []string {
 	switch d {
-	case BF16:
+	case dtype.BF16:
 		return []string{"<u2", "<V2", "|V2"} // V2 is what NumPy makes of ml_dtypes' bfloat16
-	case F16:
+	case dtype.F16:
 		return []string{"<u2", "<f2"}
-	case F32:
+	case dtype.F32:
 		return []string{"<f4"}
 	}
 	return []string{""}

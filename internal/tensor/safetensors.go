@@ -7,13 +7,15 @@ import (
 	"strings"
 
 	"github.com/nlpodyssey/safetensors"
+
+	"github.com/s2attention/s2c/dtype"
 )
 
 // safeTypes names the element types in a .safetensors file.
-var safeTypes = map[DType]safetensors.DType{BF16: safetensors.BF16, F16: safetensors.F16, F32: safetensors.F32}
+var safeTypes = map[dtype.Type]safetensors.DType{dtype.BF16: safetensors.BF16, dtype.F16: safetensors.F16, dtype.F32: safetensors.F32}
 
 // decodeSafetensors reads the tensor called name.
-func decodeSafetensors(data []byte, name string, d DType) (*Tensor, error) {
+func decodeSafetensors(data []byte, name string, d dtype.Type) (*Tensor, error) {
 	file, err := safetensors.Deserialize(data)
 	if err != nil {
 		return nil, fmt.Errorf("not a whole .safetensors file: %w", err)

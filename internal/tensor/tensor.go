@@ -13,38 +13,20 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/s2attention/s2c/dtype"
 )
-
-// DType is an element type.
-type DType string
-
-const (
-	BF16 DType = "bf16" // 8 exponent bits, 7 fraction bits: the upper half of a float32
-	F16  DType = "f16"  // IEEE 754 binary16
-	F32  DType = "f32"  // IEEE 754 binary32
-)
-
-// Size is the bytes of one element; 0 for an unknown type.
-func (d DType) Size() int {
-	switch d {
-	case BF16, F16:
-		return 2
-	case F32:
-		return 4
-	}
-	return 0
-}
 
 // Tensor is a dense array. The zero value is not usable; see [New].
 type Tensor struct {
-	DType DType
+	DType dtype.Type
 	Shape []int  // outermost first
 	Data  []byte // Len() elements, row-major, little endian
 }
 
 // New makes a tensor of zeros. It fails when a dimension is negative or the
 // size in bytes does not fit in memory's address range.
-func New(d DType, shape ...int) (*Tensor, error) {
+func New(d dtype.Type, shape ...int) (*Tensor, error) {
 	bytes, err := byteSize(d, shape)
 	if err != nil {
 		return nil, err
@@ -57,8 +39,8 @@ func New(d DType, shape ...int) (*Tensor, error) {
 const maxBytes = 1 << 46
 
 // byteSize is the bytes that shape takes.
-func byteSize(d DType, shape []int) (int, error) {
-	n := d.Size()
+func byteSize(d dtype.Type, shape []int) (int, error) {
+	n := d.Bytes()
 	if n == 0 {
 		return 0, fmt.Errorf("unknown element type %q", string(d))
 	}
@@ -80,22 +62,22 @@ func byteSize(d DType, shape []int) (int, error) {
 }
 
 // Len is the number of elements.
-func (t *Tensor) Len() int { return len(t.Data) / t.DType.Size() }
+func (t *Tensor) Len() int { return len(t.Data) / t.DType.Bytes() }
 
 // Float64s converts the elements [from, from+len(dst)) to float64, exactly.
 func (t *Tensor) Float64s(dst []float64, from int) {
 	switch t.DType {
-	case BF16:
+	case dtype.BF16:
 		src := t.Data[2*from:]
 		for n := range dst {
 			dst[n] = float64(BF16ToFloat32(binary.LittleEndian.Uint16(src[2*n:])))
 		}
-	case F16:
+	case dtype.F16:
 		src := t.Data[2*from:]
 		for n := range dst {
 			dst[n] = float64(F16ToFloat32(binary.LittleEndian.Uint16(src[2*n:])))
 		}
-	case F32:
+	case dtype.F32:
 		src := t.Data[4*from:]
 		for n := range dst {
 			dst[n] = float64(math.Float32frombits(binary.LittleEndian.Uint32(src[4*n:])))
@@ -106,11 +88,11 @@ func (t *Tensor) Float64s(dst []float64, from int) {
 // Set stores a value, rounded to nearest even, at a flat index.
 func (t *Tensor) Set(index int, value float32) {
 	switch t.DType {
-	case BF16:
+	case dtype.BF16:
 		binary.LittleEndian.PutUint16(t.Data[2*index:], BF16FromFloat32(value))
-	case F16:
+	case dtype.F16:
 		binary.LittleEndian.PutUint16(t.Data[2*index:], F16FromFloat32(value))
-	case F32:
+	case dtype.F32:
 		binary.LittleEndian.PutUint32(t.Data[4*index:], math.Float32bits(value))
 	}
 }

@@ -4,30 +4,32 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/s2attention/s2c/dtype"
 )
 
 func TestNewRefusesBadShapes(t *testing.T) {
 	for _, c := range []struct {
-		d     DType
+		d     dtype.Type
 		shape []int
 		want  string
 	}{
 		{"f8", []int{1}, "unknown element type"},
-		{BF16, []int{2, -1}, "negative"},
-		{BF16, []int{1 << 40, 1 << 40, 1 << 40}, "too large"},
+		{dtype.BF16, []int{2, -1}, "negative"},
+		{dtype.BF16, []int{1 << 40, 1 << 40, 1 << 40}, "too large"},
 	} {
 		if _, err := New(c.d, c.shape...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("New(%s, %v) says %v, want %q", c.d, c.shape, err, c.want)
 		}
 	}
-	if empty, err := New(F32, 0, 1<<40, 1<<40); err != nil || empty.Len() != 0 {
+	if empty, err := New(dtype.F32, 0, 1<<40, 1<<40); err != nil || empty.Len() != 0 {
 		t.Errorf("an empty tensor is %v, %v", empty, err)
 	}
 }
 
 func TestNormal(t *testing.T) {
 	const n = 1 << 16
-	for _, d := range []DType{BF16, F16, F32} {
+	for _, d := range []dtype.Type{dtype.BF16, dtype.F16, dtype.F32} {
 		x, err := Normal(7, 1, d, n)
 		if err != nil {
 			t.Fatal(err)
@@ -56,7 +58,7 @@ func TestNormal(t *testing.T) {
 }
 
 func TestPoison(t *testing.T) {
-	for _, d := range []DType{BF16, F16, F32} {
+	for _, d := range []dtype.Type{dtype.BF16, dtype.F16, dtype.F32} {
 		x, _ := New(d, 3)
 		x.Poison()
 		values := make([]float64, 2)
@@ -68,7 +70,7 @@ func TestPoison(t *testing.T) {
 }
 
 func TestCheckShape(t *testing.T) {
-	x, _ := New(BF16, 1, 8, 100, 64)
+	x, _ := New(dtype.BF16, 1, 8, 100, 64)
 	names := []string{"batch", "heads", "seq", "dim"}
 	if err := x.CheckShape([]int{-1, 8, -1, 64}, names...); err != nil {
 		t.Error(err)

@@ -83,24 +83,24 @@ func CountWork(k *Kernel, patterns []Weighted, maxBlocks int64) Work {
 //
 //	time a step and warp = bottleneck + (chain − bottleneck)/w      (w ≥ 1)
 //	                     = chain/w                                  (w < 1)
-func (t Target) Cost(e Emitter, s ir.Shape, c Candidate, w Work) float64 {
+func (m Machine) Cost(l Loop, s ir.Shape, c Candidate, w Work) float64 {
 	if w.Useful == 0 {
 		return math.Inf(1)
 	}
-	d := float64(PaddedDim(s.HeadDim))
+	d, elemBytes := float64(PaddedDim(s)), float64(s.DType.Bytes())
 	rows, kv, warps := float64(c.Rows), float64(c.KVTile), float64(c.Warps)
 	tile := kv * d * elemBytes // bytes of a key or value tile
 
 	// Clocks of a whole step on one multiprocessor, were it alone in using each resource.
-	matrix := 2 * rows * kv * d / t.MatrixFMA
-	exp := rows * kv / t.Exp
-	lanes := (pairOps*rows*kv + rows*d + e.Loop.CopyOps*2*tile/copyBytes) / t.Lanes
-	reads := max(rows/float64(e.Loop.ReadRows), 1) * 2 * tile
+	matrix := 2 * rows * kv * d / m.MatrixFMA
+	exp := rows * kv / m.Exp
+	lanes := (pairOps*rows*kv + rows*d + l.CopyOps*2*tile/copyBytes) / m.Lanes
+	reads := max(rows/float64(l.ReadRows), 1) * 2 * tile
 	if !c.QInRegisters {
 		reads += rows * d * elemBytes
 	}
-	shared := (reads + 2*tile) / t.SharedRate
-	load := 2 * tile / t.L2Rate
+	shared := (reads + 2*tile) / m.SharedRate
+	load := 2 * tile / m.L2Rate
 
 	// Warps of query blocks that do not attend skip the products, not the waits.
 	used := 1.0
@@ -109,9 +109,9 @@ func (t Target) Cost(e Emitter, s ir.Shape, c Candidate, w Work) float64 {
 	}
 	schedulers := warps / 4 // of the block's own warps, on one scheduler
 	bottleneck := max(matrix*used, exp*used, lanes*used, shared*used, load) / schedulers
-	chain := (matrix+exp+lanes)/schedulers + e.Loop.StepClocks
-	if e.Loop.Overlap {
-		chain = max(matrix, exp+lanes)/schedulers + e.Loop.StepClocks
+	chain := (matrix+exp+lanes)/schedulers + l.StepClocks
+	if l.Overlap {
+		chain = max(matrix, exp+lanes)/schedulers + l.StepClocks
 	}
 	if c.Merge > 1 {
 		chain += memberClocks
@@ -128,9 +128,9 @@ func (t Target) Cost(e Emitter, s ir.Shape, c Candidate, w Work) float64 {
 	if together > 1 {
 		step = bottleneck + (chain-bottleneck)/together
 	}
-	ends := (tileClocks + w.Cells*cellClocks + 2*rows*d*elemBytes/t.L2Rate) / resident
+	ends := (tileClocks + w.Cells*cellClocks + 2*rows*d*elemBytes/m.L2Rate) / resident
 
 	time := w.Steps*step*schedulers + ends
-	ideal := w.Useful * float64(c.Pack) * 2 * float64(s.HeadDim) / t.MatrixFMA
+	ideal := w.Useful * float64(c.Pack) * 2 * float64(s.HeadDim) / m.MatrixFMA
 	return time / ideal
 }

@@ -7,36 +7,39 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 )
 
-var shape = ir.Shape{Heads: 8, KVHeads: 2, HeadDim: 128, Block: 64, DType: ir.BF16, Causal: true, Scale: 0.125}
+var shape = ir.Shape{Heads: 8, KVHeads: 2, HeadDim: 128, Block: 64, DType: dtype.BF16, Causal: true, Scale: 0.125}
 
-// emitters are those that lay a shape out for the targets.
-type emitter struct {
-	layout.Target
-	layout.Emitter
+// generator is one of those that lay a shape out, with the machine of its target.
+type generator struct {
+	layout.Machine
+	layout.Generator
 }
 
-func emitters(t testing.TB) []emitter {
-	var list []emitter
-	for _, target := range layout.Targets {
-		for _, e := range target.Emitters {
-			if !e.Serves(shape) {
-				t.Fatalf("%s, %s does not serve %+v", target.Name, e.Family, shape)
-			}
-			list = append(list, emitter{target, e})
+func generators(t testing.TB) []generator {
+	var list []generator
+	for _, on := range compiler.Targets {
+		b, err := compiler.Backend(on)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range b.Generators {
+			list = append(list, generator{b.Machine, g.Generator})
 		}
 	}
 	return list
 }
 
 // legal lists the candidates that fit.
-func (e emitter) legal(s ir.Shape) []layout.Candidate {
+func (g generator) legal(s ir.Shape) []layout.Candidate {
 	var list []layout.Candidate
-	for _, c := range e.Candidates(s, 4) {
-		if e.Fit(e.Emitter, s, &c) == nil {
+	for _, c := range g.Candidates(s, 4) {
+		if g.Fit(g, s, &c) == nil {
 			list = append(list, c)
 		}
 	}
@@ -45,10 +48,10 @@ func (e emitter) legal(s ir.Shape) []layout.Candidate {
 
 // Wasted work, a slower resource, or fewer resident thread blocks never help.
 func TestCostIsMonotonic(t *testing.T) {
-	all := emitters(t)
+	all := generators(t)
 	rapid.Check(t, func(t *rapid.T) {
-		e := rapid.SampledFrom(all).Draw(t, "emitter")
-		target := e.Target
+		e := rapid.SampledFrom(all).Draw(t, "generator")
+		machine, loop := e.Machine, e.Loop()
 		s := shape
 		s.HeadDim = rapid.SampledFrom([]int{64, 96, 128, 256}).Draw(t, "head dim")
 		c := rapid.SampledFrom(e.legal(s)).Draw(t, "candidate")
@@ -56,39 +59,39 @@ func TestCostIsMonotonic(t *testing.T) {
 		used := rapid.Float64Range(0.1, 1).Draw(t, "used")
 		w.Products = w.Steps * float64(c.Merge) * used
 		w.Useful = w.Steps * float64(c.Rows/c.Pack*c.KVTile) * used
-		base := target.Cost(e.Emitter, s, c, w)
+		base := machine.Cost(loop, s, c, w)
 		if math.IsNaN(base) || base < 1 {
 			t.Fatalf("cost %v: no kernel is faster than its useful products alone", base)
 		}
 		factor := rapid.Float64Range(1.1, 4).Draw(t, "factor")
 		more := w
 		more.Steps, more.Products = w.Steps*factor, w.Products*factor
-		worse := map[string]float64{"more steps for the same pairs": target.Cost(e.Emitter, s, c, more)}
+		worse := map[string]float64{"more steps for the same pairs": machine.Cost(loop, s, c, more)}
 		less := w
 		less.Useful /= factor
-		worse["fewer useful pairs"] = target.Cost(e.Emitter, s, c, less)
+		worse["fewer useful pairs"] = machine.Cost(loop, s, c, less)
 		cells := w
 		cells.Cells *= factor
-		worse["more cells"] = target.Cost(e.Emitter, s, c, cells)
+		worse["more cells"] = machine.Cost(loop, s, c, cells)
 		for name, cost := range worse {
 			if cost <= base {
 				t.Errorf("%s: cost %v after %v", name, cost, base)
 			}
 		}
-		slower := func(change func(*layout.Target)) float64 {
-			x := target
+		slower := func(change func(*layout.Machine)) float64 {
+			x := machine
 			change(&x)
-			return x.Cost(e.Emitter, s, c, w)
+			return x.Cost(loop, s, c, w)
 		}
 		fewer := c
 		fewer.Resident = (c.Resident + 1) / 2
 		for name, cost := range map[string]float64{
-			"slower L2":               slower(func(x *layout.Target) { x.L2Rate /= factor }),
-			"slower ex2":              slower(func(x *layout.Target) { x.Exp /= factor }),
-			"slower fp32":             slower(func(x *layout.Target) { x.Lanes /= factor }),
-			"slower shared memory":    slower(func(x *layout.Target) { x.SharedRate /= factor }),
-			"fewer resident blocks":   target.Cost(e.Emitter, s, fewer, w),
-			"more products, no pairs": target.Cost(e.Emitter, s, c, layout.Work{Steps: w.Steps, Products: w.Steps * float64(c.Merge), Useful: w.Useful, Cells: w.Cells}),
+			"slower L2":               slower(func(x *layout.Machine) { x.L2Rate /= factor }),
+			"slower ex2":              slower(func(x *layout.Machine) { x.Exp /= factor }),
+			"slower fp32":             slower(func(x *layout.Machine) { x.Lanes /= factor }),
+			"slower shared memory":    slower(func(x *layout.Machine) { x.SharedRate /= factor }),
+			"fewer resident blocks":   machine.Cost(loop, s, fewer, w),
+			"more products, no pairs": machine.Cost(loop, s, c, layout.Work{Steps: w.Steps, Products: w.Steps * float64(c.Merge), Useful: w.Useful, Cells: w.Cells}),
 		} {
 			if cost < base*(1-1e-12) {
 				t.Errorf("%s: cost %v after %v", name, cost, base)
@@ -97,7 +100,7 @@ func TestCostIsMonotonic(t *testing.T) {
 		if c.Stages == 1 {
 			deep := c
 			deep.Stages = 2
-			if cost := target.Cost(e.Emitter, s, deep, w); cost > base {
+			if cost := machine.Cost(loop, s, deep, w); cost > base {
 				t.Errorf("a second stage at the same occupancy: cost %v after %v", cost, base)
 			}
 		}
@@ -105,9 +108,9 @@ func TestCostIsMonotonic(t *testing.T) {
 }
 
 func TestCostOfNoWork(t *testing.T) {
-	e := emitters(t)[0]
+	e := generators(t)[0]
 	c := layout.Candidate{Rows: 64, Pack: 1, Merge: 1, Split: 1, KVTile: 64, Stages: 2, Warps: 4, Resident: 1}
-	if cost := e.Target.Cost(e.Emitter, shape, c, layout.Work{}); !math.IsInf(cost, 1) {
+	if cost := e.Cost(e.Loop(), shape, c, layout.Work{}); !math.IsInf(cost, 1) {
 		t.Errorf("cost %v of a pattern without pairs, want +Inf", cost)
 	}
 }
@@ -141,13 +144,13 @@ func TestFit(t *testing.T) {
 		{"sm_90a", "sm90a", 128, layout.Candidate{Rows: 192, KVTile: 128, Stages: 2, Warps: 12}, 224<<10 + 2*128 + 20*8, 160, 1, "192 registers of 160"},
 	} {
 		s.HeadDim = c.dim
-		var e emitter
-		for _, x := range emitters(t) {
-			if x.Name == c.target && x.Family == c.family {
+		var e generator
+		for _, x := range generators(t) {
+			if x.Target.String() == c.target && x.Family() == c.family {
 				e = x
 			}
 		}
-		err := e.Fit(e.Emitter, s, &c.c)
+		err := e.Fit(e, s, &c.c)
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%+v: %v, want %q", c.c, err, c.err)
 		}
@@ -160,7 +163,7 @@ func TestFit(t *testing.T) {
 // Sampling the tiles and counting all of them give the same work, up to noise.
 func TestCountWorkMatchesTheWhole(t *testing.T) {
 	k := &layout.Kernel{Shape: shape}
-	k.Choose(layout.Candidate{Rows: 64, Pack: 1, Merge: 1, Split: 1, KVTile: 64, Stages: 2, Warps: 4})
+	k.Cut(layout.Candidate{Rows: 64, Pack: 1, Merge: 1, Split: 1, KVTile: 64, Stages: 2, Warps: 4})
 	b := ir.NewBuilder(true)
 	for _, cells := range [][]ir.Cell{
 		b.Dense(), b.Union(b.Band(0, 15), b.Stride(8, 7)), b.Dilated(3, 0), b.Union(b.Band(0, 31), b.Rect(0, ir.Inf, 0, 0)),
@@ -178,36 +181,6 @@ func TestCountWorkMatchesTheWhole(t *testing.T) {
 		}
 		if got.Products != got.Steps || got.Useful != got.Steps*64*64 {
 			t.Errorf("%v: %+v: without merging every step is useful", cells, got)
-		}
-	}
-}
-
-func TestCellMasks(t *testing.T) {
-	every := ir.Rows{Hi: ir.Inf, Mod: 1}
-	for _, c := range []struct {
-		name   string
-		causal bool
-		merge  int
-		kv     int
-		cell   ir.Cell
-		want   layout.Mask
-	}{
-		{"stripe before the window", true, 1, 64, ir.Cell{Rows: every, Hi: ir.Line{A: 1, C: -1}, Step: 8, Members: 1}, layout.Full},
-		{"window", true, 1, 64, ir.Cell{Rows: every, Lo: ir.Line{A: 1, C: -3}, Hi: ir.Line{A: 1}, Step: 1, Members: 1}, layout.Diagonal | layout.Tail},
-		{"sinks meet the diagonal at first", true, 1, 64, ir.Cell{Rows: every, Hi: ir.Line{C: 1}, Step: 1, Members: 1}, layout.Diagonal | layout.Tail},
-		{"sinks later", true, 1, 64, ir.Cell{Rows: ir.Rows{Lo: 2, Hi: ir.Inf, Mod: 1}, Hi: ir.Line{C: 1}, Step: 1, Members: 1}, layout.Full},
-		{"merged stripe", true, 2, 64, ir.Cell{Rows: every, Hi: ir.Line{A: 2, C: -1}, Step: 8, Members: 3}, layout.Full},
-		{"merged, one attends", true, 2, 64, ir.Cell{Rows: every, Hi: ir.Line{A: 2, C: -1}, Step: 8, Members: 1}, layout.Partial},
-		{"gathered", true, 1, 128, ir.Cell{Rows: every, Hi: ir.Line{A: 1, C: -1}, Step: 8, Members: 1}, layout.Partial},
-		{"bidirectional", false, 1, 64, ir.Cell{Rows: every, Hi: ir.Line{C: ir.Inf}, Step: 1, Members: 1}, layout.Tail},
-		{"bidirectional, behind", false, 1, 64, ir.Cell{Rows: every, Hi: ir.Line{A: 1, C: -1}, Step: 1, Members: 1}, layout.Full},
-		{"rising past the merge, finite", true, 1, 64, ir.Cell{Rows: ir.Rows{Lo: 4, Hi: 6, Mod: 1}, Hi: ir.Line{A: 2, C: -6}, Step: 1, Members: 1}, layout.Full},
-	} {
-		k := &layout.Kernel{Shape: shape}
-		k.Shape.Causal = c.causal
-		k.Choose(layout.Candidate{Rows: 64 * c.merge, Pack: 1, Merge: c.merge, Split: 1, KVTile: c.kv, Stages: 2, Warps: 4 * c.merge})
-		if got := k.CellMasks(ir.Pattern{Cells: []ir.Cell{c.cell}}); len(got) != 1 || got[0] != c.want {
-			t.Errorf("%s: masks %v, want %v", c.name, got, c.want)
 		}
 	}
 }

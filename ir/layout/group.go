@@ -21,7 +21,7 @@ func (k *Kernel) GroupKVHeads(l2 int64) int {
 	bytes := make([]int64, k.Shape.KVHeads)
 	most := int64(0)
 	for kv := range bytes {
-		bytes[kv] = k.stripeBlocks(kv) * int64(k.Shape.Block*k.Shape.HeadDim) * 2 * elemBytes
+		bytes[kv] = k.stripeBlocks(kv) * int64(k.Shape.Block*k.Shape.HeadDim*2*k.Shape.DType.Bytes())
 		most = max(most, bytes[kv])
 	}
 	for n := k.Shape.KVHeads; n > 1; n-- {

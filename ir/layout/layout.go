@@ -2,7 +2,10 @@
 // blocks for a target: the last form before code generation.
 package layout
 
-import "github.com/s2attention/s2c/ir"
+import (
+	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/target"
+)
 
 // HeadTile is one row of work in head direction: the query heads that a thread
 // block handles together, and the key blocks that each of its query tiles reads.
@@ -13,15 +16,12 @@ type HeadTile struct {
 	// for each query block. Cells and table entries name in Members which of the
 	// merged query blocks attend.
 	Pattern ir.Pattern
-	// Masks, parallel to Pattern.Cells, says which masks a cell's key blocks may
-	// bring to their steps at any length. Those of the table may need all.
-	Masks []Mask
 }
 
 // Kernel is the tile program of one layer on one target.
 type Kernel struct {
-	Target string // "sm_80", "sm_90a"
-	Family string // which emitter serves it: "sm80" or "sm90a"
+	Target target.Target
+	Family string // which code generator makes it
 	Reason string // why that family
 	Entry  string // PTX entry name
 	Shape  ir.Shape
@@ -29,7 +29,7 @@ type Kernel struct {
 	DimPadded int
 	// Rows is the query rows of a thread block: Pack × Positions.
 	Rows int
-	// Warps that compute; 16 rows each on sm_80, 64 rows a warpgroup on sm_90a.
+	// Warps that compute, WarpRows rows each.
 	Warps int
 	// Pack is the number of query heads that share a thread block.
 	Pack int
@@ -47,13 +47,8 @@ type Kernel struct {
 	Stages int
 	// QInRegisters keeps the query fragments in registers across the main loop.
 	QInRegisters bool
-	// PingPong makes consumer warpgroups take turns at the tensor cores (sm90a).
-	PingPong bool
-	// LazyRescale rescales the output only when a row's maximum has grown by
-	// more than 2⁸ (sm90a).
-	LazyRescale bool
-	// SharedBytes is the dynamic shared memory of a thread block.
-	SharedBytes int
+	// Memory is the map of a thread block's dynamic shared memory.
+	Memory Memory
 	// HeadTiles in launch order; a run of GroupSize of them shares L2.
 	HeadTiles []HeadTile
 	GroupSize int
@@ -68,8 +63,44 @@ type Kernel struct {
 type Candidate struct {
 	Pack, Merge, Split, Rows, KVTile, Stages, Warps int
 	SharedBytes, Registers                          int
-	QInRegisters, PingPong, LazyRescale             bool
+	QInRegisters                                    bool
 	Resident                                        int     // thread blocks a multiprocessor
 	Cost                                            float64 // relative time a useful pair
 	Verdict                                         string  // "chosen", or why not
 }
+
+// WarpRows is the query rows of one warp on every target: the m of
+// mma.m16n8k16, a warp's share of wgmma's 64.
+const WarpRows = 16
+
+// Cut gives the kernel a candidate's geometry.
+func (k *Kernel) Cut(c Candidate) {
+	k.Rows, k.Warps = c.Rows, c.Warps
+	k.Pack, k.Merge, k.Split = c.Pack, c.Merge, c.Split
+	k.Positions = k.Merge * k.Shape.Block / k.Split
+	k.KVTile, k.Stages = c.KVTile, c.Stages
+	k.QInRegisters = c.QInRegisters
+}
+
+// Choose makes a generator's candidate the kernel's layout.
+func (k *Kernel) Choose(g Generator, c Candidate) {
+	k.Cut(c)
+	k.Memory = g.Memory(k.Shape, c)
+}
+
+// candidate is the kernel's configuration in the form that generators take.
+func (k *Kernel) candidate() Candidate {
+	return Candidate{
+		Pack: k.Pack, Merge: k.Merge, Split: k.Split, Rows: k.Rows, KVTile: k.KVTile,
+		Stages: k.Stages, Warps: k.Warps, QInRegisters: k.QInRegisters,
+	}
+}
+
+// PaddedDim is the head dimension rounded up to what the matrix instructions take.
+func PaddedDim(s ir.Shape) int {
+	unit := matrixBytes / s.DType.Bytes()
+	return (s.HeadDim + unit - 1) / unit * unit
+}
+
+// matrixBytes is the k of every matrix instruction, of whatever type.
+const matrixBytes = 32

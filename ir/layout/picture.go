@@ -36,7 +36,7 @@ const (
 func Picture(k *Kernel, seq int64) ([]byte, error) {
 	blocks := ceilDiv(seq, int64(max(k.Shape.Block, 1))) // checked below
 	switch {
-	case k.Shape.Block <= 0 || k.Positions <= 0 || k.KVTile <= 0 || k.SharedBytes <= 0:
+	case k.Shape.Block <= 0 || k.Positions <= 0 || k.KVTile <= 0 || k.Memory.Bytes() <= 0:
 		return nil, fmt.Errorf("layout: the kernel has no tile yet")
 	case seq <= 0:
 		return nil, fmt.Errorf("layout: a picture of %d tokens: want at least one", seq)
@@ -47,8 +47,6 @@ func Picture(k *Kernel, seq int64) ([]byte, error) {
 			seq, k.Tiles(seq), blocks, pictureTiles, pictureBlocks)
 	case len(k.HeadTiles) == 0:
 		return nil, fmt.Errorf("layout: the kernel has no head tiles to draw")
-	case len(k.SharedMap()) == 0:
-		return nil, fmt.Errorf("layout: the kernel names no code generator of its target")
 	}
 	p := &picture{k: k, seq: seq, y: margin}
 	p.title()
@@ -89,7 +87,7 @@ func (p *picture) heading(text string) {
 
 func (p *picture) title() {
 	k := p.k
-	p.heading(fmt.Sprintf("%s on %s: %d rows (%d × %d positions), KV tile %d, %d stages, %d warps",
+	p.heading(fmt.Sprintf("%s on %v: %d rows (%d × %d positions), KV tile %d, %d stages, %d warps",
 		k.Entry, k.Target, k.Rows, k.Pack, k.Positions, k.KVTile, k.Stages, k.Warps))
 	x := margin
 	for _, c := range maskColours {
@@ -169,20 +167,20 @@ func (p *picture) loop() {
 // chunks are permuted.
 func (p *picture) shared() {
 	k := p.k
-	p.heading(fmt.Sprintf("shared memory: %d bytes", k.SharedBytes))
-	regions := k.SharedMap()
-	for n, r := range regions {
-		x := margin + r.Offset*gridSide/k.SharedBytes
-		w := max(r.Bytes*gridSide/k.SharedBytes-2, 1)
+	total := k.Memory.Bytes()
+	p.heading(fmt.Sprintf("shared memory: %d bytes", total))
+	for n, r := range k.Memory {
+		x := margin + r.Offset*gridSide/total
+		w := max(r.Bytes*gridSide/total-2, 1)
 		hint := fmt.Sprintf("%s: %d bytes at byte %d", r.Name, r.Bytes, r.Offset)
-		p.rect(x, p.y, w, 22, hue(n, len(regions)), hint)
+		p.rect(x, p.y, w, 22, hue(n, len(k.Memory)), hint)
 		if r.Tile == (SmemTile{}) {
 			continue
 		}
 		fmt.Fprintf(&p.b, `<text class="in" x="%d" y="%d">%s</text>`+"\n", x+w/2, p.y+15, r.Name)
 	}
 	p.y += 22 + lineHeight
-	tile := regions[0].Tile
+	tile := k.Memory[0].Tile
 	const cell = 22
 	x := margin
 	for _, s := range distinctSlabs(tile) {
@@ -190,9 +188,9 @@ func (p *picture) shared() {
 		p.text(x, p.y+12, fmt.Sprintf("%d columns", s.Width))
 		for row := range 8 {
 			for chunk := range chunks {
-				at := (s.At(row, chunk*8) - s.Offset - row*s.RowBytes()) / ChunkBytes
+				at := (s.At(row, chunk*s.ChunkCols()) - s.Offset - row*s.RowBytes()) / ChunkBytes
 				px, py := x+at*cell, p.y+lineHeight+row*cell
-				p.rect(px, py, cell-1, cell-1, hue(chunk, chunks), fmt.Sprintf("row %d, columns %d to %d", row, s.Col+chunk*8, s.Col+chunk*8+7))
+				p.rect(px, py, cell-1, cell-1, hue(chunk, chunks), fmt.Sprintf("row %d, columns %d to %d", row, s.Col+chunk*s.ChunkCols(), s.Col+(chunk+1)*s.ChunkCols()-1))
 				fmt.Fprintf(&p.b, `<text class="in" x="%d" y="%d">%d</text>`+"\n", px+cell/2, py+15, chunk)
 			}
 		}

@@ -15,14 +15,14 @@ func (k *Kernel) String() string {
 	var b strings.Builder
 	s := k.Shape
 	fmt.Fprintf(&b, "kernel %s\n", k.Entry)
-	fmt.Fprintf(&b, "  target   %s, family %s: %s\n", k.Target, k.Family, k.Reason)
+	fmt.Fprintf(&b, "  target   %v, family %s: %s\n", k.Target, k.Family, k.Reason)
 	fmt.Fprintf(&b, "  shape    %d query heads on %d KV heads, head dimension %d (padded %d), blocks of %d tokens, %s, %s, scale %s\n",
 		s.Heads, s.KVHeads, s.HeadDim, k.DimPadded, s.Block, s.DType, direction(s.Causal), strconv.FormatFloat(s.Scale, 'g', -1, 64))
 	fmt.Fprintf(&b, "  tile     %d rows = %d × %d positions, %s; %d warps%s\n",
 		k.Rows, k.Pack, k.Positions, k.cut(), k.Warps, map[bool]string{true: ", query in registers"}[k.QInRegisters])
 	fmt.Fprintf(&b, "  step     %d tokens, %s; %d stages\n", k.KVTile, k.pieces(), k.Stages)
-	fmt.Fprintf(&b, "  shared   %d bytes:", k.SharedBytes)
-	for _, r := range k.SharedMap() {
+	fmt.Fprintf(&b, "  shared   %d bytes:", k.Memory.Bytes())
+	for _, r := range k.Memory {
 		fmt.Fprintf(&b, " %s@%d", r.Name, r.Offset)
 	}
 	fmt.Fprintln(&b)
@@ -42,7 +42,7 @@ func (k *Kernel) headText(b *strings.Builder) {
 	first := map[string]int{}
 	for n, h := range k.HeadTiles {
 		fmt.Fprintf(b, "  head tile %d: KV head %d, query heads %s", n, h.KVHead, ints(h.Heads))
-		lines := strings.Join(PatternLines(h.Pattern, h.Masks), "\n      ")
+		lines := strings.Join(PatternLines(h.Pattern), "\n      ")
 		if m, ok := first[lines]; ok && h.Pattern.Table == nil {
 			fmt.Fprintf(b, ", as head tile %d\n", m)
 			continue
@@ -93,15 +93,11 @@ func (k *Kernel) pieces() string {
 	return "one key block"
 }
 
-// PatternLines describes a pattern, one cell a line; masks may be nil.
-func PatternLines(p ir.Pattern, masks []Mask) []string {
+// PatternLines describes a pattern, one cell a line.
+func PatternLines(p ir.Pattern) []string {
 	var lines []string
-	for n, c := range p.Cells {
-		line := cellText(c)
-		if n < len(masks) {
-			line += ", " + masks[n].String()
-		}
-		lines = append(lines, line)
+	for _, c := range p.Cells {
+		lines = append(lines, cellText(c))
 	}
 	if t := p.Table; t != nil {
 		end := ""

@@ -15,7 +15,9 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/target"
 )
 
 // Tuning is a tuning file: which candidate was measured to be the fastest, for
@@ -23,7 +25,7 @@ import (
 //
 //	{
 //	  "format": "s2c-tuning",
-//	  "version": 1,
+//	  "version": 2,
 //	  "entries": [
 //	    {
 //	      "target": "sm_90a", "device": "NVIDIA H200",
@@ -46,7 +48,7 @@ type Tuning struct {
 
 const (
 	tuningFormat  = "s2c-tuning"
-	tuningVersion = 1
+	tuningVersion = 2
 	// tuningLimit bounds a file in bytes: far above any, far below memory.
 	tuningLimit = 64 << 20
 )
@@ -54,16 +56,16 @@ const (
 // TuningKey says what an entry is for. Everything that decides the speed of a
 // candidate is in it, but for the length and the batch.
 type TuningKey struct {
-	Target  string   `json:"target"`
-	Device  string   `json:"device"` // the GPU's name
-	Heads   int      `json:"heads"`
-	KVHeads int      `json:"kv_heads"`
-	HeadDim int      `json:"head_dim"`
-	Block   int      `json:"block"`
-	Group   int      `json:"group"` // query heads that share a KV head
-	DType   ir.DType `json:"dtype"`
-	Causal  bool     `json:"causal"`
-	Pattern string   `json:"pattern"` // see Fingerprint
+	Target  target.Target `json:"target"`
+	Device  string        `json:"device"` // the GPU's name
+	Heads   int           `json:"heads"`
+	KVHeads int           `json:"kv_heads"`
+	HeadDim int           `json:"head_dim"`
+	Block   int           `json:"block"`
+	Group   int           `json:"group"` // query heads that share a KV head
+	DType   dtype.Type    `json:"dtype"`
+	Causal  bool          `json:"causal"`
+	Pattern string        `json:"pattern"` // see Fingerprint
 }
 
 // TuningEntry is one decision, with the measurement behind it.
@@ -200,9 +202,9 @@ func Fingerprint(l ir.Layer) string {
 
 // NewTuningKey is the key of a layer on a device's target. device is the GPU's
 // name without what depends on the driver, as in "NVIDIA H200".
-func NewTuningKey(l ir.Layer, s ir.Shape, target, device string) TuningKey {
+func NewTuningKey(l ir.Layer, s ir.Shape, on target.Target, device string) TuningKey {
 	return TuningKey{
-		Target: target, Device: device, Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim,
+		Target: on, Device: device, Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim,
 		Block: s.Block, Group: s.Group(), DType: s.DType, Causal: s.Causal, Pattern: Fingerprint(l),
 	}
 }
@@ -210,7 +212,7 @@ func NewTuningKey(l ir.Layer, s ir.Shape, target, device string) TuningKey {
 // compare orders keys.
 func (k TuningKey) compare(o TuningKey) int {
 	return cmp.Or(
-		cmp.Compare(k.Target, o.Target), cmp.Compare(k.Device, o.Device),
+		target.Compare(k.Target, o.Target), cmp.Compare(k.Device, o.Device),
 		cmp.Compare(k.HeadDim, o.HeadDim), cmp.Compare(k.Block, o.Block), cmp.Compare(k.Group, o.Group),
 		cmp.Compare(k.Heads, o.Heads), cmp.Compare(k.KVHeads, o.KVHeads), cmp.Compare(k.DType, o.DType),
 		cmp.Compare(fmt.Sprint(k.Causal), fmt.Sprint(o.Causal)), cmp.Compare(k.Pattern, o.Pattern),
@@ -320,10 +322,9 @@ func (t *Tuning) check() error {
 }
 
 func (e *TuningEntry) check() error {
-	if _, err := FindTarget(e.Target); err != nil {
-		return err
-	}
 	switch {
+	case e.Target == target.Target{}:
+		return errors.New("target is missing")
 	case e.Device == "":
 		return errors.New("device is missing")
 	case e.Pattern == "":

@@ -9,11 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/target"
 )
 
 func tuningLayer(step int64) (ir.Layer, ir.Shape) {
-	s := ir.Shape{Heads: 2, KVHeads: 1, HeadDim: 64, Block: 64, DType: ir.BF16, Causal: true, Scale: 0.125}
+	s := ir.Shape{Heads: 2, KVHeads: 1, HeadDim: 64, Block: 64, DType: dtype.BF16, Causal: true, Scale: 0.125}
 	p := ir.Pattern{Cells: []ir.Cell{{
 		Rows: ir.Rows{Hi: ir.Inf, Mod: 1}, Lo: ir.Line{C: 0}, Hi: ir.Line{A: 1}, Step: step, Members: 1,
 	}}}
@@ -23,7 +25,7 @@ func tuningLayer(step int64) (ir.Layer, ir.Shape) {
 func tuningEntry(device string, step int64, c Candidate) TuningEntry {
 	l, s := tuningLayer(step)
 	return TuningEntry{
-		TuningKey: NewTuningKey(l, s, "sm_80", device), Model: "m", Family: "sm80", Config: c.Config(),
+		TuningKey: NewTuningKey(l, s, target.SM80, device), Model: "m", Family: "sm80", Config: c.Config(),
 		Batch: 1, Seq: []int{8192, 32768}, MS: []float64{1.5, 2.25}, ModelMS: []float64{1.75, 2.5},
 	}
 }
@@ -80,7 +82,7 @@ func TestTuningFind(t *testing.T) {
 	}
 	key := func(device string, step int64) TuningKey {
 		l, s := tuningLayer(step)
-		return NewTuningKey(l, s, "sm_80", device)
+		return NewTuningKey(l, s, target.SM80, device)
 	}
 	e, err := f.Find(key("GPU B", 1))
 	if err != nil || e == nil || !e.Config.Matches(other) || e.Config.Matches(tuningCandidate) {
@@ -128,13 +130,13 @@ func TestConfig(t *testing.T) {
 		t.Errorf("config %s", text)
 	}
 	old := tuningCandidate.Config()
-	delete(old, "ping_pong") // of a compiler that did not have it
-	on := tuningCandidate
-	on.PingPong = true
-	if !old.Matches(tuningCandidate) || old.Matches(on) {
+	delete(old, "q_in_registers") // of a compiler that did not have it
+	off := tuningCandidate
+	off.QInRegisters = false
+	if old.Matches(tuningCandidate) || !old.Matches(off) {
 		t.Error("a choice that a file does not name is not off")
 	}
-	for field, want := range map[string]string{"QInRegisters": "q_in_registers", "KVTile": "kv_tile", "PingPong": "ping_pong", "Rows": "rows", "LoadQK": "load_qk"} {
+	for field, want := range map[string]string{"QInRegisters": "q_in_registers", "KVTile": "kv_tile", "Rows": "rows", "LoadQK": "load_qk"} {
 		if got := axisName(field); got != want {
 			t.Errorf("%s is called %s, want %s", field, got, want)
 		}
@@ -152,12 +154,7 @@ func TestFingerprint(t *testing.T) {
 	if Fingerprint(a) == Fingerprint(b) {
 		t.Error("other patterns have the same fingerprint")
 	}
-	table := a
-	table.Heads = []ir.Pattern{a.Heads[0], {Table: &ir.Table{Rows: 1, Crow: []int64{0, 1}, Col: []int32{0}, Members: []uint32{1}}}}
-	if Fingerprint(a) == Fingerprint(table) {
-		t.Error("a table is not seen")
-	}
-	if k := NewTuningKey(a, s, "sm_80", "X"); k.Group != 2 || k.Target != "sm_80" {
+	if k := NewTuningKey(a, s, target.SM80, "X"); k.Group != 2 || k.Target != target.SM80 {
 		t.Errorf("key %+v", k)
 	}
 }
@@ -189,8 +186,10 @@ func TestReadTuningRefuses(t *testing.T) {
 		{"no JSON", "model x {}", "damaged: line 1"},
 		{"another file", `{"format": "x"}`, `its format is "x"`},
 		{"an array", `[]`, "damaged"},
-		{"newer", replace(`"version": 1`, `"version": 2`), "version 2"},
-		{"target", replace(`"sm_80"`, `"sm_10"`), `entry 0: layout: unknown target "sm_10"`},
+		{"newer", replace(`"version": 2`, `"version": 3`), "version 3"},
+		{"older", replace(`"version": 2`, `"version": 1`), "measure again"},
+		{"target", replace(`"sm_80"`, `"sm80"`), `"sm80" names no architecture`},
+		{"no target", replace(`"target": "sm_80",`, ""), "entry 0: target is missing"},
 		{"device", replace(`"GPU A"`, `""`), "entry 0: device is missing"},
 		{"unknown field", replace(`"model"`, `"modal"`), `unknown field "modal"`},
 		{"kind of a field", replace(`"block": 64`, `"block": "64"`), "line 11"},
@@ -233,4 +232,44 @@ func FuzzReadTuning(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// The fingerprint is of everything that a kernel reads: layers that differ in a
+// table alone are different.
+func TestFingerprintTellsApart(t *testing.T) {
+	whole := func() ir.Layer {
+		return ir.Layer{Heads: []ir.Pattern{{
+			Cells: []ir.Cell{{Rows: ir.Rows{Lo: 2, Hi: ir.Inf, Mod: 1}, Hi: ir.Line{A: 1}, Step: 2, Phase: ir.Line{C: 1}, Members: 1}},
+			Table: &ir.Table{Rows: 2, Crow: []int64{0, 1, 3}, Col: []int32{0, 0, 1}, Members: []uint32{1, 1, 1}},
+		}, {}}}
+	}
+	want := Fingerprint(whole())
+	if again := Fingerprint(whole()); again != want {
+		t.Errorf("%s, then %s", want, again)
+	}
+	for name, change := range map[string]func(p *ir.Pattern){
+		"rows of a cell":    func(p *ir.Pattern) { p.Cells[0].Rows.Lo = 3 },
+		"first key block":   func(p *ir.Pattern) { p.Cells[0].Lo.C = 1 },
+		"last key block":    func(p *ir.Pattern) { p.Cells[0].Hi.C = 1 },
+		"step":              func(p *ir.Pattern) { p.Cells[0].Step = 3 },
+		"phase":             func(p *ir.Pattern) { p.Cells[0].Phase.C = 0 },
+		"no cell":           func(p *ir.Pattern) { p.Cells = nil },
+		"no table":          func(p *ir.Pattern) { p.Table = nil },
+		"rows of the table": func(p *ir.Pattern) { p.Table.Rows = 1 },
+		"where a row ends":  func(p *ir.Pattern) { p.Table.Crow[1] = 2 },
+		"column":            func(p *ir.Pattern) { p.Table.Col[2] = 0 },
+		"members":           func(p *ir.Pattern) { p.Table.Members[2] = 3 },
+		"a limit":           func(p *ir.Pattern) { p.Table.Limited = true },
+	} {
+		l := whole()
+		change(&l.Heads[0])
+		if Fingerprint(l) == want {
+			t.Errorf("another %s has the same fingerprint", name)
+		}
+	}
+	swapped := whole()
+	swapped.Heads[0], swapped.Heads[1] = swapped.Heads[1], swapped.Heads[0]
+	if Fingerprint(swapped) == want {
+		t.Error("swapped heads have the same fingerprint")
+	}
 }

@@ -3,38 +3,76 @@ package layout
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/s2attention/s2c/ir"
 )
 
 // Verify checks every law that a finished tile program keeps. All violations
 // are reported together.
-func (k *Kernel) Verify() error {
-	return errors.Join(k.VerifyShape(), k.VerifyTile(), k.VerifyHeads(), k.VerifyOrder(), k.VerifyEntry())
+func (k *Kernel) Verify(b Backend) error {
+	return errors.Join(k.VerifyShape(), k.VerifyTile(b), k.VerifyHeads(), k.VerifyOrder(), k.VerifyEntry())
 }
 
 // VerifyShape checks the model's shape and the padding.
 func (k *Kernel) VerifyShape() error {
-	s := k.Shape
-	switch {
-	case s.Heads <= 0 || s.KVHeads <= 0 || s.Heads%s.KVHeads != 0:
-		return fmt.Errorf("layout: %d query heads over %d KV heads", s.Heads, s.KVHeads)
-	case s.HeadDim <= 0 || s.HeadDim%8 != 0 || s.HeadDim > 256:
-		return fmt.Errorf("layout: head dimension %d: want a multiple of 8 up to 256", s.HeadDim)
-	case s.Block != 16 && s.Block != 32 && s.Block != 64 && s.Block != 128:
-		return fmt.Errorf("layout: blocks of %d tokens: want 16, 32, 64 or 128", s.Block)
-	case k.DimPadded != PaddedDim(s.HeadDim):
-		return fmt.Errorf("layout: head dimension %d padded to %d, want %d", s.HeadDim, k.DimPadded, PaddedDim(s.HeadDim))
+	if err := CheckShape(k.Shape); err != nil {
+		return err
+	}
+	if want := PaddedDim(k.Shape); k.DimPadded != want {
+		return fmt.Errorf("layout: head dimension %d padded to %d, want %d", k.Shape.HeadDim, k.DimPadded, want)
 	}
 	return nil
 }
 
-// VerifyTile checks the tile's geometry against itself and the target's limits.
-func (k *Kernel) VerifyTile() error {
-	t, e, err := k.emitter()
+// CheckShape refuses a shape that no kernel serves.
+func CheckShape(s ir.Shape) error {
+	switch {
+	case s.Heads <= 0 || s.KVHeads <= 0 || s.Heads%s.KVHeads != 0:
+		return fmt.Errorf("layout: %d query heads over %d KV heads", s.Heads, s.KVHeads)
+	case !s.DType.Model():
+		return fmt.Errorf("layout: elements of type %q", s.DType)
+	case s.HeadDim <= 0 || s.HeadDim%8 != 0 || s.HeadDim > 256:
+		return fmt.Errorf("layout: head dimension %d: want a multiple of 8 up to 256", s.HeadDim)
+	case s.Block != 16 && s.Block != 32 && s.Block != 64 && s.Block != 128:
+		return fmt.Errorf("layout: blocks of %d tokens: want 16, 32, 64 or 128", s.Block)
+	}
+	return nil
+}
+
+// VerifyTile checks the tile's geometry against itself, and what it takes
+// against the limits of the target and its code generator.
+func (k *Kernel) VerifyTile(b Backend) error {
+	if k.Target != b.Target {
+		return fmt.Errorf("layout: a kernel for %v is none for %v", k.Target, b.Target)
+	}
+	g, err := b.generator(k.Family)
 	if err != nil {
 		return err
 	}
+	if err := k.VerifyGeometry(); err != nil {
+		return err
+	}
+	if err := b.limits(g.Registers(k.Shape, k.candidate()), k.Memory.Bytes()); err != nil {
+		return fmt.Errorf("layout: %v, %s: %w", k.Target, k.Family, err)
+	}
+	return k.VerifyMemory(g)
+}
+
+// VerifyMemory checks that shared memory is laid out as a generator does it for
+// this tile, and by the laws of a map.
+func (k *Kernel) VerifyMemory(g Generator) error {
+	if err := k.Memory.Verify(); err != nil {
+		return err
+	}
+	if !slices.Equal(k.Memory, g.Memory(k.Shape, k.candidate())) {
+		return fmt.Errorf("layout: shared memory is not laid out for this tile of %s", g.Family())
+	}
+	return nil
+}
+
+// VerifyGeometry checks the tile's geometry against itself.
+func (k *Kernel) VerifyGeometry() error {
 	block := k.Shape.Block
 	switch {
 	case k.Pack < 1 || k.Merge < 1 || k.Split < 1 || k.KVTile < 1 || k.Stages < 1 || k.Warps < 1:
@@ -48,21 +86,16 @@ func (k *Kernel) VerifyTile() error {
 		return fmt.Errorf("layout: %d positions a tile, want %d × %d / %d", k.Positions, k.Merge, block, k.Split)
 	case k.Rows != k.Pack*k.Positions:
 		return fmt.Errorf("layout: %d rows, want %d heads × %d positions", k.Rows, k.Pack, k.Positions)
-	case k.Positions%16 != 0:
+	case k.Positions%WarpRows != 0:
 		return fmt.Errorf("layout: %d positions a tile: a warp's 16 rows would span two heads", k.Positions)
 	case k.Shape.Group()%k.Pack != 0:
 		return fmt.Errorf("layout: %d packed heads do not divide the group of %d", k.Pack, k.Shape.Group())
 	case k.KVTile%16 != 0 || k.KVTile%block != 0 && block%k.KVTile != 0:
 		return fmt.Errorf("layout: a KV tile of %d tokens neither divides nor gathers blocks of %d", k.KVTile, block)
-	case k.Rows != warpRows*k.Warps:
+	case k.Rows != WarpRows*k.Warps:
 		return fmt.Errorf("layout: %d warps for %d rows, want 16 rows each", k.Warps, k.Rows)
 	}
-	c := k.candidate()
-	c.SharedBytes = k.SharedBytes
-	if err := configurationError(t, e, k.Shape, c); err != nil {
-		return fmt.Errorf("layout: %s, %s: %w", k.Target, k.Family, err)
-	}
-	return verifyMemory(k.SharedMap(), k.SharedBytes, k.Family != "sm80")
+	return nil
 }
 
 // VerifyHeads checks that the head tiles partition the query heads and that

@@ -31,7 +31,7 @@ func (s *State) dump(w io.Writer, p Pass) error {
 			}
 		}
 		fmt.Fprintf(&b, "head %d%s\n", h, class)
-		for _, line := range layout.PatternLines(pattern, nil) {
+		for _, line := range layout.PatternLines(pattern) {
 			fmt.Fprintf(&b, "    %s\n", line)
 		}
 	}

@@ -6,8 +6,8 @@ import (
 )
 
 // RunPipeline runs another list of passes.
-func RunPipeline(list []Pass, layer ir.Layer, shape ir.Shape, target string, opts Options) (*layout.Kernel, error) {
-	return run(list, layer, shape, target, opts)
+func RunPipeline(list []Pass, layer ir.Layer, shape ir.Shape, on layout.Backend, opts Options) (*layout.Kernel, error) {
+	return run(list, layer, shape, on, opts)
 }
 
 // WithRun is a pass that does something else.

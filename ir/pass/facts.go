@@ -9,13 +9,12 @@ import (
 )
 
 const (
-	Normal     Fact = "patterns are verified, their cells in loop order"
-	Matched    Fact = "heads of one class have equal patterns"
-	Chosen     Fact = "the tile is within the target's limits"
-	Tiled      Fact = "head tiles partition the heads"
-	Classified Fact = "each cell knows its masks"
-	Ordered    Fact = "groups partition the head tiles"
-	Named      Fact = "the entry is a PTX identifier"
+	Normal  Fact = "patterns are verified, their cells in loop order"
+	Matched Fact = "heads of one class have equal patterns"
+	Chosen  Fact = "the tile is within the target's limits"
+	Tiled   Fact = "head tiles partition the heads"
+	Ordered Fact = "groups partition the head tiles"
+	Named   Fact = "the entry is a PTX identifier"
 )
 
 // checks holds the test of each fact.
@@ -36,7 +35,7 @@ var checks = map[Fact]func(*State) error{
 		}
 		return nil
 	},
-	Chosen: func(s *State) error { return s.Kernel.VerifyTile() },
+	Chosen: func(s *State) error { return s.Kernel.VerifyTile(s.Backend) },
 	Tiled: func(s *State) error {
 		for n, h := range s.Kernel.HeadTiles {
 			for _, head := range h.Heads {
@@ -49,14 +48,6 @@ var checks = map[Fact]func(*State) error{
 			}
 		}
 		return s.Kernel.VerifyHeads()
-	},
-	Classified: func(s *State) error {
-		for n, h := range s.Kernel.HeadTiles {
-			if !slices.Equal(h.Masks, s.Kernel.CellMasks(h.Pattern)) {
-				return fmt.Errorf("head tile %d: masks do not belong to the cells", n)
-			}
-		}
-		return nil
 	},
 	Ordered: func(s *State) error { return s.Kernel.VerifyOrder() },
 	Named:   func(s *State) error { return s.Kernel.VerifyEntry() },

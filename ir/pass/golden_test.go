@@ -11,9 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/target"
 )
 
 // goldens are small models whose layouts are kept as text and as a picture.
@@ -25,22 +27,22 @@ var goldens = []struct {
 }{
 	{
 		"stripes-by-query-head", // merged or single query blocks
-		ir.Shape{Heads: 4, KVHeads: 2, HeadDim: 128, Block: 64, DType: ir.BF16, Causal: true, Scale: 1. / 128},
+		ir.Shape{Heads: 4, KVHeads: 2, HeadDim: 128, Block: 64, DType: dtype.BF16, Causal: true, Scale: 1. / 128},
 		func(h int) ir.Pattern { return local(true, 4, 4, int64(-(h + 1))) }, 1000,
 	},
 	{
 		"stripes-by-kv-head", // packed heads
-		ir.Shape{Heads: 4, KVHeads: 2, HeadDim: 128, Block: 64, DType: ir.BF16, Causal: true, Scale: 0.125},
+		ir.Shape{Heads: 4, KVHeads: 2, HeadDim: 128, Block: 64, DType: dtype.BF16, Causal: true, Scale: 0.125},
 		func(h int) ir.Pattern { return local(true, 4, 4, int64(-(h/2 + 1))) }, 1000,
 	},
 	{
 		"small-blocks", // merged query blocks, gathered key blocks
-		ir.Shape{Heads: 2, KVHeads: 1, HeadDim: 96, Block: 16, DType: ir.F16, Causal: true, Scale: 0.125},
+		ir.Shape{Heads: 2, KVHeads: 1, HeadDim: 96, Block: 16, DType: dtype.F16, Causal: true, Scale: 0.125},
 		func(h int) ir.Pattern { return local(true, 3, 5, int64(h)) }, 500,
 	},
 	{
 		"large-head-dimension", // a key block in parts
-		ir.Shape{Heads: 2, KVHeads: 2, HeadDim: 256, Block: 128, DType: ir.F16, Causal: false, Scale: 0.125},
+		ir.Shape{Heads: 2, KVHeads: 2, HeadDim: 256, Block: 128, DType: dtype.F16, Causal: false, Scale: 0.125},
 		func(h int) ir.Pattern { return local(false, 2, 3, 1) }, 700,
 	},
 }
@@ -50,8 +52,8 @@ func TestGolden(t *testing.T) {
 	for _, g := range goldens {
 		var text bytes.Buffer
 		dumps := map[string]io.Writer{"after:match-heads": &text}
-		for _, target := range []string{"sm_80", "sm_90a"} {
-			k, err := pass.Run(layer(g.shape.Heads, g.head), g.shape, target, pass.Options{
+		for _, on := range []layout.Backend{ampere, hopper} {
+			k, err := pass.Run(layer(g.shape.Heads, g.head), g.shape, on, pass.Options{
 				Model: "golden", VerifyEach: true, Dump: dumps,
 			})
 			if err != nil {
@@ -59,7 +61,7 @@ func TestGolden(t *testing.T) {
 			}
 			dumps = nil
 			text.WriteString(k.String())
-			if target == "sm_80" {
+			if on.Target == target.SM80 {
 				svg, err := layout.Picture(k, g.seq)
 				if err != nil {
 					t.Fatal(err)
@@ -134,8 +136,6 @@ func TestPictureErrors(t *testing.T) {
 	k := mustRun(t, l, s, pass.Options{})
 	limited := *k
 	limited.MaxBlocks = 3
-	strange := *k
-	strange.Family = "sm99"
 	headless := *k
 	headless.HeadTiles = nil
 	for _, c := range []struct {
@@ -148,7 +148,6 @@ func TestPictureErrors(t *testing.T) {
 		{"negative", k, -64, "-64 tokens"},
 		{"too long", k, 1 << 20, "up to"},
 		{"past the table", &limited, 200, "ends at block 3"},
-		{"no family", &strange, 1000, "code generator"},
 		{"no heads", &headless, 1000, "no head tiles"},
 		{"no tile", &layout.Kernel{}, 1000, "no tile"},
 	} {

@@ -27,7 +27,7 @@ func order(s *State) error {
 		kv[h.KVHead].work += tiles[n].work
 	}
 	heaviestFirst(kv)
-	k.GroupSize = perKV * k.GroupKVHeads(s.Target.L2Group)
+	k.GroupSize = perKV * k.GroupKVHeads(s.Backend.L2Group)
 	old := k.HeadTiles
 	k.HeadTiles = make([]layout.HeadTile, 0, len(old))
 	for at := 0; at < len(kv); at += k.GroupSize / perKV {

@@ -56,13 +56,6 @@ var Pipeline = []Pass{
 		run:         tile,
 	},
 	{
-		Name:        "classify",
-		Requires:    []Fact{Tiled},
-		Establishes: []Fact{Classified},
-		Reason:      "cells that never meet the diagonal, the tail or a missing block pay for no mask; it needs the tile's geometry",
-		run:         classify,
-	},
-	{
 		Name:        "order",
 		Requires:    []Fact{Tiled},
 		Establishes: []Fact{Ordered},
@@ -122,10 +115,10 @@ type Options struct {
 
 // State is what the passes work on.
 type State struct {
-	Layer   ir.Layer
-	Shape   ir.Shape
-	Target  layout.Target
-	Emitter layout.Emitter
+	Layer     ir.Layer
+	Shape     ir.Shape
+	Backend   layout.Backend
+	Generator layout.Generator // the one being weighed, then the chosen one
 	// Classes numbers the distinct patterns: heads with equal numbers are equal.
 	Classes []int
 	// Kernel is filled in from pass to pass.
@@ -135,13 +128,13 @@ type State struct {
 	merged map[mergeKey]mergeResult
 }
 
-// Run takes a layer to its tile program on a target, "sm_80" or "sm_90a".
-func Run(layer ir.Layer, shape ir.Shape, target string, opts Options) (*layout.Kernel, error) {
-	return run(Pipeline, layer, shape, target, opts)
+// Run takes a layer to its tile program on a target.
+func Run(layer ir.Layer, shape ir.Shape, on layout.Backend, opts Options) (*layout.Kernel, error) {
+	return run(Pipeline, layer, shape, on, opts)
 }
 
-func run(pipeline []Pass, layer ir.Layer, shape ir.Shape, target string, opts Options) (*layout.Kernel, error) {
-	s, err := newState(layer, shape, target, opts)
+func run(pipeline []Pass, layer ir.Layer, shape ir.Shape, on layout.Backend, opts Options) (*layout.Kernel, error) {
+	s, err := newState(layer, shape, on, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -175,27 +168,17 @@ func run(pipeline []Pass, layer ir.Layer, shape ir.Shape, target string, opts Op
 }
 
 // newState checks what the passes take for granted.
-func newState(layer ir.Layer, shape ir.Shape, target string, opts Options) (*State, error) {
-	t, err := layout.FindTarget(target)
-	if err != nil {
+func newState(layer ir.Layer, shape ir.Shape, on layout.Backend, opts Options) (*State, error) {
+	if err := layout.CheckShape(shape); err != nil {
 		return nil, err
 	}
-	k := &layout.Kernel{Target: t.Name, Shape: shape, DimPadded: layout.PaddedDim(shape.HeadDim)}
-	if err := k.VerifyShape(); err != nil {
-		return nil, err
-	}
+	k := &layout.Kernel{Target: on.Target, Shape: shape, DimPadded: layout.PaddedDim(shape)}
 	if len(layer.Heads) != shape.Heads {
 		return nil, fmt.Errorf("layout: the layer has patterns for %d heads, the model has %d", len(layer.Heads), shape.Heads)
 	}
 	if len(layer.Numbers) == 0 {
 		return nil, fmt.Errorf("layout: the pattern belongs to no layer of the model")
 	}
-	e, err := t.Emitter(shape)
-	if err != nil {
-		return nil, err
-	}
 	layer.Heads = slices.Clone(layer.Heads) // the caller's stay as they are
-	st := &State{Layer: layer, Shape: shape, Target: t, Kernel: k, opts: opts, merged: map[mergeKey]mergeResult{}}
-	st.use(e)
-	return st, nil
+	return &State{Layer: layer, Shape: shape, Backend: on, Kernel: k, opts: opts, merged: map[mergeKey]mergeResult{}}, nil
 }

@@ -13,25 +13,27 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/target"
 )
 
 // phi3 is the released pattern of Phi-3-small: stripes slide with the query head.
 func phi3() (ir.Layer, ir.Shape) {
-	s := ir.Shape{Heads: 32, KVHeads: 8, HeadDim: 128, Block: 64, DType: ir.BF16, Causal: true, Scale: 1. / 128}
+	s := ir.Shape{Heads: 32, KVHeads: 8, HeadDim: 128, Block: 64, DType: dtype.BF16, Causal: true, Scale: 1. / 128}
 	return layer(32, func(h int) ir.Pattern { return local(true, 16, 8, int64(-(h + 1))) }), s
 }
 
 func mustRun(t testing.TB, l ir.Layer, s ir.Shape, opts pass.Options) *layout.Kernel {
 	t.Helper()
 	opts.VerifyEach = true
-	k, err := pass.Run(l, s, "sm_80", opts)
+	k, err := pass.Run(l, s, ampere, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := k.Verify(); err != nil {
+	if err := k.Verify(ampere); err != nil {
 		t.Fatal(err)
 	}
 	return k
@@ -72,7 +74,7 @@ func TestVerifyEach(t *testing.T) {
 		{"normalise", func(s *pass.State) { s.Layer.Heads[0].Cells[0].Step = 0 }},
 		{"match-heads", func(s *pass.State) { s.Classes[1] = s.Classes[0] }},
 		{"weigh", func(s *pass.State) { s.Kernel.Rows *= 2 }},
-		{"weigh", func(s *pass.State) { s.Kernel.SharedBytes += 16 }},
+		{"weigh", func(s *pass.State) { s.Kernel.Memory[1].Offset += 16 }},
 		{"weigh", func(s *pass.State) { s.Kernel.Stages = 8 }},
 		{"tile", func(s *pass.State) { s.Kernel.HeadTiles[1].Heads[0] = 0 }},
 		{"tile", func(s *pass.State) { s.Kernel.HeadTiles[1].KVHead = 7 }},
@@ -82,7 +84,6 @@ func TestVerifyEach(t *testing.T) {
 			cells[0].Members = 2
 			s.Kernel.HeadTiles[0].Pattern.Cells = cells
 		}},
-		{"classify", func(s *pass.State) { s.Kernel.HeadTiles[0].Masks[0] ^= layout.Diagonal }},
 		{"order", func(s *pass.State) { s.Kernel.GroupSize = 5 }},
 		{"order", func(s *pass.State) {
 			s.Kernel.HeadTiles[0], s.Kernel.HeadTiles[31] = s.Kernel.HeadTiles[31], s.Kernel.HeadTiles[0]
@@ -98,12 +99,12 @@ func TestVerifyEach(t *testing.T) {
 			b.do(s)
 			return err
 		})
-		_, err := pass.RunPipeline(list, l, s, "sm_80", pass.Options{VerifyEach: true})
+		_, err := pass.RunPipeline(list, l, s, ampere, pass.Options{VerifyEach: true})
 		if err == nil || !strings.Contains(err.Error(), "after pass "+b.after) {
 			t.Errorf("break %d after %s: %v", n, b.after, err)
 		}
 	}
-	if _, err := pass.RunPipeline(pass.Pipeline, l, s, "sm_80", pass.Options{VerifyEach: true}); err != nil {
+	if _, err := pass.RunPipeline(pass.Pipeline, l, s, ampere, pass.Options{VerifyEach: true}); err != nil {
 		t.Errorf("unbroken: %v", err)
 	}
 }
@@ -112,19 +113,19 @@ func TestDump(t *testing.T) {
 	l, s := phi3()
 	for _, p := range pass.Pipeline {
 		var b bytes.Buffer
-		if _, err := pass.Run(l, s, "sm_80", pass.Options{Model: "m", Dump: map[string]io.Writer{"after:" + p.Name: &b}}); err != nil {
+		if _, err := pass.Run(l, s, ampere, pass.Options{Model: "m", Dump: map[string]io.Writer{"after:" + p.Name: &b}}); err != nil {
 			t.Fatal(err)
 		}
 		if text := b.String(); !strings.HasPrefix(text, "after "+p.Name+"\nhead 0") || !strings.Contains(text, "head 31") {
 			t.Errorf("dump after %s:\n%s", p.Name, text)
 		}
 	}
-	_, err := pass.Run(l, s, "sm_80", pass.Options{Dump: map[string]io.Writer{"after:wiegh": io.Discard}})
+	_, err := pass.Run(l, s, ampere, pass.Options{Dump: map[string]io.Writer{"after:wiegh": io.Discard}})
 	if err == nil || !strings.Contains(err.Error(), "after:weigh") {
 		t.Errorf("unknown dump point: %v: want the list of points", err)
 	}
 	full := errors.New("disk full")
-	_, err = pass.Run(l, s, "sm_80", pass.Options{Dump: map[string]io.Writer{"after:name": failing{full}}})
+	_, err = pass.Run(l, s, ampere, pass.Options{Dump: map[string]io.Writer{"after:name": failing{full}}})
 	if !errors.Is(err, full) {
 		t.Errorf("a failing writer: %v", err)
 	}
@@ -219,7 +220,7 @@ func TestPackingSeesThroughTheForm(t *testing.T) {
 	if slices.Equal(whole.Cells, split.Cells) {
 		t.Fatal("the two forms are one")
 	}
-	s := ir.Shape{Heads: 2, KVHeads: 1, HeadDim: 64, Block: 64, DType: ir.F16, Causal: true, Scale: 0.125}
+	s := ir.Shape{Heads: 2, KVHeads: 1, HeadDim: 64, Block: 64, DType: dtype.F16, Causal: true, Scale: 0.125}
 	k := mustRun(t, ir.Layer{Numbers: []int{3}, Heads: []ir.Pattern{whole, split}}, s, pass.Options{})
 	if k.Pack != 2 {
 		t.Errorf("pack %d, want 2\n%v", k.Pack, k)
@@ -246,7 +247,7 @@ func TestChoices(t *testing.T) {
 		{128, 128, false, choice{128, 1, 1, 1, 64, 2}},
 		{128, 256, false, choice{64, 1, 1, 2, 32, 2}},
 	} {
-		s := ir.Shape{Heads: 8, KVHeads: 2, HeadDim: c.dim, Block: c.block, DType: ir.BF16, Causal: true, Scale: 0.1}
+		s := ir.Shape{Heads: 8, KVHeads: 2, HeadDim: c.dim, Block: c.block, DType: dtype.BF16, Causal: true, Scale: 0.1}
 		k := mustRun(t, layer(8, func(h int) ir.Pattern {
 			if c.equal {
 				h /= 4
@@ -267,19 +268,19 @@ func TestEveryShapeFits(t *testing.T) {
 			KVHeads: rapid.IntRange(1, 4).Draw(t, "kv heads"),
 			HeadDim: 8 * rapid.IntRange(1, 32).Draw(t, "head dim/8"),
 			Block:   rapid.SampledFrom([]int{16, 32, 64, 128}).Draw(t, "block"),
-			DType:   ir.F16, Causal: rapid.Bool().Draw(t, "causal"), Scale: 0.1,
+			DType:   dtype.F16, Causal: rapid.Bool().Draw(t, "causal"), Scale: 0.1,
 		}
 		s.Heads = s.KVHeads * rapid.SampledFrom([]int{1, 2, 3, 4, 5, 6, 7, 8, 32}).Draw(t, "group")
-		target := rapid.SampledFrom([]string{"sm_80", "sm_90a"}).Draw(t, "target")
+		b := rapid.SampledFrom([]layout.Backend{ampere, hopper}).Draw(t, "target")
 		l := layer(s.Heads, func(h int) ir.Pattern { return local(s.Causal, 4, 3, int64(h/2)) })
-		k, err := pass.Run(l, s, target, pass.Options{VerifyEach: true})
+		k, err := pass.Run(l, s, b, pass.Options{VerifyEach: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		most := map[string]struct{ rows, warps, shared, gather int }{
-			"sm_80": {128, 8, 99 << 10, 4}, "sm_90a": {192, 12, 227 << 10, 8},
-		}[target]
-		if k.Rows > most.rows || k.Warps > most.warps || k.SharedBytes > most.shared || k.KVTile > most.gather*s.Block && k.KVTile > 16 {
+		most := map[target.Target]struct{ rows, warps, shared, gather int }{
+			target.SM80: {128, 8, 99 << 10, 4}, target.SM90a: {192, 12, 227 << 10, 8},
+		}[b.Target]
+		if k.Rows > most.rows || k.Warps > most.warps || k.Memory.Bytes() > most.shared || k.KVTile > most.gather*s.Block && k.KVTile > 16 {
 			t.Fatalf("outside the limits:\n%v", k)
 		}
 		for _, c := range k.Choice {
@@ -298,24 +299,25 @@ func TestErrors(t *testing.T) {
 		return x
 	}
 	for _, c := range []struct {
-		name   string
-		layer  ir.Layer
-		shape  ir.Shape
-		target string
-		opts   pass.Options
-		want   string
+		name  string
+		layer ir.Layer
+		shape ir.Shape
+		on    layout.Backend
+		opts  pass.Options
+		want  string
 	}{
-		{"target", l, s, "sm_70", pass.Options{}, `unknown target "sm_70"`},
-		{"heads", ir.Layer{Numbers: []int{0}, Heads: l.Heads[:31]}, s, "sm_80", pass.Options{}, "31 heads, the model has 32"},
-		{"layers", ir.Layer{Heads: l.Heads}, s, "sm_80", pass.Options{}, "no layer"},
-		{"groups", l, shape(func(s *ir.Shape) { s.KVHeads = 5 }), "sm_80", pass.Options{}, "over 5 KV heads"},
-		{"no KV heads", l, shape(func(s *ir.Shape) { s.KVHeads = 0 }), "sm_80", pass.Options{}, "over 0 KV heads"},
-		{"head dimension", l, shape(func(s *ir.Shape) { s.HeadDim = 12 }), "sm_80", pass.Options{}, "multiple of 8"},
-		{"block", l, shape(func(s *ir.Shape) { s.Block = 48 }), "sm_80", pass.Options{}, "blocks of 48"},
-		{"empty head", layer(32, func(h int) ir.Pattern { return ir.Pattern{} }), s, "sm_80", pass.Options{}, "head 0 attends nothing"},
-		{"nothing left", l, s, "sm_80", pass.Options{Only: func(layout.Candidate) bool { return false }}, "excluded by the caller"},
+		{"code generators", l, s, layout.Backend{Machine: layout.Ampere}, pass.Options{}, "sm_80 has no code generator"},
+		{"element type", l, shape(func(s *ir.Shape) { s.DType = dtype.F32 }), ampere, pass.Options{}, `type "f32"`},
+		{"heads", ir.Layer{Numbers: []int{0}, Heads: l.Heads[:31]}, s, ampere, pass.Options{}, "31 heads, the model has 32"},
+		{"layers", ir.Layer{Heads: l.Heads}, s, ampere, pass.Options{}, "no layer"},
+		{"groups", l, shape(func(s *ir.Shape) { s.KVHeads = 5 }), ampere, pass.Options{}, "over 5 KV heads"},
+		{"no KV heads", l, shape(func(s *ir.Shape) { s.KVHeads = 0 }), ampere, pass.Options{}, "over 0 KV heads"},
+		{"head dimension", l, shape(func(s *ir.Shape) { s.HeadDim = 12 }), ampere, pass.Options{}, "multiple of 8"},
+		{"block", l, shape(func(s *ir.Shape) { s.Block = 48 }), ampere, pass.Options{}, "blocks of 48"},
+		{"empty head", layer(32, func(h int) ir.Pattern { return ir.Pattern{} }), s, ampere, pass.Options{}, "head 0 attends nothing"},
+		{"nothing left", l, s, ampere, pass.Options{Only: func(layout.Candidate) bool { return false }}, "excluded by the caller"},
 	} {
-		_, err := pass.Run(c.layer, c.shape, c.target, c.opts)
+		_, err := pass.Run(c.layer, c.shape, c.on, c.opts)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
@@ -353,7 +355,7 @@ func TestOrder(t *testing.T) {
 }
 
 func TestLimitedTables(t *testing.T) {
-	s := ir.Shape{Heads: 2, KVHeads: 2, HeadDim: 64, Block: 64, DType: ir.BF16, Causal: true, Scale: 0.125}
+	s := ir.Shape{Heads: 2, KVHeads: 2, HeadDim: 64, Block: 64, DType: dtype.BF16, Causal: true, Scale: 0.125}
 	limited := func(rows int64) ir.Pattern {
 		tab := &ir.Table{Rows: rows, Crow: []int64{0}, Limited: true}
 		for i := range rows {
@@ -383,19 +385,19 @@ func TestEntry(t *testing.T) {
 func BenchmarkRun(b *testing.B) {
 	l, s := phi3()
 	for b.Loop() {
-		if _, err := pass.Run(l, s, "sm_80", pass.Options{Model: "m"}); err != nil {
+		if _, err := pass.Run(l, s, ampere, pass.Options{Model: "m"}); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-// TestNextEmitter: a pattern whose merged rows pass the limits of the closed
-// form goes to the emitter that needs no merging; what the caller excludes does not.
-func TestNextEmitter(t *testing.T) {
-	s := ir.Shape{Heads: 2, KVHeads: 2, HeadDim: 64, Block: 16, DType: ir.BF16, Causal: true, Scale: 0.125}
+// TestNextGenerator: a pattern whose merged rows pass the limits of the closed
+// form goes to the generator that needs no merging; what the caller excludes does not.
+func TestNextGenerator(t *testing.T) {
+	s := ir.Shape{Heads: 2, KVHeads: 2, HeadDim: 64, Block: 16, DType: dtype.BF16, Causal: true, Scale: 0.125}
 	run := func(stride int64, only func(layout.Candidate) bool) (*layout.Kernel, error) {
 		l := layer(2, func(int) ir.Pattern { return local(true, 1, stride, 5) })
-		return pass.Run(l, s, "sm_90a", pass.Options{Only: only, VerifyEach: true})
+		return pass.Run(l, s, hopper, pass.Options{Only: only, VerifyEach: true})
 	}
 	none := func(layout.Candidate) bool { return false }
 	for _, x := range []struct {
@@ -406,7 +408,7 @@ func TestNextEmitter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := k.Verify(); err != nil {
+		if err := k.Verify(hopper); err != nil {
 			t.Error(err)
 		}
 		if k.Family != x.family {

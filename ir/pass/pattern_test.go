@@ -3,6 +3,7 @@ package pass_test
 import (
 	"pgregory.net/rapid"
 
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 )
 
@@ -111,7 +112,7 @@ var problems = rapid.Custom(func(t *rapid.T) problem {
 		KVHeads: rapid.IntRange(1, 2).Draw(t, "kv heads"),
 		HeadDim: rapid.SampledFrom([]int{8, 64, 96, 128, 256}).Draw(t, "head dim"),
 		Block:   rapid.SampledFrom([]int{16, 32, 64, 128}).Draw(t, "block"),
-		DType:   ir.BF16, Causal: rapid.Bool().Draw(t, "causal"), Scale: 0.125,
+		DType:   dtype.BF16, Causal: rapid.Bool().Draw(t, "causal"), Scale: 0.125,
 	}
 	s.Heads = s.KVHeads * rapid.SampledFrom([]int{1, 2, 3, 4}).Draw(t, "group")
 	distinct := []ir.Pattern{pattern(t, s.Causal), pattern(t, s.Causal)}

@@ -26,15 +26,6 @@ func tile(s *State) error {
 	return nil
 }
 
-// classify notes which masks the steps of each cell may need, at any length.
-func classify(s *State) error {
-	for n := range s.Kernel.HeadTiles {
-		h := &s.Kernel.HeadTiles[n]
-		h.Masks = s.Kernel.CellMasks(h.Pattern)
-	}
-	return nil
-}
-
 // name gives the kernel its PTX entry.
 func name(s *State) error {
 	var b strings.Builder

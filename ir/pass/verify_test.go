@@ -8,6 +8,7 @@ import (
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/ir/pass"
+	"github.com/s2attention/s2c/target"
 )
 
 // Every law of a tile program is checked: each broken one is named.
@@ -23,7 +24,7 @@ func TestVerifyKernel(t *testing.T) {
 		{"head dimension 264", func(k *layout.Kernel) { k.Shape.HeadDim = 264 }},
 		{"blocks of 96", func(k *layout.Kernel) { k.Shape.Block = 96 }},
 		{"padded to 120", func(k *layout.Kernel) { k.DimPadded = 120 }},
-		{"unknown target", func(k *layout.Kernel) { k.Target = "sm_75" }},
+		{"none for sm_80", func(k *layout.Kernel) { k.Target = target.SM90a }},
 		{"no code generator", func(k *layout.Kernel) { k.Family = "sm90a" }},
 		{"must be positive", func(k *layout.Kernel) { k.KVTile = 0 }},
 		{"exclude each other", func(k *layout.Kernel) { k.Merge, k.Split = 2, 2 }},
@@ -34,9 +35,12 @@ func TestVerifyKernel(t *testing.T) {
 		{"do not divide the group", func(k *layout.Kernel) { k.Pack, k.Rows = 8, 512 }},
 		{"neither divides nor gathers", func(k *layout.Kernel) { k.KVTile = 48 }},
 		{"3 warps for 64 rows", func(k *layout.Kernel) { k.Warps = 3 }},
-		{"bytes of shared memory of 101376", func(k *layout.Kernel) { k.SharedBytes = 1 << 20 }},
+		{"bytes of shared memory of 101376", func(k *layout.Kernel) { k.Memory.Add("more", 1<<20) }},
+		{"no map of shared memory", func(k *layout.Kernel) { k.Memory = nil }},
+		{"shared region v0 at", func(k *layout.Kernel) { k.Memory[3].Offset += 16 }},
+		{"16 bytes holds a tile", func(k *layout.Kernel) { k.Memory[4].Bytes = 16 }},
 		{"registers of 240", func(k *layout.Kernel) { k.KVTile = 256 }},
-		{"the kernel declares", func(k *layout.Kernel) { k.Stages = 1 }},
+		{"not laid out for this tile", func(k *layout.Kernel) { k.Stages = 1 }},
 		{"has 2 heads, want 1", func(k *layout.Kernel) { k.HeadTiles[0].Heads = []int{0, 1} }},
 		{"unknown or taken", func(k *layout.Kernel) { k.HeadTiles[2].Heads = []int{32} }},
 		{"unknown or taken", func(k *layout.Kernel) { k.HeadTiles[2].Heads = []int{-1} }},
@@ -56,9 +60,9 @@ func TestVerifyKernel(t *testing.T) {
 		{"not a PTX identifier", func(k *layout.Kernel) { k.Entry = "a b" }},
 	} {
 		k := *good
-		k.HeadTiles = slices.Clone(good.HeadTiles)
+		k.HeadTiles, k.Memory = slices.Clone(good.HeadTiles), slices.Clone(good.Memory)
 		c.do(&k)
-		if err := k.Verify(); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := k.Verify(ampere); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("want %q, got: %v", c.want, err)
 		}
 	}

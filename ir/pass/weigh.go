@@ -18,22 +18,22 @@ const tolerance = 1.03
 // excluded is the verdict on what Options.Only does not accept.
 const excluded = "excluded by the caller"
 
-// weigh fills in the cost of every candidate and chooses one. Where none of an
-// emitter's candidates serves the pattern (its merged rows may pass the limits
-// of the closed form), the target's next emitter has its turn.
+// weigh fills in the cost of every candidate and chooses one. Where none of a
+// generator's candidates serves the pattern (its merged rows may pass the limits
+// of the closed form), the target's next generator has its turn.
 func weigh(s *State) error {
-	first := s.weighEmitter()
-	for err := first; err != nil; err = s.weighEmitter() {
-		if s.servable() {
+	first := fmt.Errorf("%v has no code generator", s.Backend.Target)
+	for n, g := range s.Backend.Generators {
+		s.Generator, s.Kernel.Family, s.Kernel.Reason = g.Generator, g.Family(), g.Reason
+		err := s.weighGenerator()
+		if err == nil || s.servable() {
 			return err
 		}
-		next, ok := s.Target.After(s.Emitter, s.Shape)
-		if !ok {
-			return first
+		if n == 0 {
+			first = err
 		}
-		s.use(next)
 	}
-	return nil
+	return first
 }
 
 // servable is whether a candidate was left out for no other reason than the
@@ -49,17 +49,11 @@ func (s *State) servable() bool {
 	return false
 }
 
-// use makes an emitter the kernel's.
-func (s *State) use(e layout.Emitter) {
-	s.Emitter = e
-	s.Kernel.Family, s.Kernel.Reason = e.Family, e.Reason
-}
-
-// weighEmitter weighs the candidates of the state's emitter.
-func (s *State) weighEmitter() error {
+// weighGenerator weighs the candidates of the state's generator.
+func (s *State) weighGenerator() error {
 	k := s.Kernel
 	works := map[geometry]layout.Work{}
-	k.Choice = s.Emitter.Candidates(s.Shape, s.packable())
+	k.Choice = s.Generator.Candidates(s.Shape, s.packable())
 	for n := range k.Choice {
 		c := &k.Choice[n]
 		s.fit(c)
@@ -77,12 +71,12 @@ func (s *State) weighEmitter() error {
 			work = layout.CountWork(s.trial(*c), patterns, k.MaxBlocks)
 			works[g] = work
 		}
-		c.Cost = s.Target.Cost(s.Emitter, s.Shape, *c, work)
+		c.Cost = s.Backend.Cost(s.Generator.Loop(), s.Shape, *c, work)
 	}
 	chosen := choose(k.Choice)
 	if chosen < 0 {
-		return fmt.Errorf("no tile fits %s at head dimension %d and blocks of %d tokens: %s",
-			s.Target.Name, s.Shape.HeadDim, s.Shape.Block, reasons(k.Choice))
+		return fmt.Errorf("no tile fits %v at head dimension %d and blocks of %d tokens: %s",
+			s.Backend.Target, s.Shape.HeadDim, s.Shape.Block, reasons(k.Choice))
 	}
 	for n := range k.Choice {
 		c := &k.Choice[n]
@@ -93,7 +87,7 @@ func (s *State) weighEmitter() error {
 			c.Verdict = compared(c.Cost, k.Choice[chosen].Cost)
 		}
 	}
-	k.Choose(k.Choice[chosen])
+	k.Choose(s.Generator, k.Choice[chosen])
 	return nil
 }
 
@@ -128,7 +122,7 @@ func simpler(a, b layout.Candidate) int {
 
 // fit fills in what a candidate takes, and its verdict if it is out of the race.
 func (s *State) fit(c *layout.Candidate) {
-	switch err := s.Target.Fit(s.Emitter, s.Shape, c); {
+	switch err := s.Backend.Fit(s.Generator, s.Shape, c); {
 	case err != nil:
 		c.Verdict = err.Error()
 	case s.opts.Only != nil && !s.opts.Only(*c):
@@ -138,10 +132,10 @@ func (s *State) fit(c *layout.Candidate) {
 
 // trial is a kernel with a candidate's geometry, one head a tile, to count with.
 func (s *State) trial(c layout.Candidate) *layout.Kernel {
-	k := &layout.Kernel{Target: s.Target.Name, Shape: s.Shape, DimPadded: s.Kernel.DimPadded}
+	k := &layout.Kernel{Target: s.Backend.Target, Shape: s.Shape, DimPadded: s.Kernel.DimPadded}
 	c.Rows /= c.Pack
 	c.Pack = 1
-	k.Choose(c)
+	k.Cut(c)
 	return k
 }
 

@@ -130,6 +130,9 @@ func (d *Device) with(f func() error) error {
 }
 
 func (d *Device) enter() error {
+	if d == nil || d.lib == nil {
+		return s2c.Errorf(s2c.ErrClosed, "use of a GPU that was not opened")
+	}
 	d.mu.RLock()
 	if d.closed {
 		d.mu.RUnlock()
@@ -217,33 +220,33 @@ func size(n int64) string {
 
 // Free frees what Alloc gave; 0 is nothing to free.
 func (d *Device) Free(p s2c.Ptr) error {
-	if p == 0 {
-		return nil
-	}
 	return d.with(func() error {
-		return d.lib.check(cuMemFree, d.lib.call(cuMemFree, uintptr(p)), fmt.Sprintf("freeing %#x", uint64(p)))
+		if p == 0 {
+			return nil
+		}
+		return d.lib.checkArgs(cuMemFree, d.lib.call(cuMemFree, uintptr(p)), fmt.Sprintf("freeing %#x", uint64(p)))
 	})
 }
 
 // Upload copies to the device, after all work queued so far, and waits.
 func (d *Device) Upload(dst s2c.Ptr, src []byte) error {
-	if len(src) == 0 {
-		return nil
-	}
 	return d.with(func() error {
+		if len(src) == 0 {
+			return nil
+		}
 		r := d.lib.call(cuMemcpyHtoD, uintptr(dst), uintptr(unsafe.Pointer(&src[0])), uintptr(len(src)))
-		return d.lib.check(cuMemcpyHtoD, r, fmt.Sprintf("copying %s to %#x", size(int64(len(src))), uint64(dst)))
+		return d.lib.checkArgs(cuMemcpyHtoD, r, fmt.Sprintf("copying %s to %#x", size(int64(len(src))), uint64(dst)))
 	})
 }
 
 // Download copies from the device, after all work queued so far, and waits.
 func (d *Device) Download(dst []byte, src s2c.Ptr) error {
-	if len(dst) == 0 {
-		return nil
-	}
 	return d.with(func() error {
+		if len(dst) == 0 {
+			return nil
+		}
 		r := d.lib.call(cuMemcpyDtoH, uintptr(unsafe.Pointer(&dst[0])), uintptr(src), uintptr(len(dst)))
-		return d.lib.check(cuMemcpyDtoH, r, fmt.Sprintf("copying %s from %#x", size(int64(len(dst))), uint64(src)))
+		return d.lib.checkArgs(cuMemcpyDtoH, r, fmt.Sprintf("copying %s from %#x", size(int64(len(dst))), uint64(src)))
 	})
 }
 
@@ -258,6 +261,9 @@ func (d *Device) EncodeTensorMap(m s2c.TensorMap) (out [128]byte, err error) {
 // was allocated and loaded goes with it where no other user of the context is
 // left. A second call does nothing.
 func (d *Device) Close() error {
+	if d == nil || d.lib == nil {
+		return nil
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {

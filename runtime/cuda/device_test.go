@@ -123,8 +123,8 @@ func TestMemory(t *testing.T) {
 	if err := errors.Join(d.Upload(p, nil), d.Download(nil, p), s.UploadAsync(p, nil), s.DownloadAsync(nil, p), d.Free(0)); err != nil {
 		t.Errorf("nothing to copy: %v", err)
 	}
-	wantError(t, d.Upload(p+8, in), errDriver, "copying 1000 bytes")
-	wantError(t, d.Download(out, 16), errDriver, "copying 1000 bytes")
+	wantError(t, d.Upload(p+8, in), s2c.ErrArgs, "copying 1000 bytes")
+	wantError(t, d.Download(out, 16), s2c.ErrArgs, "copying 1000 bytes")
 	free, total, err := d.MemInfo()
 	if err != nil || total != 1<<30 || free != total-1000 {
 		t.Errorf("%d of %d free, %v", free, total, err)
@@ -142,7 +142,7 @@ func TestMemory(t *testing.T) {
 	if err := d.Free(p); err != nil {
 		t.Error(err)
 	}
-	wantError(t, d.Free(p), errDriver, "freeing")
+	wantError(t, d.Free(p), s2c.ErrArgs, "freeing")
 	if f.get("used") != 0 {
 		t.Error("memory is left")
 	}
@@ -171,7 +171,7 @@ func TestStreamsAndEvents(t *testing.T) {
 		t.Errorf("%v ms, %v; the fake's clock gives half a millisecond an event", ms, err)
 	}
 	f.fail("cuStreamSynchronize", 700, 0)
-	wantError(t, s.Wait(), errDriver, "a kernel failed on the device", "illegal memory access")
+	wantError(t, s.Wait(), s2c.ErrFault, "a kernel failed on the device", "illegal memory access")
 	f.fail("cuEventRecord", 999, 0)
 	_, err := s.Record()
 	wantError(t, err, errDriver, "recording")
@@ -278,7 +278,7 @@ func TestThreadKeepsItsContext(t *testing.T) {
 		if _, err := d.Alloc(16); err != nil {
 			t.Error(err)
 		}
-		wantError(t, d.Free(3), errDriver) // also after a failure
+		wantError(t, d.Free(3), s2c.ErrArgs) // also after a failure
 		if got := f.get("depth"); got != int64(before) {
 			t.Errorf("%d contexts on the thread's stack, %d before the call", got, before)
 		}

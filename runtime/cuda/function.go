@@ -12,11 +12,13 @@ import (
 
 // Function is a kernel on a device, ready to launch from any goroutine.
 type Function struct {
-	d      *Device
+	m      *Module
 	entry  string
 	handle uintptr // CUfunction
 	shared int
 	params *ParamLayout
+
+	declared Declared
 }
 
 var _ s2c.Function = (*Function)(nil)
@@ -54,7 +56,18 @@ var frames = sync.Pool{New: func() any {
 // Launch queues the kernel. A failure of the kernel itself shows in a later
 // call, usually Stream.Wait.
 func (f *Function) Launch(s s2c.Stream, grid, block [3]int, params []byte) error {
-	d := f.d
+	if f == nil || f.m == nil {
+		return s2c.Errorf(s2c.ErrClosed, "launch of a kernel that was not loaded")
+	}
+	f.m.mu.RLock()
+	defer f.m.mu.RUnlock()
+	if f.m.unloaded {
+		return s2c.Errorf(s2c.ErrClosed, "launch of %s of a module after Unload", f.entry)
+	}
+	if err := f.declared.Check(f.entry, params); err != nil {
+		return err
+	}
+	d := f.m.d
 	h, err := d.streamHandle(s)
 	if err != nil {
 		return err
@@ -93,7 +106,7 @@ func (l *Library) Launch(function, stream uintptr, grid, block [3]int, shared in
 	case success:
 		return nil
 	case errOutOfResources:
-		return s2c.Errorf(errDriver, "a thread block of %v threads and %d bytes of shared memory does not fit on the device: %v", block, shared, l.fail(cuLaunchKernel, r))
+		return s2c.Errorf(s2c.ErrArgs, "a thread block of %v threads and %d bytes of shared memory does not fit on the device: %v", block, shared, l.fail(cuLaunchKernel, r))
 	}
-	return l.check(cuLaunchKernel, r, "the launch")
+	return l.checkArgs(cuLaunchKernel, r, "the launch")
 }

@@ -186,6 +186,9 @@ func (l *Library) Version() int { return l.version }
 //
 //go:uintptrescapes
 func (l *Library) call(p proc, args ...uintptr) result {
+	if l.procs[p] == 0 {
+		return errNotInitialized
+	}
 	r, _, _ := purego.SyscallN(l.procs[p], args...)
 	return result(int32(r))
 }

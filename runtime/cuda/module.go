@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	s2c "github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // CUjit_option, CUjitInputType and CUfunction_attribute.
@@ -63,7 +64,7 @@ type Module struct {
 	ptx    string
 	log    string
 
-	mu       sync.Mutex
+	mu       sync.RWMutex // read-held during every launch, so that Unload waits
 	unloaded bool
 }
 
@@ -79,11 +80,11 @@ var (
 // version newer than the driver an ErrOldDriver; another architecture's text an
 // ErrArchitecture.
 func (d *Device) LoadModule(ptx string) (s2c.Module, error) {
-	if err := d.lib.CheckPTX(ptx, d.major, d.minor, d.name); err != nil {
-		return nil, err
-	}
 	m := &Module{d: d, ptx: ptx}
 	err := d.with(func() error {
+		if err := d.lib.CheckPTX(ptx, d.major, d.minor, d.name); err != nil {
+			return err
+		}
 		if wholeProgram(ptx) {
 			return m.loadText()
 		}
@@ -117,8 +118,9 @@ func (d *Device) LoadModule(ptx string) (s2c.Module, error) {
 // halves the speed of a Hopper kernel. The driver keeps a cache of its own, keyed
 // like ours, for what it compiles while loading.
 func wholeProgram(ptx string) bool {
-	h, err := readHeader(ptx)
-	return err == nil && strings.HasSuffix(h.target, "a")
+	h, _ := readHeader(ptx)
+	t, err := target.Parse(h.target)
+	return err == nil && t.Rule == target.Chip
 }
 
 // loadText has the driver compile the module's PTX while it loads it.
@@ -226,9 +228,12 @@ func (m *Module) JITLog() string { return m.log }
 
 // Unload gives the code back. A second call does nothing.
 func (m *Module) Unload() error {
+	if m == nil {
+		return nil
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.unloaded {
+	if m.unloaded || m.d == nil {
 		return nil
 	}
 	m.unloaded = true
@@ -240,6 +245,9 @@ func (m *Module) Unload() error {
 // Function finds an entry and grants it dynamic shared memory. More than the
 // device has for a block is an ErrArchitecture.
 func (m *Module) Function(entry string, sharedBytes int) (s2c.Function, error) {
+	if m == nil || m.d == nil {
+		return nil, s2c.Errorf(s2c.ErrClosed, "kernel %s of a module that was not loaded", entry)
+	}
 	d := m.d
 	if sharedBytes < 0 || sharedBytes > d.maxShared {
 		return nil, s2c.Errorf(s2c.ErrArchitecture, "kernel %s needs %d bytes of shared memory a thread block, and %s has %d", entry, sharedBytes, d.name, d.maxShared)
@@ -252,7 +260,7 @@ func (m *Module) Function(entry string, sharedBytes int) (s2c.Function, error) {
 	if m.unloaded {
 		return nil, s2c.Errorf(s2c.ErrClosed, "kernel %s of a module after Unload", entry)
 	}
-	f := &Function{d: d, entry: entry, shared: sharedBytes}
+	f := &Function{m: m, entry: entry, shared: sharedBytes}
 	name, h := append([]byte(entry), 0), new(uintptr)
 	err := d.with(func() error {
 		r := d.lib.call(cuModuleGetFunction, uintptr(unsafe.Pointer(h)), m.handle, uintptr(unsafe.Pointer(&name[0])))
@@ -264,7 +272,8 @@ func (m *Module) Function(entry string, sharedBytes int) (s2c.Function, error) {
 		}
 		f.handle = *h
 		var err error
-		if f.params, err = d.lib.ParamLayout(f.handle, CountParams(m.ptx, entry)); err != nil {
+		f.declared = DeclaredParams(m.ptx, entry)
+		if f.params, err = d.lib.ParamLayout(f.handle, f.declared.Count); err != nil {
 			return err
 		}
 		return d.lib.SetSharedBytes(f.handle, sharedBytes)

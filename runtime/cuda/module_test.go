@@ -108,11 +108,11 @@ func TestLaunch(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := mustStream(t, d)
-	params := []byte("the parameter block")
+	params := []byte("8 bytes!")
 	if err := fn.Launch(s, [3]int{70000, 2, 3}, [3]int{128, 1, 1}, params); err != nil {
 		t.Fatal(err)
 	}
-	if err := fn.Launch(nil, [3]int{1, 1, 1}, [3]int{32, 1, 1}, nil); err != nil {
+	if err := fn.Launch(nil, [3]int{1, 1, 1}, [3]int{32, 1, 1}, params); err != nil {
 		t.Fatal(err)
 	}
 	var l fakeLaunch
@@ -122,20 +122,20 @@ func TestLaunch(t *testing.T) {
 		l.stream != s.handle || string(l.params[:l.size]) != string(params) {
 		t.Errorf("%s: grid %v, block %v, shared %d, stream %#x, params %q", name, l.grid, l.block, l.shared, l.stream, l.params[:l.size])
 	}
-	if f.launch(1, &l); l.stream != 0 || l.size != 0 {
+	if f.launch(1, &l); l.stream != 0 || l.size != 8 {
 		t.Errorf("stream %#x, %d bytes of parameters", l.stream, l.size)
 	}
-	wantError(t, fn.Launch(s, [3]int{1 << 31, 1, 1}, [3]int{32, 1, 1}, nil), s2c.ErrArgs, "launch of attn", "a grid of")
-	wantError(t, fn.Launch(s, [3]int{0, 1, 1}, [3]int{32, 1, 1}, nil), s2c.ErrArgs)
-	wantError(t, fn.Launch(s, [3]int{1, 1, 1}, [3]int{32, 1, -1}, nil), s2c.ErrArgs)
-	wantError(t, fn.Launch(s, [3]int{1, 1, 1}, [3]int{2048, 1, 1}, nil), errDriver, "does not fit")
-	wantError(t, fn.Launch(s, [3]int{1, 1, 1}, [3]int{32, 1, 1}, make([]byte, maxParamBytes+1)), s2c.ErrArgs, "4353 bytes")
+	wantError(t, fn.Launch(s, [3]int{1 << 31, 1, 1}, [3]int{32, 1, 1}, params), s2c.ErrArgs, "launch of attn", "a grid of")
+	wantError(t, fn.Launch(s, [3]int{0, 1, 1}, [3]int{32, 1, 1}, params), s2c.ErrArgs)
+	wantError(t, fn.Launch(s, [3]int{1, 1, 1}, [3]int{32, 1, -1}, params), s2c.ErrArgs)
+	wantError(t, fn.Launch(s, [3]int{1, 1, 1}, [3]int{2048, 1, 1}, params), s2c.ErrArgs, "does not fit")
+	wantError(t, fn.Launch(s, [3]int{1, 1, 1}, [3]int{32, 1, 1}, params[:7]), s2c.ErrArgs, "launch of attn: 7 bytes of parameters, the kernel has 8")
 	f.fail("cuLaunchKernel", 700, 0)
-	wantError(t, fn.Launch(s, [3]int{1, 1, 1}, [3]int{32, 1, 1}, nil), errDriver, "a kernel failed")
+	wantError(t, fn.Launch(s, [3]int{1, 1, 1}, [3]int{32, 1, 1}, params), s2c.ErrFault, "a kernel failed")
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	wantError(t, fn.Launch(s, [3]int{1, 1, 1}, [3]int{32, 1, 1}, nil), s2c.ErrClosed)
+	wantError(t, fn.Launch(s, [3]int{1, 1, 1}, [3]int{32, 1, 1}, params), s2c.ErrClosed)
 }
 
 // A driver that places parameters elsewhere than they are declared gets them there.
@@ -170,7 +170,7 @@ func TestLaunchPlacesParameters(t *testing.T) {
 	}
 	f.fail("cuFuncGetParamInfo", 700, 0)
 	_, err = m.Function("attn", 0)
-	wantError(t, err, errDriver, "parameters")
+	wantError(t, err, s2c.ErrFault, "parameters")
 	f.param(0, 0, 1<<20)
 	_, err = m.Function("attn", 0)
 	wantError(t, err, errDriver, "a parameter of 1048576 bytes")
@@ -180,7 +180,7 @@ func TestLaunchPlacesParameters(t *testing.T) {
 func TestConcurrentLaunches(t *testing.T) {
 	f := newFake(t)
 	d := f.open(t)
-	m, err := d.LoadModule(attn)
+	m, err := d.LoadModule(strings.Replace(attn, ".param .u64 q", ".param .u64 q"+strings.Repeat(", .param .u64 q", 99), 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func benchFunction(t testing.TB, f *fake) (s2c.Function, s2c.Stream, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fn, s, make([]byte, 704)
+	return fn, s, make([]byte, 8)
 }
 
 func TestDiskCache(t *testing.T) {

@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -29,13 +30,16 @@ func naturalAlign(bytes int) int {
 	return bytes
 }
 
-// CountParams is the number of parameters that an entry of a PTX text declares;
-// 0 where the text has no such entry.
-func CountParams(ptx, entry string) int {
+// Declared is the parameters that an entry of a PTX text declares.
+type Declared struct{ Count, Bytes int }
+
+// DeclaredParams reads the parameter list of an entry, each as ".param .u64 q" or
+// ".param .align 64 .b8 map[128]"; it is empty where the text has no such entry.
+func DeclaredParams(ptx, entry string) (d Declared) {
 	for rest := ptx; ; {
 		_, after, found := strings.Cut(rest, ".entry")
 		if !found {
-			return 0
+			return d
 		}
 		rest = after
 		name, list, _ := strings.Cut(after, "(")
@@ -43,13 +47,41 @@ func CountParams(ptx, entry string) int {
 			continue
 		}
 		list, _, _ = strings.Cut(list, ")")
-		n := 0
+		var text strings.Builder
 		for line := range strings.Lines(list) {
 			line, _, _ = strings.Cut(line, "//")
-			n += strings.Count(line, ".param ") + strings.Count(line, ".param\t")
+			text.WriteString(line + " ")
 		}
-		return n
+		for param := range strings.SplitSeq(text.String(), ",") {
+			d.add(strings.Fields(param))
+		}
+		return d
 	}
+}
+
+// add reads one parameter: its type is the last word but one, its name the last.
+func (d *Declared) add(words []string) {
+	if len(words) < 3 || words[0] != ".param" {
+		return
+	}
+	bits, _ := strconv.Atoi(strings.TrimLeft(words[len(words)-2], ".bsuf"))
+	n := bits / 8
+	if _, items, array := strings.Cut(words[len(words)-1], "["); array {
+		length, _ := strconv.Atoi(strings.TrimSuffix(items, "]"))
+		n *= length
+	}
+	d.Count++
+	if align := naturalAlign(n); align > 0 {
+		d.Bytes = (d.Bytes+align-1)/align*align + n
+	}
+}
+
+// Check is an ErrArgs where a parameter block has another size than the list.
+func (d Declared) Check(entry string, params []byte) error {
+	if len(params) == d.Bytes {
+		return nil
+	}
+	return s2c.Errorf(s2c.ErrArgs, "launch of %s: %d bytes of parameters, the kernel has %d", entry, len(params), d.Bytes)
 }
 
 // ParamLayout asks the driver where a CUfunction's parameters lie, which are as

@@ -36,12 +36,12 @@ func TestParamLayout(t *testing.T) {
 	}
 }
 
-func TestCountParams(t *testing.T) {
+func TestDeclaredParams(t *testing.T) {
 	const ptx = ".visible .entry a(\n\t.param .u64 q, // .param of note\n\t.param .align 64 .b8 m[128]\n)\n{ ld.param.u64 %d, [q]; ret; }\n" +
-		".entry ab ()\n{ ret; }\n.entry b(.param .u32 x, .param\t.u32 y,.param .u32 z) { ret; }\n"
-	for entry, want := range map[string]int{"a": 2, "ab": 0, "b": 3, "c": 0, "": 0} {
-		if got := CountParams(ptx, entry); got != want {
-			t.Errorf("%q has %d parameters, want %d", entry, got, want)
+		".entry ab ()\n{ ret; }\n.entry b(.param .u32 x, .param\t.s64 y,.param .f32 z) { ret; }\n"
+	for entry, want := range map[string]Declared{"a": {2, 192}, "ab": {}, "b": {3, 20}, "c": {}, "": {}} {
+		if got := DeclaredParams(ptx, entry); got != want {
+			t.Errorf("%q has %+v, want %+v", entry, got, want)
 		}
 	}
 }

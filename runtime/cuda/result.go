@@ -14,6 +14,7 @@ const (
 	success               result = 0
 	errInvalidValue       result = 1
 	errOutOfMemory        result = 2
+	errNotInitialized     result = 3
 	errStubLibrary        result = 34
 	errNoDevice           result = 100
 	errInvalidDevice      result = 101
@@ -78,7 +79,15 @@ func (l *Library) check(p proc, r result, doing string) error {
 	case errOutOfMemory:
 		return s2c.Errorf(s2c.ErrOutOfMemory, "the device has no memory left for %s: %v", doing, err)
 	case errIllegalAddress, errLaunchTimeout, errHardwareStack, errIllegalInstruction, errMisalignedAddress, errInvalidSpace, errInvalidPC, errLaunchFailed:
-		return s2c.Errorf(errDriver, "a kernel failed on the device, found at %s; the process cannot use the device any more: %v", doing, err)
+		return s2c.Errorf(s2c.ErrFault, "a kernel failed on the device, found at %s; the process cannot use the device any more: %v", doing, err)
 	}
 	return s2c.Errorf(errDriver, "%s failed: %v", doing, err)
+}
+
+// checkArgs is check for a call whose arguments are the caller's.
+func (l *Library) checkArgs(p proc, r result, doing string) error {
+	if r == errInvalidValue {
+		return s2c.Errorf(s2c.ErrArgs, "%s failed: %v", doing, l.fail(p, r))
+	}
+	return l.check(p, r, doing)
 }

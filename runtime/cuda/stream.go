@@ -55,6 +55,9 @@ func (d *Device) streamHandle(s s2c.Stream) (uintptr, error) {
 
 // with runs f with the stream's handle and its device's context.
 func (s *Stream) with(f func(h uintptr) error) error {
+	if s == nil || s.d == nil {
+		return s2c.Errorf(s2c.ErrClosed, "use of a stream that was not opened")
+	}
 	h, err := s.d.streamHandle(s)
 	if err != nil {
 		return err
@@ -71,29 +74,29 @@ func (s *Stream) Wait() error {
 
 // UploadAsync queues a copy to the device.
 func (s *Stream) UploadAsync(dst s2c.Ptr, src []byte) error {
-	if len(src) == 0 {
-		return nil
-	}
 	return s.with(func(h uintptr) error {
+		if len(src) == 0 {
+			return nil
+		}
 		r := s.d.lib.call(cuMemcpyHtoDAsync, uintptr(dst), uintptr(unsafe.Pointer(&src[0])), uintptr(len(src)), h)
-		return s.d.lib.check(cuMemcpyHtoDAsync, r, fmt.Sprintf("queueing a copy of %s", size(int64(len(src)))))
+		return s.d.lib.checkArgs(cuMemcpyHtoDAsync, r, fmt.Sprintf("queueing a copy of %s", size(int64(len(src)))))
 	})
 }
 
 // DownloadAsync queues a copy from the device.
 func (s *Stream) DownloadAsync(dst []byte, src s2c.Ptr) error {
-	if len(dst) == 0 {
-		return nil
-	}
 	return s.with(func(h uintptr) error {
+		if len(dst) == 0 {
+			return nil
+		}
 		r := s.d.lib.call(cuMemcpyDtoHAsync, uintptr(unsafe.Pointer(&dst[0])), uintptr(src), uintptr(len(dst)), h)
-		return s.d.lib.check(cuMemcpyDtoHAsync, r, fmt.Sprintf("queueing a copy of %s", size(int64(len(dst)))))
+		return s.d.lib.checkArgs(cuMemcpyDtoHAsync, r, fmt.Sprintf("queueing a copy of %s", size(int64(len(dst)))))
 	})
 }
 
 // Record marks this point for timing.
 func (s *Stream) Record() (s2c.Event, error) {
-	e := &Event{d: s.d}
+	e := new(Event)
 	err := s.with(func(h uintptr) error {
 		ev := new(uintptr)
 		if r := s.d.lib.call(cuEventCreate, uintptr(unsafe.Pointer(ev)), 0); r != success {
@@ -109,13 +112,14 @@ func (s *Stream) Record() (s2c.Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.d = s.d
 	return e, nil
 }
 
 // Close gives the stream back once its work is done. A second call, and one on
 // the default stream, does nothing.
 func (s *Stream) Close() error {
-	if s.handle == 0 || s.closed.Swap(true) {
+	if s == nil || s.handle == 0 || s.closed.Swap(true) {
 		return nil
 	}
 	return s.d.with(func() error {
@@ -133,6 +137,9 @@ type Event struct {
 // Since is the milliseconds from an earlier event of the device; it waits for
 // both. The driver's resolution is half a microsecond.
 func (e *Event) Since(earlier s2c.Event) (float64, error) {
+	if e == nil || e.d == nil {
+		return 0, s2c.Errorf(s2c.ErrClosed, "use of an event that was not recorded")
+	}
 	from, ok := earlier.(*Event)
 	if !ok || from == nil || from.d != e.d {
 		return 0, s2c.Errorf(s2c.ErrArgs, "the earlier event is not one of %s", e.d.name)
@@ -155,7 +162,7 @@ func (e *Event) Since(earlier s2c.Event) (float64, error) {
 
 // Close gives the event back. A second call does nothing.
 func (e *Event) Close() error {
-	if e.closed.Swap(true) {
+	if e == nil || e.d == nil || e.closed.Swap(true) {
 		return nil
 	}
 	return e.d.with(func() error {

@@ -2,10 +2,10 @@ package cuda
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	s2c "github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // oldest is the CUDA version that sm_80 needs.
@@ -86,19 +86,9 @@ func (l *Library) checkVersion(h header) error {
 // checkTarget is an ErrArchitecture where PTX for the target does not run on
 // compute capability major.minor. The driver would say no more than "no binary".
 func checkTarget(name string, major, minor int, device string) error {
-	digits, exact := strings.CutSuffix(strings.TrimPrefix(name, "sm_"), "a")
-	n, err := strconv.Atoi(digits)
-	if err != nil {
-		return nil // the driver's to judge
+	t, err := target.Parse(name)
+	if err != nil || t.RunsOn(major, minor) {
+		return nil // what is no name is the driver's to judge
 	}
-	have := 10*major + minor
-	if exact && n != have {
-		return s2c.Errorf(s2c.ErrArchitecture, "PTX for %s runs on compute capability %d.%d only, and %s has %d.%d",
-			name, n/10, n%10, device, major, minor)
-	}
-	if n > have {
-		return s2c.Errorf(s2c.ErrArchitecture, "PTX for %s needs compute capability %d.%d or later, and %s has %d.%d",
-			name, n/10, n%10, device, major, minor)
-	}
-	return nil
+	return s2c.Errorf(s2c.ErrArchitecture, "PTX for %s %s, and %s has %d.%d", name, t.Needs(), device, major, minor)
 }

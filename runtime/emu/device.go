@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // Options configure a device. The zero value executes with every check on one
@@ -118,7 +119,7 @@ func (d *Device) Alloc(bytes int64) (runtime.Ptr, error) {
 // AllocAt is Alloc at a chosen address, a multiple of 16.
 func (d *Device) AllocAt(at runtime.Ptr, bytes int64) error {
 	if at%16 != 0 {
-		return fmt.Errorf("emu: allocation at %#x, which is no multiple of 16", at)
+		return badArgs("allocation at %#x, which is no multiple of 16", at)
 	}
 	if err := d.open(); err != nil {
 		return err
@@ -127,26 +128,27 @@ func (d *Device) AllocAt(at runtime.Ptr, bytes int64) error {
 	return err
 }
 
-// Free gives memory back; accesses to it are out of bounds from now on.
+// Free gives memory back; accesses to it are out of bounds from now on. 0 is
+// nothing to free.
 func (d *Device) Free(p runtime.Ptr) error {
-	d.waitAll()
+	if err := d.settled(); err != nil || p == 0 {
+		return err
+	}
 	return d.mem.release(ptr(p))
 }
 
 // Upload copies to the device.
 func (d *Device) Upload(dst runtime.Ptr, src []byte) error {
-	d.waitAll()
-	if len(src) == 0 {
-		return nil
+	if err := d.settled(); err != nil || len(src) == 0 {
+		return err
 	}
 	return d.mem.write(ptr(dst), src)
 }
 
 // Download copies from the device after everything queued; bytes that nobody wrote come as 0xff.
 func (d *Device) Download(dst []byte, src runtime.Ptr) error {
-	d.waitAll()
-	if len(dst) == 0 {
-		return nil
+	if err := d.settled(); err != nil || len(dst) == 0 {
+		return err
 	}
 	return d.mem.read(dst, ptr(src))
 }
@@ -154,9 +156,11 @@ func (d *Device) Download(dst []byte, src runtime.Ptr) error {
 // MarkOutput says that kernels must write every byte of a range: what it holds
 // now is poisoned, and CheckOutputs reports bytes that are still missing.
 func (d *Device) MarkOutput(p runtime.Ptr, bytes int64) error {
-	d.waitAll()
+	if err := d.settled(); err != nil {
+		return err
+	}
 	if bytes <= 0 {
-		return fmt.Errorf("emu: output of %d bytes", bytes)
+		return badArgs("output of %d bytes", bytes)
 	}
 	if err := d.mem.forget(ptr(p), bytes); err != nil {
 		return err
@@ -170,7 +174,9 @@ func (d *Device) MarkOutput(p runtime.Ptr, bytes int64) error {
 // CheckOutputs reports the first byte of the marked outputs that was never
 // written, as a *Fault, and forgets the marks.
 func (d *Device) CheckOutputs() error {
-	d.waitAll()
+	if err := d.settled(); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	outputs := d.outputs
 	d.outputs = nil
@@ -197,24 +203,42 @@ func (d *Device) LastLaunch() Stats {
 	return d.last
 }
 
-// Close ends the device's use.
+// Close ends the device's use. A second call does nothing.
 func (d *Device) Close() error {
-	d.waitAll()
+	if d.settled() != nil {
+		return nil
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
 	return nil
 }
 
-var errClosed = errors.New("emu: the device is closed")
-
+// open is an ErrClosed where the device cannot be used.
 func (d *Device) open() error {
+	if d == nil || d.streams == nil {
+		return runtime.Errorf(runtime.ErrClosed, "emu: use of a device that New did not make")
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return errClosed
+		return runtime.Errorf(runtime.ErrClosed, "emu: use of the device after Close")
 	}
 	return nil
+}
+
+// settled is open, after everything that is queued.
+func (d *Device) settled() error {
+	if err := d.open(); err != nil {
+		return err
+	}
+	d.waitAll()
+	return nil
+}
+
+// badArgs is an ErrArgs.
+func badArgs(format string, args ...any) error {
+	return runtime.Errorf(runtime.ErrArgs, "emu: %s", fmt.Sprintf(format, args...))
 }
 
 // LoadModule parses PTX text and decodes its kernels.
@@ -224,7 +248,7 @@ func (d *Device) LoadModule(ptx string) (m runtime.Module, err error) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			m, err = nil, fmt.Errorf("emu: internal error while reading PTX: %v", r)
+			m, err = nil, runtime.Errorf(runtime.ErrCompile, "emu: internal error while reading PTX: %v", r)
 		}
 	}()
 	src, err := parse(ptx)
@@ -242,16 +266,9 @@ func (d *Device) LoadModule(ptx string) (m runtime.Module, err error) {
 }
 
 // runs says whether the device executes code for a target.
-func (d *Device) runs(target string) error {
-	var sm int
-	number, arch := strings.CutSuffix(strings.TrimPrefix(target, "sm_"), "a")
-	if _, err := fmt.Sscanf(number, "%d", &sm); err != nil {
-		return fmt.Errorf("emu: target %q is not known", target)
-	}
-	have := d.opts.Capability[0]*10 + d.opts.Capability[1]
-	if have < sm || arch && have != sm {
-		return fmt.Errorf("emu: code for %s does not run on a device of compute capability %d.%d",
-			target, d.opts.Capability[0], d.opts.Capability[1])
+func (d *Device) runs(t target.Target) error {
+	if have := d.opts.Capability; !t.RunsOn(have[0], have[1]) {
+		return runtime.Errorf(runtime.ErrArchitecture, "emu: code for %v does not run on a device of compute capability %d.%d", t, have[0], have[1])
 	}
 	return nil
 }
@@ -292,6 +309,9 @@ type module struct {
 	dev     *Device
 	kernels map[string]*program
 	vars    []uint64
+
+	mu       sync.RWMutex // read-held while a launch is queued, so that Unload waits
+	unloaded bool
 }
 
 // maxShared is the shared memory that a block may have on a device.
@@ -299,39 +319,55 @@ func (d *Device) maxShared() int64 {
 	switch d.opts.Capability {
 	case [2]int{8, 0}, [2]int{8, 7}:
 		return 163 << 10
-	case [2]int{8, 6}, [2]int{8, 9}:
+	case [2]int{8, 6}, [2]int{8, 9}, [2]int{12, 0}:
 		return 99 << 10
 	}
 	return 227 << 10
 }
 
 func (m *module) Function(entry string, sharedBytes int) (runtime.Function, error) {
+	if err := m.dev.open(); err != nil {
+		return nil, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.unloaded {
+		return nil, runtime.Errorf(runtime.ErrClosed, "emu: kernel %s of a module after Unload", entry)
+	}
 	p := m.kernels[entry]
 	if p == nil {
 		var names []string
 		for name := range m.kernels {
 			names = append(names, name)
 		}
-		return nil, fmt.Errorf("emu: the module has no kernel %q, it has %s", entry, strings.Join(names, ", "))
+		return nil, runtime.Errorf(runtime.ErrKernel, "emu: the module has no kernel %q, it has %s", entry, strings.Join(names, ", "))
 	}
 	if total := p.dynAt + int64(sharedBytes); sharedBytes < 0 || total > m.dev.maxShared() {
-		return nil, fmt.Errorf("emu: kernel %s with %d bytes of shared memory, a block has at most %d", entry, total, m.dev.maxShared())
+		return nil, runtime.Errorf(runtime.ErrArchitecture, "emu: kernel %s with %d bytes of shared memory, a block has at most %d", entry, total, m.dev.maxShared())
 	}
-	return &function{m.dev, p, int64(sharedBytes)}, nil
+	return &function{m, p, int64(sharedBytes)}, nil
 }
 
+// Unload gives the module's variables back. A second call does nothing.
 func (m *module) Unload() error {
-	m.dev.waitAll()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.unloaded {
+		return nil
+	}
+	m.unloaded = true
+	if err := m.dev.settled(); err != nil {
+		return err
+	}
 	var errs []error
 	for _, base := range m.vars {
 		errs = append(errs, m.dev.mem.release(base))
 	}
-	m.vars = nil
 	return errors.Join(errs...)
 }
 
 type function struct {
-	dev *Device
+	m   *module
 	p   *program
 	dyn int64
 }
@@ -339,26 +375,35 @@ type function struct {
 // Launch queues the kernel on a stream of this device. On the default stream (nil)
 // it runs at once, and Launch returns its fault.
 func (f *function) Launch(s runtime.Stream, grid, block [3]int, params []byte) error {
+	dev := f.m.dev
+	if err := dev.open(); err != nil {
+		return err
+	}
+	f.m.mu.RLock()
+	defer f.m.mu.RUnlock()
+	if f.m.unloaded {
+		return runtime.Errorf(runtime.ErrClosed, "emu: launch of %s of a module after Unload", f.p.name)
+	}
 	l, err := f.prepare(grid, block, params)
 	if err != nil {
 		return err
 	}
 	if s == nil {
-		f.dev.waitAll()
-		return f.dev.run(l)
+		dev.waitAll()
+		return dev.run(l)
 	}
 	stream, ok := s.(*Stream)
-	if !ok || stream.dev != f.dev {
-		return errors.New("emu: the stream belongs to another device")
+	if !ok || stream == nil || stream.dev != dev {
+		return badArgs("the stream belongs to another device")
 	}
-	return stream.queue(func() error { return f.dev.run(l) })
+	return stream.queue(func() error { return dev.run(l) })
 }
 
 // prepare checks a launch as the driver would.
 func (f *function) prepare(grid, block [3]int, params []byte) (*launch, error) {
 	k := f.p.source
 	bad := func(format string, args ...any) (*launch, error) {
-		return nil, fmt.Errorf("emu: kernel %s: %s", f.p.name, fmt.Sprintf(format, args...))
+		return nil, badArgs("kernel %s: %s", f.p.name, fmt.Sprintf(format, args...))
 	}
 	blocks, threads := int64(1), 1
 	for i, limit := range [3]int{1<<31 - 1, 65535, 65535} {
@@ -387,7 +432,7 @@ func (f *function) prepare(grid, block [3]int, params []byte) (*launch, error) {
 		return bad("%d bytes of parameters, the kernel has %d", len(params), k.paramBytes)
 	}
 	return &launch{
-		dev: f.dev, p: f.p, id: f.dev.nextID.Add(1), grid: grid, block: block,
-		params: append([]byte(nil), params...), dyn: f.dyn, budget: f.dev.opts.Budget,
+		dev: f.m.dev, p: f.p, id: f.m.dev.nextID.Add(1), grid: grid, block: block,
+		params: append([]byte(nil), params...), dyn: f.dyn, budget: f.m.dev.opts.Budget,
 	}, nil
 }

@@ -13,24 +13,16 @@ type comparison struct {
 }
 
 var comparisons = map[inst.Type]comparison{
-	inst.S32: {lessS32, equal32},
-	inst.U32: {lessU32, equal32},
-	inst.S64: {lessS64, equal64},
-	inst.U64: {lessU64, equal64},
+	inst.S32: {less32[int32], equal32},
+	inst.U32: {less32[uint32], equal32},
+	inst.S64: {less64[int64], equal64},
+	inst.U64: {less64[uint64], equal64},
 }
 
-func lessS32(w *warp, ra, rb int32) (v uint32) {
+func less32[T int32 | uint32](w *warp, ra, rb int32) (v uint32) {
 	a, b := &w.r[ra], &w.r[rb]
 	for i := range a {
-		v |= bit(int32(a[i]) < int32(b[i])) << i
-	}
-	return v
-}
-
-func lessU32(w *warp, ra, rb int32) (v uint32) {
-	a, b := &w.r[ra], &w.r[rb]
-	for i := range a {
-		v |= bit(a[i] < b[i]) << i
+		v |= bit(T(a[i]) < T(b[i])) << i
 	}
 	return v
 }
@@ -43,18 +35,10 @@ func equal32(w *warp, ra, rb int32) (v uint32) {
 	return v
 }
 
-func lessS64(w *warp, ra, rb int32) (v uint32) {
+func less64[T int64 | uint64](w *warp, ra, rb int32) (v uint32) {
 	a, b := &w.d[ra], &w.d[rb]
 	for i := range a {
-		v |= bit(int64(a[i]) < int64(b[i])) << i
-	}
-	return v
-}
-
-func lessU64(w *warp, ra, rb int32) (v uint32) {
-	a, b := &w.d[ra], &w.d[rb]
-	for i := range a {
-		v |= bit(a[i] < b[i]) << i
+		v |= bit(T(a[i]) < T(b[i])) << i
 	}
 	return v
 }

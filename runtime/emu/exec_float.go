@@ -155,14 +155,21 @@ func fmaGo(d, a, b, c *reg32) {
 	}
 }
 
-// execNegF32 gives the canonical NaN for every NaN, as the GPU does: no sign is flipped.
-func execNegF32(w *warp, in *instr, mask uint32) status {
-	d, a := w.out32(in, mask), w.flushed(in, in.a, 0)
-	for i := range d {
-		d[i] = toBits(-fromBits(a[i]))
+// oneF32 makes the executor of a function of one number.
+func oneF32(op func(x float32) float32) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		d, a := w.out32(in, mask), w.flushed(in, in.a, 0)
+		for i := range d {
+			d[i] = toBits(op(fromBits(a[i])))
+		}
+		return w.putF32(in, d, mask)
 	}
-	return w.putF32(in, d, mask)
 }
+
+// negF32 is the canonical NaN for every NaN, as on the GPU: no sign is flipped.
+func negF32(x float32) float32 { return -x }
+func rcpF32(x float32) float32 { return float32(1 / float64(x)) }
+func lg2F32(x float32) float32 { return float32(math.Log2(float64(x))) }
 
 // ordinal maps floats that are no NaN to integers of the same order, −0 below +0.
 func ordinal(b uint32) int32 {
@@ -186,38 +193,17 @@ func minmax(a, b uint32, takeA bool) uint32 {
 	return b
 }
 
-func execMinF32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
-	for i := range d {
-		x, y := a[i], b[i]
-		d[i] = minmax(x, y, ordinal(x) < ordinal(y))
+// extreme makes the executor of the minimum, or with flip −1, which reverses the
+// order of ordinals, of the maximum.
+func extreme(flip int32) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
+		for i := range d {
+			x, y := a[i], b[i]
+			d[i] = minmax(x, y, ordinal(x)^flip < ordinal(y)^flip)
+		}
+		return w.putF32(in, d, mask)
 	}
-	return w.putF32(in, d, mask)
-}
-
-func execMaxF32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
-	for i := range d {
-		x, y := a[i], b[i]
-		d[i] = minmax(x, y, ordinal(x) > ordinal(y))
-	}
-	return w.putF32(in, d, mask)
-}
-
-func execRcp(w *warp, in *instr, mask uint32) status {
-	d, a := w.out32(in, mask), w.flushed(in, in.a, 0)
-	for i := range d {
-		d[i] = toBits(float32(1 / float64(fromBits(a[i]))))
-	}
-	return w.putF32(in, d, mask)
-}
-
-func execLg2(w *warp, in *instr, mask uint32) status {
-	d, a := w.out32(in, mask), w.flushed(in, in.a, 0)
-	for i := range d {
-		d[i] = toBits(float32(math.Log2(float64(fromBits(a[i])))))
-	}
-	return w.putF32(in, d, mask)
 }
 
 // exp2Steps are 2^(k/32).
@@ -240,14 +226,6 @@ func exp2(x float32) float32 {
 	i := int(k)
 	scale := math.Float64frombits(uint64(1023+i>>5) << 52)
 	return float32(p * exp2Steps[i&31] * scale)
-}
-
-func execEx2(w *warp, in *instr, mask uint32) status {
-	d, a := w.out32(in, mask), w.flushed(in, in.a, 0)
-	for i := range d {
-		d[i] = toBits(exp2(fromBits(a[i])))
-	}
-	return w.putF32(in, d, mask)
 }
 
 // floatComparisons are ordered, "ne" too: false when an operand is a NaN (PTX ISA 9.0 §9.7.6.1).

@@ -173,34 +173,65 @@ func execMul64(w *warp, in *instr, mask uint32) status {
 	return w.put64(in, mask)
 }
 
-func execMulHiU32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint32(uint64(a[i]) * uint64(b[i]) >> 32)
+// Executors of what is rare are made from a function of one lane.
+
+func one32(op func(a uint32) uint32) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		d, a := w.out32(in, mask), &w.r[in.a]
+		for i := range d {
+			d[i] = op(a[i])
+		}
+		return w.put32(in, mask)
 	}
-	return w.put32(in, mask)
 }
 
-func execMulHiS32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint32(int64(int32(a[i])) * int64(int32(b[i])) >> 32)
+func two32(op func(a, b uint32) uint32) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+		for i := range d {
+			d[i] = op(a[i], b[i])
+		}
+		return w.put32(in, mask)
 	}
-	return w.put32(in, mask)
 }
 
-func execMulWideU32(w *warp, in *instr, mask uint32) status {
+func two64(op func(a, b uint64) uint64) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
+		for i := range d {
+			d[i] = op(a[i], b[i])
+		}
+		return w.put64(in, mask)
+	}
+}
+
+func mulHiU32(a, b uint32) uint32 { return uint32(uint64(a) * uint64(b) >> 32) }
+func mulHiS32(a, b uint32) uint32 { return uint32(int64(int32(a)) * int64(int32(b)) >> 32) }
+func minS32(a, b uint32) uint32   { return uint32(min(int32(a), int32(b))) }
+func minU32(a, b uint32) uint32   { return min(a, b) }
+func maxS32(a, b uint32) uint32   { return uint32(max(int32(a), int32(b))) }
+func maxU32(a, b uint32) uint32   { return max(a, b) }
+func minS64(a, b uint64) uint64   { return uint64(min(int64(a), int64(b))) }
+func minU64(a, b uint64) uint64   { return min(a, b) }
+func maxS64(a, b uint64) uint64   { return uint64(max(int64(a), int64(b))) }
+func maxU64(a, b uint64) uint64   { return max(a, b) }
+func and64(a, b uint64) uint64    { return a & b }
+func or64(a, b uint64) uint64     { return a | b }
+func xor64(a, b uint64) uint64    { return a ^ b }
+func not32(a uint32) uint32       { return ^a }
+func neg32(a uint32) uint32       { return -a }
+func popc32(a uint32) uint32      { return uint32(bits.OnesCount32(a)) }
+func clz32(a uint32) uint32       { return uint32(bits.LeadingZeros32(a)) }
+
+func abs32(a uint32) uint32 {
+	s := uint32(int32(a) >> 31)
+	return (a ^ s) - s
+}
+
+func execMulWide[T int32 | uint32](w *warp, in *instr, mask uint32) status {
 	d, a, b := w.out64(in, mask), &w.r[in.a], &w.r[in.b]
 	for i := range d {
-		d[i] = uint64(a[i]) * uint64(b[i])
-	}
-	return w.put64(in, mask)
-}
-
-func execMulWideS32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint64(int64(int32(a[i])) * int64(int32(b[i])))
+		d[i] = uint64(int64(T(a[i])) * int64(T(b[i])))
 	}
 	return w.put64(in, mask)
 }
@@ -221,18 +252,10 @@ func execMad64(w *warp, in *instr, mask uint32) status {
 	return w.put64(in, mask)
 }
 
-func execMadWideU32(w *warp, in *instr, mask uint32) status {
+func execMadWide[T int32 | uint32](w *warp, in *instr, mask uint32) status {
 	d, a, b, c := w.out64(in, mask), &w.r[in.a], &w.r[in.b], &w.d[in.c]
 	for i := range d {
-		d[i] = uint64(a[i])*uint64(b[i]) + c[i]
-	}
-	return w.put64(in, mask)
-}
-
-func execMadWideS32(w *warp, in *instr, mask uint32) status {
-	d, a, b, c := w.out64(in, mask), &w.r[in.a], &w.r[in.b], &w.d[in.c]
-	for i := range d {
-		d[i] = uint64(int64(int32(a[i]))*int64(int32(b[i]))) + c[i]
+		d[i] = uint64(int64(T(a[i]))*int64(T(b[i]))) + c[i]
 	}
 	return w.put64(in, mask)
 }
@@ -284,87 +307,6 @@ func divide64(op func(a, b uint64) uint64) execFn {
 	}
 }
 
-func execMinS32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint32(min(int32(a[i]), int32(b[i])))
-	}
-	return w.put32(in, mask)
-}
-
-func execMinU32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = min(a[i], b[i])
-	}
-	return w.put32(in, mask)
-}
-
-func execMaxS32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint32(max(int32(a[i]), int32(b[i])))
-	}
-	return w.put32(in, mask)
-}
-
-func execMaxU32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = max(a[i], b[i])
-	}
-	return w.put32(in, mask)
-}
-
-func execMinS64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
-	for i := range d {
-		d[i] = uint64(min(int64(a[i]), int64(b[i])))
-	}
-	return w.put64(in, mask)
-}
-
-func execMinU64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
-	for i := range d {
-		d[i] = min(a[i], b[i])
-	}
-	return w.put64(in, mask)
-}
-
-func execMaxS64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
-	for i := range d {
-		d[i] = uint64(max(int64(a[i]), int64(b[i])))
-	}
-	return w.put64(in, mask)
-}
-
-func execMaxU64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
-	for i := range d {
-		d[i] = max(a[i], b[i])
-	}
-	return w.put64(in, mask)
-}
-
-func execNeg32(w *warp, in *instr, mask uint32) status {
-	d, a := w.out32(in, mask), &w.r[in.a]
-	for i := range d {
-		d[i] = -a[i]
-	}
-	return w.put32(in, mask)
-}
-
-func execAbs32(w *warp, in *instr, mask uint32) status {
-	d, a := w.out32(in, mask), &w.r[in.a]
-	for i := range d {
-		s := uint32(int32(a[i]) >> 31)
-		d[i] = (a[i] ^ s) - s
-	}
-	return w.put32(in, mask)
-}
-
 func execAnd32(w *warp, in *instr, mask uint32) status {
 	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
 	for i := range d {
@@ -387,38 +329,6 @@ func execXor32(w *warp, in *instr, mask uint32) status {
 		d[i] = a[i] ^ b[i]
 	}
 	return w.put32(in, mask)
-}
-
-func execNot32(w *warp, in *instr, mask uint32) status {
-	d, a := w.out32(in, mask), &w.r[in.a]
-	for i := range d {
-		d[i] = ^a[i]
-	}
-	return w.put32(in, mask)
-}
-
-func execAnd64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
-	for i := range d {
-		d[i] = a[i] & b[i]
-	}
-	return w.put64(in, mask)
-}
-
-func execOr64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
-	for i := range d {
-		d[i] = a[i] | b[i]
-	}
-	return w.put64(in, mask)
-}
-
-func execXor64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
-	for i := range d {
-		d[i] = a[i] ^ b[i]
-	}
-	return w.put64(in, mask)
 }
 
 func execNot64(w *warp, in *instr, mask uint32) status {
@@ -462,34 +372,18 @@ func execShl64(w *warp, in *instr, mask uint32) status {
 	return w.put64(in, mask)
 }
 
-func execShrU32(w *warp, in *instr, mask uint32) status {
+func execShr32[T int32 | uint32](w *warp, in *instr, mask uint32) status {
 	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
 	for i := range d {
-		d[i] = a[i] >> b[i]
+		d[i] = uint32(T(a[i]) >> b[i])
 	}
 	return w.put32(in, mask)
 }
 
-func execShrS32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint32(int32(a[i]) >> b[i])
-	}
-	return w.put32(in, mask)
-}
-
-func execShrU64(w *warp, in *instr, mask uint32) status {
+func execShr64[T int64 | uint64](w *warp, in *instr, mask uint32) status {
 	d, a, b := w.out64(in, mask), &w.d[in.a], &w.r[in.b]
 	for i := range d {
-		d[i] = a[i] >> b[i]
-	}
-	return w.put64(in, mask)
-}
-
-func execShrS64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint64(int64(a[i]) >> b[i])
+		d[i] = uint64(T(a[i]) >> b[i])
 	}
 	return w.put64(in, mask)
 }
@@ -510,22 +404,6 @@ func execPrmt(w *warp, in *instr, mask uint32) status {
 			v |= x << (8 * k)
 		}
 		d[i] = v
-	}
-	return w.put32(in, mask)
-}
-
-func execPopc32(w *warp, in *instr, mask uint32) status {
-	d, a := w.out32(in, mask), &w.r[in.a]
-	for i := range d {
-		d[i] = uint32(bits.OnesCount32(a[i]))
-	}
-	return w.put32(in, mask)
-}
-
-func execClz32(w *warp, in *instr, mask uint32) status {
-	d, a := w.out32(in, mask), &w.r[in.a]
-	for i := range d {
-		d[i] = uint32(bits.LeadingZeros32(a[i]))
 	}
 	return w.put32(in, mask)
 }

@@ -3,6 +3,8 @@ package emu
 import (
 	"fmt"
 	"strings"
+
+	"github.com/s2attention/s2c/runtime"
 )
 
 // Check is one kind of defect that the emulator reports.
@@ -79,5 +81,10 @@ func (f *Fault) Error() string {
 	return b.String()
 }
 
-// Unwrap is the cause of a cancelled launch.
-func (f *Fault) Unwrap() error { return f.Cause }
+// Unwrap is an ErrFault, or the cause of a cancelled launch.
+func (f *Fault) Unwrap() error {
+	if f.Cause != nil {
+		return f.Cause
+	}
+	return runtime.ErrFault
+}

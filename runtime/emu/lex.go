@@ -3,6 +3,8 @@ package emu
 import (
 	"fmt"
 	"strings"
+
+	"github.com/s2attention/s2c/runtime"
 )
 
 type tokenKind uint8
@@ -30,7 +32,7 @@ func (t token) String() string {
 
 // syntaxError is a defect of the PTX text, with its line counted from 1.
 func syntaxError(line int32, format string, args ...any) error {
-	return fmt.Errorf("emu: PTX line %d: %s", line, fmt.Sprintf(format, args...))
+	return runtime.Errorf(runtime.ErrCompile, "emu: PTX line %d: %s", line, fmt.Sprintf(format, args...))
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -132,18 +132,21 @@ func newPage() *page {
 
 // create makes an allocation at a given address.
 func (m *memory) create(base uint64, size int64) (*alloc, error) {
-	if size <= 0 || size > maxAlloc {
-		return nil, fmt.Errorf("emu: allocation of %d bytes, must be 1 to %d", size, maxAlloc)
+	if size <= 0 {
+		return nil, badArgs("allocation of %d bytes", size)
+	}
+	if size > maxAlloc {
+		return nil, runtime.Errorf(runtime.ErrOutOfMemory, "emu: allocation of %d bytes, at most %d are possible", size, maxAlloc)
 	}
 	if base == 0 || base > maxAddress {
-		return nil, fmt.Errorf("emu: allocation at %#x is outside the address space", base)
+		return nil, badArgs("allocation at %#x is outside the address space", base)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := sort.Search(len(m.allocs), func(i int) bool { return m.allocs[i].base >= base })
 	if i < len(m.allocs) && base+uint64(size) > m.allocs[i].base ||
 		i > 0 && m.allocs[i-1].base+uint64(m.allocs[i-1].size) > base {
-		return nil, fmt.Errorf("emu: allocation at %#x overlaps another", base)
+		return nil, badArgs("allocation at %#x overlaps another", base)
 	}
 	a := &alloc{base: base, size: size, chunks: make([]atomic.Pointer[chunk], (size+chunkBytes-1)/chunkBytes)}
 	m.allocs = append(m.allocs, nil)
@@ -179,7 +182,7 @@ func (m *memory) release(base uint64) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("emu: %#x is no allocation", base)
+	return badArgs("%#x is no allocation", base)
 }
 
 // find returns the live allocation that holds [addr, addr+n), or nil.
@@ -401,7 +404,7 @@ func (m *memory) gap(addr uint64, n int64) (at uint64, found bool, err error) {
 }
 
 func (m *memory) outside(what string, addr uint64, n int64) error {
-	return fmt.Errorf("emu: %s of %d bytes at %#x is outside live memory: %s", what, n, addr, m.near(addr))
+	return badArgs("%s of %d bytes at %#x is outside live memory: %s", what, n, addr, m.near(addr))
 }
 
 func ptr(p runtime.Ptr) uint64 { return uint64(p) }

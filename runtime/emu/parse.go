@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
+	"github.com/s2attention/s2c/target"
 )
 
 // Limits that keep hostile text from eating memory; real kernels stay far below.
@@ -129,7 +130,7 @@ func (p *parser) module() {
 		case ".version":
 			p.version()
 		case ".target":
-			p.src.target = p.word("a target")
+			p.target()
 			for p.accept(",") {
 				p.word("a target option")
 			}
@@ -156,9 +157,18 @@ func (p *parser) module() {
 	}
 	if p.src.version == 0 {
 		p.fail(1, "no .version directive")
-	} else if p.src.target == "" {
+	} else if p.src.target == (target.Target{}) {
 		p.fail(1, "no .target directive")
 	}
+}
+
+func (p *parser) target() {
+	line, name := p.tok.line, p.word("a target")
+	t, err := target.Parse(name)
+	if err != nil && p.err == nil {
+		p.fail(line, "target %q is not known", name)
+	}
+	p.src.target = t
 }
 
 func (p *parser) version() {
@@ -170,7 +180,7 @@ func (p *parser) version() {
 		p.fail(tok.line, "bad version %s", tok)
 		return
 	}
-	p.src.version = inst.Version(a*10 + b)
+	p.src.version = target.Version(a*10 + b)
 	p.advance()
 }
 

@@ -60,7 +60,6 @@ type program struct {
 	static  int64 // bytes of static shared memory, from sharedBase
 	dynAt   int64 // offset of dynamic shared memory
 	lines   []string
-	target  string
 	hazards bool // has wgmma
 }
 
@@ -160,7 +159,7 @@ func (d *decoder) constPred(v bool) int32 {
 func decodeKernel(src *source, k *kernelSource, globals map[string]uint64) (*program, error) {
 	d := &decoder{
 		src: src, k: k,
-		p:      &program{name: k.name, source: k, regs: k.regs, lines: src.lines, target: src.target},
+		p:      &program{name: k.name, source: k, regs: k.regs, lines: src.lines},
 		symbol: map[string]uint64{}, space: map[string]string{},
 		slot: make([]int32, len(k.regs)),
 		c32:  map[uint32]int32{}, c64: map[uint64]int32{}, cP: map[bool]int32{}, sreg: map[string]int32{},
@@ -268,11 +267,8 @@ func (d *decoder) checkTarget(f *inst.Form, s *statement) error {
 	if d.src.version < f.PTX {
 		return syntaxError(s.line, "%s needs PTX %v, the module says %v", f.Opcode, f.PTX, d.src.version)
 	}
-	var sm int
-	name := strings.TrimPrefix(d.src.target, "sm_")
-	fmt.Sscanf(name, "%d", &sm)
-	if sm < f.SM || f.Feature && !strings.HasSuffix(name, "a") {
-		return syntaxError(s.line, "%s needs a target that %s is not", f.Opcode, d.src.target)
+	if !f.Targets.Has(d.src.target) {
+		return syntaxError(s.line, "%s needs a target that %v is not", f.Opcode, d.src.target)
 	}
 	return nil
 }

@@ -1,12 +1,15 @@
 package emu
 
-import "github.com/s2attention/s2c/codegen/ptx/inst"
+import (
+	"github.com/s2attention/s2c/codegen/ptx/inst"
+	"github.com/s2attention/s2c/target"
+)
 
 // The syntax tree of a PTX module.
 
 type source struct {
-	version inst.Version
-	target  string // "sm_80", "sm_90a"
+	version target.Version
+	target  target.Target
 	vars    []*variable
 	kernels []*kernelSource
 	lines   []string

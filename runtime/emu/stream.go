@@ -3,6 +3,7 @@ package emu
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/s2attention/s2c/runtime"
@@ -37,11 +38,10 @@ func (d *Device) NewStream() (runtime.Stream, error) {
 
 // queue appends a task; a goroutine lives as long as there are any.
 func (s *Stream) queue(task func() error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errors.New("emu: the stream is closed")
+	if err := s.hold(); err != nil {
+		return err
 	}
+	defer s.mu.Unlock()
 	s.tasks = append(s.tasks, task)
 	if !s.running {
 		s.running = true
@@ -67,6 +67,22 @@ func (s *Stream) drain() {
 	s.idle.Broadcast()
 }
 
+// hold locks s.mu, unless the stream cannot be used.
+func (s *Stream) hold() error {
+	if s == nil || s.dev == nil {
+		return runtime.Errorf(runtime.ErrClosed, "emu: use of a stream that was not opened")
+	}
+	if err := s.dev.open(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return runtime.Errorf(runtime.ErrClosed, "emu: use of a stream after Close")
+	}
+	return nil
+}
+
 func (s *Stream) settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,9 +93,18 @@ func (s *Stream) settle() {
 
 // Wait blocks until the queue is empty and returns the faults since the last Wait.
 func (s *Stream) Wait() error {
-	s.settle()
-	s.mu.Lock()
+	if err := s.hold(); err != nil {
+		return err
+	}
 	defer s.mu.Unlock()
+	return s.faults()
+}
+
+// faults waits and takes the faults since it was called last; s.mu is held.
+func (s *Stream) faults() error {
+	for s.running {
+		s.idle.Wait()
+	}
 	errs := s.errs
 	s.errs = nil
 	if len(errs) == 1 {
@@ -88,12 +113,21 @@ func (s *Stream) Wait() error {
 	return errors.Join(errs...)
 }
 
-// Close waits and ends the stream.
+// Close waits and ends the stream. A second call does nothing.
 func (s *Stream) Close() error {
-	err := s.Wait()
+	if s == nil || s.dev == nil {
+		return nil
+	}
 	s.mu.Lock()
+	err, closed := s.faults(), s.closed
 	s.closed = true
 	s.mu.Unlock()
+	if closed {
+		return nil
+	}
+	if err == nil {
+		err = s.dev.open()
+	}
 	s.dev.mu.Lock()
 	delete(s.dev.streams, s)
 	s.dev.mu.Unlock()
@@ -102,8 +136,10 @@ func (s *Stream) Close() error {
 
 // event is a point in time.
 type event struct {
-	at   time.Time
-	done chan struct{}
+	dev    *Device
+	at     time.Time
+	done   chan struct{}
+	closed atomic.Bool
 }
 
 // Record marks this point of the queue.
@@ -114,21 +150,37 @@ func (s *Stream) Record() (runtime.Event, error) {
 		close(e.done)
 		return nil
 	})
-	return e, err
+	if err != nil {
+		return nil, err
+	}
+	e.dev = s.dev
+	return e, nil
 }
 
 // Since is the wall time between two events of this device in milliseconds.
 func (e *event) Since(earlier runtime.Event) (float64, error) {
 	other, ok := earlier.(*event)
-	if !ok {
-		return 0, errors.New("emu: the event belongs to another device")
+	if !ok || other == nil || other.dev != e.dev {
+		return 0, badArgs("the earlier event belongs to another device")
+	}
+	if e.closed.Load() || other.closed.Load() {
+		return 0, runtime.Errorf(runtime.ErrClosed, "emu: use of an event after Close")
+	}
+	if err := e.dev.open(); err != nil {
+		return 0, err
 	}
 	<-e.done
 	<-other.done
 	return float64(e.at.Sub(other.at)) / float64(time.Millisecond), nil
 }
 
-func (e *event) Close() error { return nil }
+// Close gives the event back. A second call does nothing.
+func (e *event) Close() error {
+	if e.closed.Swap(true) {
+		return nil
+	}
+	return e.dev.open()
+}
 
 // waitAll waits for every stream, as copies and the default stream do.
 func (d *Device) waitAll() {

@@ -9,18 +9,22 @@ import (
 	"github.com/s2attention/s2c/runtime"
 )
 
-// tensorMap is a decoded tensor map of 16-bit elements.
+// tensorMap is a decoded tensor map.
 type tensorMap struct {
 	base    uint64
 	dims    []int64  // elements, innermost first
-	strides []uint64 // bytes; strides[0] is 2
+	strides []uint64 // bytes; strides[0] is an element's
 	box     []int64
 	swizzle uint32 // bytes, 16 for none
 }
 
+// elem is the bytes of an element, rowBytes those of a box's row.
+func (m *tensorMap) elem() int64   { return int64(m.strides[0]) }
+func (m *tensorMap) rowBytes() int { return int(m.elem() * m.box[0]) }
+
 // bytes is what a copy of a box moves, elements outside the tensor included.
 func (m *tensorMap) bytes() int {
-	n := int64(2)
+	n := m.elem()
 	for _, b := range m.box {
 		n *= b
 	}
@@ -34,11 +38,11 @@ func (m *tensorMap) pitch() int {
 	if m.swizzle > lineBytes {
 		return int(m.swizzle)
 	}
-	return int(2 * m.box[0])
+	return m.rowBytes()
 }
 
 // sharedBytes is the shared memory that a box takes, gaps included.
-func (m *tensorMap) sharedBytes() int { return m.bytes() / int(2*m.box[0]) * m.pitch() }
+func (m *tensorMap) sharedBytes() int { return m.bytes() / m.rowBytes() * m.pitch() }
 
 var mapMagic = [8]byte{'s', '2', 'c', 't', 'm', 'a', 'p', '1'}
 
@@ -48,12 +52,18 @@ var mapMagic = [8]byte{'s', '2', 'c', 't', 'm', 'a', 'p', '1'}
 // strides that are multiples of 16 below 2⁴⁰; dimensions 1 to 2³²; boxes 1 to 256;
 // an inner box of a multiple of 16 bytes and, with a swizzle, of at most its span.
 func (d *Device) EncodeTensorMap(t runtime.TensorMap) (out [128]byte, err error) {
+	if err := d.open(); err != nil {
+		return out, err
+	}
+	if err := checkMapForm(&t); err != nil {
+		return out, runtime.Errorf(runtime.ErrKernel, "emu: not a tensor map: %v", err)
+	}
 	if err := checkTensorMap(&t); err != nil {
-		return out, fmt.Errorf("emu: tensor map: %w", err)
+		return out, badArgs("tensor map: %v", err)
 	}
 	copy(out[:], mapMagic[:])
 	binary.LittleEndian.PutUint64(out[8:], uint64(t.Base))
-	out[16], out[17] = byte(len(t.Dims)), byte(t.Swizzle)
+	out[16], out[17], out[18] = byte(len(t.Dims)), byte(t.Swizzle), byte(t.DType.Bytes())
 	for i := range t.Dims {
 		binary.LittleEndian.PutUint32(out[20+4*i:], uint32(t.Dims[i]-1))
 		binary.LittleEndian.PutUint16(out[40+2*i:], uint16(t.Box[i]))
@@ -65,17 +75,26 @@ func (d *Device) EncodeTensorMap(t runtime.TensorMap) (out [128]byte, err error)
 	return out, nil
 }
 
-func checkTensorMap(t *runtime.TensorMap) error {
+// checkMapForm refuses what no address or length could make a tensor map.
+func checkMapForm(t *runtime.TensorMap) error {
 	rank := len(t.Dims)
 	switch {
 	case rank < 1 || rank > 5:
 		return fmt.Errorf("rank %d, must be 1 to 5", rank)
 	case len(t.Strides) != rank-1 || len(t.Box) != rank:
 		return fmt.Errorf("rank %d with %d strides and %d box dimensions", rank, len(t.Strides), len(t.Box))
-	case t.Base == 0 || t.Base%16 != 0:
-		return fmt.Errorf("base address %#x is no multiple of 16", uint64(t.Base))
-	case t.DType != runtime.BF16 && t.DType != runtime.F16:
+	case !t.DType.Model():
 		return fmt.Errorf("element type %q", t.DType)
+	case t.Swizzle != 0 && t.Swizzle != 32 && t.Swizzle != 64 && t.Swizzle != 128:
+		return fmt.Errorf("swizzle of %d bytes, must be 0, 32, 64 or 128", t.Swizzle)
+	}
+	return nil
+}
+
+// checkTensorMap refuses what the driver does.
+func checkTensorMap(t *runtime.TensorMap) error {
+	if t.Base == 0 || t.Base%16 != 0 {
+		return fmt.Errorf("base address %#x is no multiple of 16", uint64(t.Base))
 	}
 	for i, n := range t.Dims {
 		if n < 1 || n > 1<<32 {
@@ -90,10 +109,8 @@ func checkTensorMap(t *runtime.TensorMap) error {
 			return fmt.Errorf("stride %d is %d bytes, must be a multiple of 16 below 2⁴⁰", i, s)
 		}
 	}
-	inner := 2 * int(t.Box[0])
+	inner := t.DType.Bytes() * int(t.Box[0])
 	switch {
-	case t.Swizzle != 0 && t.Swizzle != 32 && t.Swizzle != 64 && t.Swizzle != 128:
-		return fmt.Errorf("swizzle of %d bytes, must be 0, 32, 64 or 128", t.Swizzle)
 	case inner%16 != 0:
 		return fmt.Errorf("an inner box of %d bytes, must be a multiple of 16", inner)
 	case t.Swizzle != 0 && inner > t.Swizzle:
@@ -111,7 +128,7 @@ func decodeTensorMap(b []byte) (*tensorMap, error) {
 		return nil, errors.New("the tensor map was changed after it was encoded")
 	}
 	rank := int(b[16])
-	m := &tensorMap{base: binary.LittleEndian.Uint64(b[8:]), swizzle: max(uint32(b[17]), 16), strides: []uint64{2}}
+	m := &tensorMap{base: binary.LittleEndian.Uint64(b[8:]), swizzle: max(uint32(b[17]), 16), strides: []uint64{uint64(b[18])}}
 	for i := range rank {
 		m.dims = append(m.dims, int64(binary.LittleEndian.Uint32(b[20+4*i:]))+1)
 		m.box = append(m.box, int64(binary.LittleEndian.Uint16(b[40+2*i:])))

@@ -49,10 +49,10 @@ func (w *warp) box(in *instr, l int, m *tensorMap, addr uint32, at [5]int64) ([]
 		return nil, false
 	}
 	// Base and strides are multiples of 16 bytes: the inner coordinate decides.
-	if at[0]*2%tmaGlobalAlign != 0 {
+	if at[0]*m.elem()%tmaGlobalAlign != 0 {
 		w.fail(in, l, CheckAlign, m.start(at), "the box starts at element %d of its rows, byte %d: "+
 			"its address in global memory is no multiple of %d bytes, an illegal instruction (PTX ISA 9.0 §5.5.3.1)",
-			at[0], 2*at[0], tmaGlobalAlign)
+			at[0], at[0]*m.elem(), tmaGlobalAlign)
 		return nil, false
 	}
 	n := m.sharedBytes()
@@ -68,7 +68,7 @@ func (w *warp) box(in *instr, l int, m *tensorMap, addr uint32, at [5]int64) ([]
 // lines are the 16-byte lines of a box at addr of shared memory, in the box's order.
 func (m *tensorMap) lines(addr uint32) []int32 {
 	list := make([]int32, 0, m.bytes()/lineBytes)
-	inner, pitch := uint32(2*m.box[0]), uint32(m.pitch())
+	inner, pitch := uint32(m.rowBytes()), uint32(m.pitch())
 	for row := addr; row < addr+uint32(m.sharedBytes()); row += pitch {
 		for at := row; at < row+inner; at += lineBytes {
 			list = append(list, int32(swizzled(at, m.swizzle, 0)-sharedBase)/lineBytes)
@@ -95,13 +95,13 @@ func (w *warp) coordinates(in *instr, l int) (at [5]int64) {
 }
 
 // rows calls f for every inner row of a box: its place among the rows, the address of its
-// element at, and the part [lo, hi) of its elements inside the tensor.
+// element at, and which of its bytes, [lo, hi), lie inside the tensor.
 func (m *tensorMap) rows(at [5]int64, f func(row int, addr uint64, lo, hi int64) bool) bool {
 	rank := len(m.dims)
-	lo, hi := max(0, -at[0]), min(m.box[0], m.dims[0]-at[0])
+	lo, hi := m.elem()*max(0, -at[0]), m.elem()*min(m.box[0], m.dims[0]-at[0])
 	var i [5]int64
 	for row := 0; ; row++ {
-		addr := m.base + uint64(at[0]*2)
+		addr := m.base + uint64(at[0]*m.elem())
 		from, to := lo, hi
 		for d := 1; d < rank; d++ {
 			x := at[d] + i[d]
@@ -168,13 +168,13 @@ func (w *warp) issueLoad(in *instr, l int) bool {
 		}
 	}
 	load := &tmaLoad{w: w, in: in, lane: l, bar: bar.addr, phase: bar.phase, lines: lines, data: make([]byte, tm.bytes())}
-	pitch := int(2 * tm.box[0])
+	pitch := tm.rowBytes()
 	ok = tm.rows(at, func(row int, addr uint64, lo, hi int64) bool {
 		if lo == hi {
 			return true
 		}
-		w.b.stats.asyncRead += 2 * (hi - lo)
-		return w.loadRange(in, l, addr+uint64(2*lo), load.data[row*pitch+int(2*lo):row*pitch+int(2*hi)])
+		w.b.stats.asyncRead += hi - lo
+		return w.loadRange(in, l, addr+uint64(lo), load.data[row*pitch+int(lo):row*pitch+int(hi)])
 	})
 	w.b.stats.asyncWritten += int64(len(load.data))
 	w.b.hopper.loads = append(w.b.hopper.loads, load)
@@ -288,9 +288,9 @@ func (w *warp) finishStore(s *bulkStore) bool {
 	}
 	w.b.shared.let(s.lines)
 	w.haveRead(s.lines, s.lane)
-	pitch := int(2 * s.tm.box[0])
+	pitch := s.tm.rowBytes()
 	return s.tm.rows(s.at, func(row int, addr uint64, lo, hi int64) bool {
-		return lo == hi || w.storeRange(s.in, s.lane, addr+uint64(2*lo), data[row*pitch+int(2*lo):row*pitch+int(2*hi)])
+		return lo == hi || w.storeRange(s.in, s.lane, addr+uint64(lo), data[row*pitch+int(lo):row*pitch+int(hi)])
 	})
 }
 

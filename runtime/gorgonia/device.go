@@ -67,6 +67,8 @@ func failed(doing string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case err == error(cu.InvalidValue):
+		return runtime.Errorf(runtime.ErrArgs, "%s failed: %v", doing, err)
 	case err == error(cu.OutOfMemory):
 		return runtime.Errorf(runtime.ErrOutOfMemory, "the device has no memory left for %s: %v", doing, err)
 	}
@@ -122,28 +124,30 @@ func (d *Device) Alloc(bytes int64) (runtime.Ptr, error) {
 
 // Free frees what Alloc gave; 0 is nothing to free.
 func (d *Device) Free(p runtime.Ptr) error {
-	if p == 0 {
-		return nil
-	}
-	return d.with(func() error { return failed("freeing memory", cu.MemFree(cu.DevicePtr(p))) })
+	return d.with(func() error {
+		if p == 0 {
+			return nil
+		}
+		return failed("freeing memory", cu.MemFree(cu.DevicePtr(p)))
+	})
 }
 
 // Upload copies to the device and waits.
 func (d *Device) Upload(dst runtime.Ptr, src []byte) error {
-	if len(src) == 0 {
-		return nil
-	}
 	return d.with(func() error {
+		if len(src) == 0 {
+			return nil
+		}
 		return failed("copying to the device", cu.MemcpyHtoD(cu.DevicePtr(dst), unsafe.Pointer(&src[0]), int64(len(src))))
 	})
 }
 
 // Download copies from the device and waits.
 func (d *Device) Download(dst []byte, src runtime.Ptr) error {
-	if len(dst) == 0 {
-		return nil
-	}
 	return d.with(func() error {
+		if len(dst) == 0 {
+			return nil
+		}
 		return failed("copying from the device", cu.MemcpyDtoH(unsafe.Pointer(&dst[0]), cu.DevicePtr(src), int64(len(dst))))
 	})
 }

@@ -176,7 +176,7 @@ func TestLaunch(t *testing.T) {
 	if err := d.with(func() error { return errors.Join(mine.Synchronize(), mine.Destroy(), cu.MemFree(ptr)) }); err != nil {
 		t.Error(err)
 	}
-	if err := fn.Launch(s, [3]int{1, 1, 1}, [3]int{1, 1, 1}, nil); !errors.Is(err, runtime.ErrClosed) {
+	if err := fn.Launch(s, [3]int{1, 1, 1}, [3]int{1, 1, 1}, params); !errors.Is(err, runtime.ErrClosed) {
 		t.Errorf("launch on a closed stream: %v", err)
 	}
 }

@@ -93,7 +93,8 @@ func (m *Module) Function(entry string, sharedBytes int) (runtime.Function, erro
 		if err != nil {
 			return failed("finding kernel "+entry, err)
 		}
-		if f.params, err = d.lib.ParamLayout(f.handle(), cuda.CountParams(m.ptx, entry)); err != nil {
+		f.declared = cuda.DeclaredParams(m.ptx, entry)
+		if f.params, err = d.lib.ParamLayout(f.handle(), f.declared.Count); err != nil {
 			return err
 		}
 		return d.lib.SetSharedBytes(f.handle(), sharedBytes)
@@ -111,6 +112,8 @@ type Function struct {
 	fn     cu.Function
 	shared int
 	params *cuda.ParamLayout
+
+	declared cuda.Declared
 }
 
 // handle is the CUfunction within cu.Function, which holds nothing else.
@@ -120,6 +123,9 @@ var _ [unsafe.Sizeof(uintptr(0))]byte = [unsafe.Sizeof(cu.Function{})]byte{}
 
 // Launch queues the kernel on a stream of this device; nil is the default one.
 func (f *Function) Launch(s runtime.Stream, grid, block [3]int, params []byte) error {
+	if err := f.declared.Check(f.entry, params); err != nil {
+		return err
+	}
 	h, err := f.d.streamHandle(s)
 	if err != nil {
 		return err

@@ -70,20 +70,20 @@ func (s *Stream) Wait() error {
 
 // UploadAsync queues a copy to the device.
 func (s *Stream) UploadAsync(dst runtime.Ptr, src []byte) error {
-	if len(src) == 0 {
-		return nil
-	}
 	return s.with(func() error {
+		if len(src) == 0 {
+			return nil
+		}
 		return failed("queueing a copy", cu.MemcpyHtoDAsync(cu.DevicePtr(dst), unsafe.Pointer(&src[0]), int64(len(src)), s.s))
 	})
 }
 
 // DownloadAsync queues a copy from the device.
 func (s *Stream) DownloadAsync(dst []byte, src runtime.Ptr) error {
-	if len(dst) == 0 {
-		return nil
-	}
 	return s.with(func() error {
+		if len(dst) == 0 {
+			return nil
+		}
 		return failed("queueing a copy", cu.MemcpyDtoHAsync(unsafe.Pointer(&dst[0]), cu.DevicePtr(src), int64(len(dst)), s.s))
 	})
 }

@@ -1,6 +1,7 @@
 package broken
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -43,7 +44,7 @@ func TestSound(t *testing.T) {
 			}
 			for n, o := range orders {
 				start := time.Now()
-				r, err := s.run(s.kernel, o)
+				r, err := s.run(s.plan, o)
 				if err != nil || r.kind != 0 {
 					t.Errorf("order %d: %v, %v", n, r.err, err)
 				}
@@ -65,7 +66,11 @@ func TestBroken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			key := fmt.Sprintf("%s %v %d", k.PTX, k.Maps, k.SharedBytes)
+			launches, err := json.Marshal(k.Kernels)
+			if err != nil {
+				t.Fatal(err)
+			}
+			key := k.PTX + string(launches)
 			if other := texts[key]; other != "" {
 				t.Errorf("this is the same kernel as %q", other)
 			}

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/internal/reference"
-	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime/emu"
 )
 
@@ -19,7 +20,7 @@ type variant struct {
 	of   *subject
 	// how it is broken: changes of the PTX, and of what the launch is told.
 	text   []mutation
-	kernel func(*runtime.Kernel)
+	kernel func(*launch.Kernel)
 	// want are the reports that say what is wrong, any of them.
 	want emu.Check
 }
@@ -58,7 +59,7 @@ type subject struct {
 
 	once    sync.Once
 	err     error
-	kernel  *runtime.Kernel
+	plan    *launch.Plan
 	problem *conformance.Problem
 	ref     *reference.Result
 }
@@ -78,7 +79,7 @@ func (s *subject) solve() error {
 	if err != nil {
 		return err
 	}
-	s.kernel = compiled.Kernel
+	s.plan = compiled.Plan
 	s.problem, err = s.Problem(loaded)
 	if err != nil {
 		return err
@@ -91,23 +92,33 @@ func (s *subject) solve() error {
 }
 
 // broken makes the kernel of a variant.
-func (v *variant) broken() (*runtime.Kernel, error) {
+func (v *variant) broken() (*launch.Plan, error) {
 	if err := v.of.prepare(); err != nil {
 		return nil, err
 	}
-	k := *v.of.kernel
+	p := *v.of.plan
 	var err error
-	if k.PTX, err = applyAll(k.PTX, v.text); err != nil {
+	if p.PTX, err = applyAll(p.PTX, v.text); err != nil {
 		return nil, err
 	}
 	if v.kernel != nil {
-		k.Maps = append([]runtime.MapRule(nil), k.Maps...)
-		for i, m := range k.Maps {
-			k.Maps[i].Box = append([]uint32(nil), m.Box...)
+		k := p.Kernels[0]
+		k.Params = slices.Clone(k.Params)
+		for i := range k.Params {
+			if m := k.Params[i].Map; m != nil {
+				k.Params[i].Map = &launch.MapRule{Axes: m.Axes, Box: slices.Clone(m.Box), Swizzle: m.Swizzle}
+			}
 		}
 		v.kernel(&k)
+		p.Kernels = []launch.Kernel{k}
 	}
-	return &k, nil
+	return &p, nil
+}
+
+// rule is how a kernel's tensor map views a tensor.
+func rule(k *launch.Kernel, tensor string) *launch.MapRule {
+	i := slices.IndexFunc(k.Params, func(p launch.Param) bool { return p.From == launch.Map && p.Of == tensor })
+	return k.Params[i].Map
 }
 
 // report is what is wrong with a kernel: kind is 0 where nothing is.
@@ -118,22 +129,22 @@ type report struct {
 
 // run executes a kernel in one order and says what is reported. An error that is
 // no report, such as PTX that does not load, comes back as one.
-func (s *subject) run(k *runtime.Kernel, o emu.Options) (report, error) {
+func (s *subject) run(p *launch.Plan, o emu.Options) (report, error) {
 	o.Workers, o.SM, o.Budget = 1, s.sm, budget
 	dev := emu.New(o)
 	defer dev.Close()
-	out, err := s.problem.Launch(dev, k)
+	out, err := s.problem.Launch(dev, p)
 	var fault *emu.Fault
 	switch {
 	case errors.As(err, &fault):
-		return report{fault.Check, err}, locates(fault, k)
+		return report{fault.Check, err}, locates(fault, p)
 	case err != nil:
 		return report{}, err
 	}
-	if n := out.Redone(k.PTX); n > 0 {
+	if n := out.Redone(p.PTX); n > 0 {
 		return report{mismatch, fmt.Errorf("the main path leaves %d rows that must be computed again", n)}, nil
 	}
-	e, err := reference.Compare(out.Out, out.LSE, s.ref, s.kernel.Heads)
+	e, err := reference.Compare(out.Out, out.LSE, s.ref, s.plan.Heads)
 	if err != nil {
 		return report{}, err
 	}
@@ -149,21 +160,21 @@ const addressed = emu.CheckBounds | emu.CheckAlign | emu.CheckUninit | emu.Check
 
 // locates checks that a fault says where: kernel, line, block, thread, address.
 // Only bytes that nobody wrote have no line.
-func locates(f *emu.Fault, k *runtime.Kernel) error {
+func locates(f *emu.Fault, p *launch.Plan) error {
 	var missing []string
 	add := func(bad bool, what string) {
 		if bad {
 			missing = append(missing, what)
 		}
 	}
-	add(f.Kernel != k.Entry, "the kernel")
+	add(f.Kernel != p.Name(), "the kernel")
 	add(f.Msg == "", "what is wrong")
 	add(f.Check&addressed != 0 && f.Addr == 0, "the address")
 	if f.Check != emu.CheckOutput {
-		lines := strings.Split(k.PTX, "\n")
+		lines := strings.Split(p.PTX, "\n")
 		inside := f.Line > 0 && f.Line <= len(lines)
 		add(!inside || !strings.Contains(lines[f.Line-1], f.Text) || f.Text == "", "the line")
-		add(f.Thread[0] < 0 || f.Thread[0] >= k.BlockThreads || f.Thread[1] != 0 || f.Thread[2] != 0, "the thread")
+		add(f.Thread[0] < 0 || f.Thread[0] >= p.Kernels[0].BlockThreads || f.Thread[1] != 0 || f.Thread[2] != 0, "the thread")
 		add(f.Block[0] < 0 || f.Block[1] != 0 || f.Block[2] != 0, "the block")
 	}
 	if missing != nil {

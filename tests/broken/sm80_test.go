@@ -5,7 +5,7 @@ import (
 
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/ir/layout"
-	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime/emu"
 )
 
@@ -243,7 +243,7 @@ func sm80Outputs(t *table) {
 
 	t.list = append(t.list, variant{
 		name: "the launch grants too little shared memory", of: twoStages, want: emu.CheckBounds,
-		kernel: func(k *runtime.Kernel) { k.SharedBytes -= 1024 },
+		kernel: func(k *launch.Kernel) { k.SharedBytes -= 1024 },
 	})
 }
 

@@ -3,7 +3,7 @@ package broken
 import (
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/ir/layout"
-	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime/emu"
 )
 
@@ -47,7 +47,7 @@ var rows = &subject{target: "sm_90a", sm: 1, Case: conformance.Case{
 func warpgroups(groups, pack, merge, kvTile int) func(layout.Candidate) bool {
 	return func(c layout.Candidate) bool {
 		return c.Rows == 64*groups && c.Pack == pack && c.Merge == merge && c.Split == 1 && c.KVTile == kvTile &&
-			c.Stages == 2 && c.PingPong == (groups > 1) && c.LazyRescale && c.Resident <= 1
+			c.Stages == 2 && c.Resident <= 1
 	}
 }
 
@@ -167,16 +167,16 @@ func sm90aCopies(t *table) {
 		at(sub(`cvta\.param\.u64 (%rd\d+), (%rd\d+);`, "add.s64 ${1}, ${2}, 0;"), load, `k_map`, `cvta`))
 	t.list = append(t.list,
 		variant{name: "the box of the keys is half as high", of: turns, want: emu.CheckDeadlock,
-			kernel: func(k *runtime.Kernel) { k.Maps[1].Box[1] /= 2 }},
+			kernel: func(k *launch.Kernel) { rule(k, "k").Box[1] /= 2 }},
 		variant{name: "the box of the queries is a row too high", of: turns, want: early | emu.CheckBarrier | emu.CheckDeadlock,
-			kernel: func(k *runtime.Kernel) { k.Maps[0].Box[1]++ }},
+			kernel: func(k *launch.Kernel) { rule(k, "q").Box[1]++ }},
 		variant{name: "the values arrive without a swizzle", of: turns, want: mismatch,
-			kernel: func(k *runtime.Kernel) { k.Maps[2].Swizzle = 0 }},
+			kernel: func(k *launch.Kernel) { rule(k, "v").Swizzle = 0 }},
 		// Most rows are no numbers then, and to compute them all again takes long.
 		variant{name: "the keys arrive with another swizzle", of: turns, want: mismatch | emu.CheckBudget,
-			kernel: func(k *runtime.Kernel) { k.Maps[1].Swizzle, k.Maps[1].Box[0] = 64, 32; k.Maps[1].Box[1] *= 2 }},
+			kernel: func(k *launch.Kernel) { rule(k, "k").Swizzle, rule(k, "k").Box[0] = 64, 32; rule(k, "k").Box[1] *= 2 }},
 		variant{name: "the launch grants too little shared memory", of: turns, want: emu.CheckBounds,
-			kernel: func(k *runtime.Kernel) { k.SharedBytes -= 8 }},
+			kernel: func(k *launch.Kernel) { k.SharedBytes -= 8 }},
 	)
 }
 

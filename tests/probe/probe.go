@@ -9,6 +9,7 @@ import (
 
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // Probe is one kernel with its input. The kernel's entry is "probe"; it reads In
@@ -53,7 +54,7 @@ type Map struct {
 const Poison = 0xee
 
 // Target is what the probes are assembled for.
-const Target = "sm_90a"
+var Target = target.SM90a
 
 // Entry is the name of every probe's kernel.
 const Entry = "probe"

@@ -26,7 +26,7 @@ func TestAssemble(t *testing.T) {
 			body = strings.ReplaceAll(body, "smem", fmt.Sprintf("smem%d", i))
 			text.WriteString(strings.Replace(body, ".entry probe(", fmt.Sprintf(".entry probe%d(", i), 1))
 		}
-		report := ptxas.Assemble(t, text.String(), Target)
+		report := ptxas.Assemble(t, text.String(), Target.String())
 		if n := min(batch, len(list)-first); len(report.Entries) != n {
 			t.Errorf("%d entries from %s on, want %d", len(report.Entries), list[first].Name, n)
 		}

@@ -8,28 +8,25 @@ import (
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 	"github.com/s2attention/s2c/internal/ptxas"
+	"github.com/s2attention/s2c/target"
 )
 
 // targets are those that the table's rows are assembled for.
-var targets = []struct {
-	name    string
-	sm      int
-	feature bool
-}{{"sm_80", 80, false}, {"sm_90a", 90, true}}
+var targets = []target.Target{target.SM80, target.SM90a}
 
 // TestAssembleForms feeds every row of the table that a target has to the real
 // assembler, one kernel a row: once with registers, and once with a constant for
 // each operand that takes one.
 func TestAssembleForms(t *testing.T) {
 	path := ptxas.Find(t)
-	for _, target := range targets {
-		t.Run(target.name, func(t *testing.T) {
+	for _, on := range targets {
+		t.Run(on.String(), func(t *testing.T) {
 			t.Parallel()
-			m := &ptx.Module{Target: target.name}
+			m := &ptx.Module{Target: on}
 			rows := 0
 			for i := range inst.Forms {
 				f := &inst.Forms[i]
-				if f.SM > target.sm || f.Feature && !target.feature {
+				if !f.Targets.Has(on) {
 					continue
 				}
 				rows++
@@ -44,7 +41,7 @@ func TestAssembleForms(t *testing.T) {
 			if err := ptx.VerifyModule(m); err != nil {
 				t.Fatal(err)
 			}
-			r, err := ptxas.Run(path, m.String(), target.name, t.TempDir())
+			r, err := ptxas.Run(path, m.String(), on.String(), t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,15 +56,15 @@ func TestAssembleForms(t *testing.T) {
 // TestLowestVersion: each row is legal at the .version that the table gives it.
 func TestLowestVersion(t *testing.T) {
 	path := ptxas.Find(t)
-	byVersion := map[inst.Version]*ptx.Module{}
+	byVersion := map[target.Version]*ptx.Module{}
 	for i := range inst.Forms {
 		f := &inst.Forms[i]
-		if f.Feature || f.SM > 80 {
+		if !f.Targets.Has(target.SM80) {
 			continue // sm_90a itself needs 8.0, and no row of it more
 		}
 		m := byVersion[f.PTX]
 		if m == nil {
-			m = &ptx.Module{Target: "sm_80"}
+			m = &ptx.Module{Target: target.SM80}
 			byVersion[f.PTX] = m
 		}
 		m.Entries = append(m.Entries, kernel(t, f, fmt.Sprintf("form_%d", i), false))

@@ -6,6 +6,8 @@ package inst
 import (
 	"fmt"
 	"strings"
+
+	"github.com/s2attention/s2c/target"
 )
 
 // Class is what an operand may be.
@@ -88,16 +90,10 @@ type Form struct {
 	Shape    [3]int  // m, n, k of a matrix instruction
 	Effects  Effects //
 	Operands []Operand
-	PTX      Version // lowest .version
-	SM       int     // lowest target
-	Feature  bool    // needs the architecture-specific target (sm_90a)
-	Section  string  // of the PTX ISA 9.0
+	PTX      target.Version // lowest .version
+	Targets  target.Set     // that have the instruction
+	Section  string         // of the PTX ISA 9.0
 }
-
-// Version is a PTX ISA version, major·10 + minor.
-type Version int
-
-func (v Version) String() string { return fmt.Sprintf("%d.%d", v/10, v%10) }
 
 // Type is the type of an operation.
 type Type uint8

@@ -3,6 +3,8 @@ package inst
 import (
 	"fmt"
 	"strings"
+
+	"github.com/s2attention/s2c/target"
 )
 
 // Forms is the instruction table.
@@ -29,7 +31,7 @@ type table struct{ rows []Form }
 // ftz, comparison) are read from it, the rest are set by the options.
 func (t *table) add(name string, k Kind, section, sig string, opts ...func(*Form)) {
 	opcode, _, _ := strings.Cut(name, "#")
-	f := Form{Name: name, Opcode: opcode, Kind: k, Section: section, Operands: parseOperands(sig), PTX: 70, SM: 80}
+	f := Form{Name: name, Opcode: opcode, Kind: k, Section: section, Operands: parseOperands(sig), PTX: 70, Targets: target.Since(target.SM80)}
 	var types []Type
 	for i, part := range strings.Split(opcode, ".") {
 		if ty, ok := typeNames[part]; ok && i > 0 {
@@ -85,14 +87,20 @@ func classOf(ty string) string {
 	return "b32"
 }
 
-func effects(e Effects) func(*Form)       { return func(f *Form) { f.Effects |= e } }
-func space(s Space) func(*Form)           { return func(f *Form) { f.Space = s } }
-func vec(n int) func(*Form)               { return func(f *Form) { f.Vec = n } }
-func shape(m, n, k int) func(*Form)       { return func(f *Form) { f.Shape = [3]int{m, n, k} } }
-func types(ty, from Type) func(*Form)     { return func(f *Form) { f.Type, f.From = ty, from } }
-func cmp(c Cmp) func(*Form)               { return func(f *Form) { f.Cmp = c } }
-func since(v Version, sm int) func(*Form) { return func(f *Form) { f.PTX, f.SM = v, sm } }
-func feature(f *Form)                     { f.PTX, f.SM, f.Feature = 80, 90, true }
+func effects(e Effects) func(*Form)      { return func(f *Form) { f.Effects |= e } }
+func space(s Space) func(*Form)          { return func(f *Form) { f.Space = s } }
+func vec(n int) func(*Form)              { return func(f *Form) { f.Vec = n } }
+func shape(m, n, k int) func(*Form)      { return func(f *Form) { f.Shape = [3]int{m, n, k} } }
+func types(ty, from Type) func(*Form)    { return func(f *Form) { f.Type, f.From = ty, from } }
+func cmp(c Cmp) func(*Form)              { return func(f *Form) { f.Cmp = c } }
+func since(v target.Version) func(*Form) { return func(f *Form) { f.PTX = v } }
+func on(s target.Set) func(*Form)        { return func(f *Form) { f.Targets = s } }
+
+// What Hopper has and its successors kept, and what it has alone.
+var (
+	sm90 = target.Since(target.Target{Major: 9})
+	chip = target.Only(target.SM90a)
+)
 
 func (t *table) moves() {
 	t.each("b32 b64 f32 pred", "mov.T", Mov, "9.7.9.1", "=d:C, a:C/i")
@@ -174,7 +182,7 @@ func (t *table) conversions() {
 	t.add("cvt.rn.bf16x2.f32", CvtPack, s, "=d:b32, a:f32, b:f32")
 	t.add("cvt.rn.f16x2.f32", CvtPack, s, "=d:b32, a:f32, b:f32")
 	t.add("cvta.to.global.u64", CvtaTo, "9.7.9.20", "=d:b64, a:b64")
-	t.add("cvta.param.u64", Cvta, "9.7.9.20", "=d:b64, a:b64", since(77, 80))
+	t.add("cvta.param.u64", Cvta, "9.7.9.20", "=d:b64, a:b64", since(77))
 }
 
 func (t *table) memory() {
@@ -234,7 +242,7 @@ func (t *table) matrix() {
 			t.add(fmt.Sprintf("ldmatrix.sync.aligned.m8n8.x%d%s.shared.b16", n, tr), LdMatrix, "9.7.14.5.15",
 				fmt.Sprintf("=d:b32*%d, a:saddr", n), effects(ReadsMemory), vec(n))
 			t.add(fmt.Sprintf("stmatrix.sync.aligned.m8n8.x%d%s.shared.b16", n, tr), StMatrix, "9.7.14.5.16",
-				fmt.Sprintf("a:saddr, b:b32*%d", n), effects(WritesMemory), vec(n), since(78, 90))
+				fmt.Sprintf("a:saddr, b:b32*%d", n), effects(WritesMemory), vec(n), since(78), on(sm90))
 		}
 	}
 	for _, ty := range []string{"bf16", "f16"} {
@@ -245,10 +253,11 @@ func (t *table) matrix() {
 
 // hopper lists what sm_90 and sm_90a add.
 func (t *table) hopper() {
-	s90 := since(80, 90)
+	s90 := func(f *Form) { f.PTX, f.Targets = 80, sm90 }
+	s90a := func(f *Form) { f.PTX, f.Targets = 80, chip }
 	t.add("elect.sync", ElectSync, "9.7.13.14", "=d:p, mask:b32/i", s90, effects(Barrier))
-	t.add("setmaxnreg.inc.sync.aligned.u32", SetMaxNRegInc, "9.7.19.5", "n:imm", feature, effects(Warpgroup))
-	t.add("setmaxnreg.dec.sync.aligned.u32", SetMaxNRegDec, "9.7.19.5", "n:imm", feature, effects(Warpgroup))
+	t.add("setmaxnreg.inc.sync.aligned.u32", SetMaxNRegInc, "9.7.19.5", "n:imm", s90a, effects(Warpgroup))
+	t.add("setmaxnreg.dec.sync.aligned.u32", SetMaxNRegDec, "9.7.19.5", "n:imm", s90a, effects(Warpgroup))
 
 	const mb = "9.7.13.15"
 	t.add("mbarrier.init.shared.b64", MbarInit, mb+".9", "a:saddr, n:b32/i", s90, effects(WritesMemory))
@@ -274,17 +283,17 @@ func (t *table) hopper() {
 	t.add("cp.async.bulk.wait_group.read", BulkWaitRead, "9.7.9.25.6.2", "n:imm", s90, effects(Barrier))
 
 	const wg = "9.7.15"
-	t.add("wgmma.fence.sync.aligned", WgmmaFence, wg+".7.1", "", feature, effects(Warpgroup))
-	t.add("wgmma.commit_group.sync.aligned", WgmmaCommit, wg+".7.2", "", feature, effects(Warpgroup|Async))
-	t.add("wgmma.wait_group.sync.aligned", WgmmaWait, wg+".7.3", "n:imm", feature, effects(Warpgroup|Barrier))
+	t.add("wgmma.fence.sync.aligned", WgmmaFence, wg+".7.1", "", s90a, effects(Warpgroup))
+	t.add("wgmma.commit_group.sync.aligned", WgmmaCommit, wg+".7.2", "", s90a, effects(Warpgroup|Async))
+	t.add("wgmma.wait_group.sync.aligned", WgmmaWait, wg+".7.3", "n:imm", s90a, effects(Warpgroup|Barrier))
 	for _, ty := range []string{"bf16", "f16"} {
 		for n := 8; n <= 256; n += 8 {
 			name := fmt.Sprintf("wgmma.mma_async.sync.aligned.m64n%dk16.f32.%s.%s", n, ty, ty)
 			d := fmt.Sprintf("+d:f32*%d, ", n/2)
 			const scales = ", scaleD:p, scaleA:imm, scaleB:imm"
 			async := effects(Warpgroup | Async | ReadsMemory)
-			t.add(name, Wgmma, wg+".5.2", d+"a:b64, b:b64"+scales+", transA:imm, transB:imm", feature, async, shape(64, n, 16))
-			t.add(name+"#ra", Wgmma, wg+".5.2", d+"a:b32*4, b:b64"+scales+", transB:imm", feature, async, shape(64, n, 16))
+			t.add(name, Wgmma, wg+".5.2", d+"a:b64, b:b64"+scales+", transA:imm, transB:imm", s90a, async, shape(64, n, 16))
+			t.add(name+"#ra", Wgmma, wg+".5.2", d+"a:b32*4, b:b64"+scales+", transB:imm", s90a, async, shape(64, n, 16))
 		}
 	}
 	t.add("barrier.cluster.arrive.aligned", ClusterArrive, "9.7.13.3", "", s90)

@@ -35,7 +35,7 @@ func (f *Frame) PlanCopies(t layout.SmemTile, rows int, who ptx.R32, threads int
 	}
 	last := &plans[len(plans)-1]
 	s := last.Slabs[len(last.Slabs)-1]
-	used := (f.K.Shape.HeadDim - s.Col) / 8 // its chunks with real columns
+	used := (f.K.Shape.HeadDim - s.Col) / s.ChunkCols() // its chunks with real columns
 	if last.padded = used < last.Chunks; last.padded {
 		last.inRange = f.B.SetpLtS32(last.Chunk, ptx.Imm(used))
 	}

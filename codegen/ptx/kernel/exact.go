@@ -3,6 +3,8 @@ package kernel
 import (
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/inst"
+	"github.com/s2attention/s2c/dtype"
+	"github.com/s2attention/s2c/ir/layout"
 )
 
 // The main loop multiplies tiles: a row's weights for keys that it does not
@@ -60,7 +62,7 @@ func (f *Frame) Redo(s *Softmax, p *Pattern) {
 	x.store(query)
 	b.Place(next)
 	b.AddS32To(row, row, ptx.Imm(1))
-	b.If(b.SetpLtS32(row, ptx.Imm(RowsPerWarp))).Bra(loop)
+	b.If(b.SetpLtS32(row, ptx.Imm(layout.WarpRows))).Bra(loop)
 }
 
 func (f *Frame) newRedo(s *Softmax) *redo {
@@ -212,7 +214,7 @@ func (x *redo) eachKey(first ptx.R32, body func(kvHead, key ptx.R32)) {
 // row is the address of the lane's columns of a row of a tensor.
 func (x *redo) row(name string, head ptx.R32, row ptx.R64) ptx.R64 {
 	b := x.b
-	return b.AddS64(b.MadLoS64(row, Stride(b, name+"_seq"), x.TensorBase(name, head)), x.columns)
+	return b.AddS64(b.MadLoS64(row, x.Stride(name+"_seq"), x.TensorBase(name, head)), x.columns)
 }
 
 // score is q · k.
@@ -285,7 +287,7 @@ func (x *redo) load(to []ptx.F32, from ptx.R64) {
 // widen turns a pair of 16-bit numbers into fp32.
 func (x *redo) widen(to []ptx.F32, pair ptx.R32) {
 	b := x.b
-	if x.K.Shape.DType == "f16" {
+	if x.K.Shape.DType == dtype.F16 {
 		halves := b.R16s(2)
 		b.MovB32Unpack(halves, pair)
 		b.CvtF32F16To(to[0], halves[0])

@@ -1,13 +1,11 @@
 package kernel
 
 import (
+	"math/bits"
+
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/ir/layout"
 )
-
-// RowsPerWarp is the rows of a query tile that one warp owns, on every target:
-// the m of mma.m16n8k16, a warp's share of wgmma's 64.
-const RowsPerWarp = 16
 
 // FullMask names all lanes of a warp.
 const FullMask = 0xffffffff
@@ -62,8 +60,13 @@ func (f *Frame) Query(pos ptx.R32) (row ptx.R32, ok ptx.Pred) {
 func (f *Frame) TensorBase(name string, head ptx.R32) ptx.R64 {
 	b := f.B
 	at := b.CvtaToGlobalU64(Param64(b, name))
-	at = b.MadLoS64(b.CvtU64U32(f.Tile.Batch), Stride(b, name+"_batch"), at)
-	return b.MadLoS64(b.CvtU64U32(head), Stride(b, name+"_head"), at)
+	at = b.MadLoS64(b.CvtU64U32(f.Tile.Batch), f.Stride(name+"_batch"), at)
+	return b.MadLoS64(b.CvtU64U32(head), f.Stride(name+"_head"), at)
+}
+
+// Stride is a stride parameter, turned from elements into bytes.
+func (f *Frame) Stride(name string) ptx.R64 {
+	return f.B.ShlB64(Param64(f.B, name), ptx.Imm(bits.TrailingZeros(uint(f.K.Shape.DType.Bytes()))))
 }
 
 // Members says whether a KV chunk may concern only some of a tile's query blocks.

@@ -57,7 +57,7 @@ func (f *Frame) StageOutput(t layout.SmemTile, base, firstRow ptx.R32, acc [][]p
 	for n, frag := range acc {
 		s := t.Slab(n * 8)
 		tile := b.MadLoS32(firstRow, ptx.Imm(s.RowBytes()), base)
-		chunk := b.Const32(int64((n*8 - s.Col) / 8))
+		chunk := b.Const32(int64((n*8 - s.Col) / s.ChunkCols()))
 		at := b.AddS32(b.AddS32(tile, word), f.Swizzled(s, row, chunk))
 		for r := range 2 {
 			lo := b.MulFtzF32(frag[2*r], inverse[r])
@@ -77,8 +77,8 @@ func (f *Frame) StageOutput(t layout.SmemTile, base, firstRow ptx.R32, acc [][]p
 func (f *Frame) StoreOutput(t layout.SmemTile, base, firstRow ptx.R32) {
 	b := f.B
 	to := f.TensorBase("o", f.WarpHead)
-	stride := Stride(b, "o_seq")
-	for _, c := range f.PlanCopies(t, RowsPerWarp, f.Lane, inst.WarpSize) {
+	stride := f.Stride("o_seq")
+	for _, c := range f.PlanCopies(t, layout.WarpRows, f.Lane, inst.WarpSize) {
 		tile := b.MadLoS32(firstRow, ptx.Imm(c.Slabs[0].RowBytes()), base)
 		for n := range c.Rounds {
 			query, ok := f.Query(b.AddS32(f.WarpPos, b.AddS32(c.Row, ptx.Imm(n*c.Rows))))
@@ -87,7 +87,7 @@ func (f *Frame) StoreOutput(t layout.SmemTile, base, firstRow ptx.R32) {
 			for i, s := range c.Slabs {
 				data := b.R32s(4)
 				b.LdSharedV4B32(data, c.To(b, tile, i, n))
-				b.If(c.Valid(b, i, ok)).StGlobalV4B32(at.At(s.Col*2), data)
+				b.If(c.Valid(b, i, ok)).StGlobalV4B32(at.At(s.Col*s.Elem), data)
 			}
 		}
 	}

@@ -12,18 +12,13 @@ import (
 	"fmt"
 
 	"github.com/s2attention/s2c/codegen/ptx"
-	"github.com/s2attention/s2c/codegen/ptx/inst"
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
 	"github.com/s2attention/s2c/ir/layout"
 )
 
-// Params is the kernel's parameter list.
-func Params() []kernel.ParamSpec { return kernel.Params() }
-
-// Emit makes the PTX module of a layout. The pattern's tables, if any, come
-// back beside it.
-func Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
-	if err := check(k); err != nil {
+// Emit makes the PTX module of a layout.
+func (g Generator) Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
+	if err := g.check(k); err != nil {
 		return nil, nil, err
 	}
 	pattern, err := kernel.EncodePattern(k)
@@ -36,19 +31,14 @@ func Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
 	return m, pattern, err
 }
 
-// Threads is the size of a thread block.
-func Threads(k *layout.Kernel) int { return k.Warps * inst.WarpSize }
-
-func check(k *layout.Kernel) error {
+func (g Generator) check(k *layout.Kernel) error {
 	switch {
-	case k.Rows != k.Warps*kernel.RowsPerWarp:
-		return fmt.Errorf("sm80: %d rows need %d warps, not %d", k.Rows, k.Rows/kernel.RowsPerWarp, k.Warps)
 	case k.Rows&(k.Rows-1) != 0: // copies deal out rows in equal rounds
 		return fmt.Errorf("sm80: %d rows are no power of two", k.Rows)
 	case k.Stages != 1 && k.Stages != 2:
 		return fmt.Errorf("sm80: %d stages", k.Stages)
 	}
-	return kernel.CheckGeometry(k)
+	return kernel.Check(g, k)
 }
 
 // emitter carries the state of one kernel while it is written.
@@ -79,24 +69,19 @@ type emitter struct {
 }
 
 func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
-	params := kernel.Declare(Params())
 	e := &emitter{
 		pattern: p, kv: map[string]kvSource{},
-		qTile:  layout.SmemTile{Rows: k.Rows, Cols: k.DimPadded},
-		kvTile: layout.SmemTile{Rows: k.KVTile, Cols: k.DimPadded},
+		qTile: k.Memory.Region("q").Tile, kvTile: k.Memory.Region("k0").Tile,
 	}
-	e.b = ptx.NewBuilder(&ptx.Entry{Name: k.Entry, Params: params, Threads: Threads(k), MinCTAs: 1, Shared: "smem_" + k.Entry})
+	e.b = ptx.NewBuilder(kernel.Entry(Generator{}.Launch(k), 1))
 	e.Frame = &kernel.Frame{K: k, B: e.b}
 	e.mma = fmt.Sprintf("mma.sync.aligned.m16n8k16.row.col.f32.%s.%[1]s.f32", k.Shape.DType)
 	return e
 }
 
-func (e *emitter) kOff() int     { return e.qTile.Bytes() }
-func (e *emitter) vOff() int     { return e.kOff() + e.K.Stages*e.kvTile.Bytes() }
-func (e *emitter) smemSize() int { return e.vOff() + e.K.Stages*e.kvTile.Bytes() }
-
-// SharedBytes is the dynamic shared memory of a layout's kernel.
-func SharedBytes(k *layout.Kernel) int { return newEmitter(k, &kernel.Pattern{}).smemSize() }
+// Where the first stage of keys and of values lies.
+func (e *emitter) kOff() int { return e.K.Memory.Region("k0").Offset }
+func (e *emitter) vOff() int { return e.K.Memory.Region("v0").Offset }
 
 func (e *emitter) emit() {
 	e.prologue()

@@ -10,8 +10,8 @@ import (
 func (e *emitter) loadQuery() {
 	b := e.b
 	b.Comment("query tile: row r is head r / %d, position r mod %d", e.K.Positions, e.K.Positions)
-	stride := kernel.Stride(b, "q_seq")
-	for _, c := range e.PlanCopies(e.qTile, e.K.Rows, e.tid, Threads(e.K)) {
+	stride := e.Stride("q_seq")
+	for _, c := range e.PlanCopies(e.qTile, e.K.Rows, e.tid, e.b.Entry().Threads) {
 		for n := range c.Rounds {
 			row := b.AddS32(c.Row, ptx.Imm(n*c.Rows))
 			slot := b.DivU32(row, ptx.Imm(e.K.Positions))
@@ -36,7 +36,7 @@ func (e *emitter) copyChunks(c *kernel.CopyPlan, tile ptx.R32, n int, from ptx.R
 		if c.Partial {
 			guarded = b.If(c.Active)
 		}
-		guarded.CpAsyncCgSharedGlobal(to, from.At(s.Col*2), ptx.Imm(layout.ChunkBytes), bytes)
+		guarded.CpAsyncCgSharedGlobal(to, from.At(s.Col*s.Elem), ptx.Imm(layout.ChunkBytes), bytes)
 	}
 }
 
@@ -51,9 +51,9 @@ type kvSource struct {
 func (e *emitter) planKV() {
 	b := e.b
 	b.Comment("this thread's share of a KV tile")
-	e.kvPlans = e.PlanCopies(e.kvTile, e.K.KVTile, e.tid, Threads(e.K))
+	e.kvPlans = e.PlanCopies(e.kvTile, e.K.KVTile, e.tid, e.b.Entry().Threads)
 	for _, name := range []string{"k", "v"} {
-		src := kvSource{stride: kernel.Stride(b, name+"_seq")}
+		src := kvSource{stride: e.Stride(name + "_seq")}
 		base := e.TensorBase(name, e.Head.KVHead)
 		for _, c := range e.kvPlans {
 			src.base = append(src.base, b.MadWideU32(c.Chunk, ptx.Imm(layout.ChunkBytes), base))

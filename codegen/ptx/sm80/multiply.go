@@ -2,7 +2,6 @@ package sm80
 
 import (
 	"github.com/s2attention/s2c/codegen/ptx"
-	"github.com/s2attention/s2c/codegen/ptx/kernel"
 	"github.com/s2attention/s2c/ir/layout"
 )
 
@@ -55,7 +54,7 @@ func (e *emitter) at(t layout.SmemTile, l lanes, tile ptx.R32, row, col int) ptx
 func (e *emitter) queryFragment(l lanes, step int) []ptx.R32 {
 	b := e.b
 	s := e.qTile.Slab(step * 16)
-	tile := b.MadLoS32(e.Warp, ptx.Imm(kernel.RowsPerWarp*s.RowBytes()), e.smem)
+	tile := b.MadLoS32(e.Warp, ptx.Imm(layout.WarpRows*s.RowBytes()), e.smem)
 	frag := b.R32s(4)
 	b.LdmatrixSyncAlignedM8n8X4SharedB16(frag, e.at(e.qTile, l, tile, 0, step*16))
 	return frag

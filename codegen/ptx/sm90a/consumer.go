@@ -184,7 +184,7 @@ func (c *consumer) weigh(inFlight bool) {
 	c.mask()
 	c.k.release(all)
 	c.k.next()
-	alpha, matters := c.Weigh(c.scores, inFlight && c.K.LazyRescale)
+	alpha, matters := c.Weigh(c.scores, inFlight)
 	if inFlight {
 		b.WgmmaWaitGroupSyncAligned(ptx.Imm(0))
 		c.v.release(all)
@@ -279,10 +279,10 @@ func (c *consumer) redo(done ptx.Label) {
 // the tensor cores; barrier 0 is the thread block's.
 const turnBarrier = 1
 
-// Turns: with PingPong, one warpgroup issues its matrix work while the others
+// Turns: one warpgroup issues its matrix work while the others
 // are in their softmax (FlashAttention-3, §3.1). Every warpgroup takes the same
 // number of turns, for all of them walk the same KV tiles.
-func (c *consumer) turns() bool { return c.K.PingPong && c.groups > 1 }
+func (c *consumer) turns() bool { return c.groups > 1 }
 
 // openTurns gives the first turn to warpgroup 0.
 func (c *consumer) openTurns() {

@@ -14,6 +14,7 @@ import (
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/target"
 )
 
 const (
@@ -26,15 +27,9 @@ const (
 	infoWords    = 32 // words a stage says about its KV tile
 )
 
-// Params is the kernel's parameter list.
-func Params() []kernel.ParamSpec {
-	return kernel.Params(kernel.Maps("q_map", "k_map", "v_map")...)
-}
-
-// Emit makes the PTX module of a layout. The pattern's tables, if any, come
-// back beside it.
-func Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
-	if err := check(k); err != nil {
+// Emit makes the PTX module of a layout.
+func (g Generator) Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
+	if err := g.check(k); err != nil {
 		return nil, nil, err
 	}
 	pattern, err := kernel.EncodePattern(k)
@@ -47,26 +42,18 @@ func Emit(k *layout.Kernel) (*ptx.Module, *kernel.Pattern, error) {
 	return m, pattern, err
 }
 
-// Groups is the number of consumer warpgroups.
-func Groups(k *layout.Kernel) int { return k.Rows / groupRows }
-
-// Threads is the size of a thread block.
-func Threads(k *layout.Kernel) int { return (Groups(k) + 1) * groupThreads }
-
-func check(k *layout.Kernel) error {
+func (g Generator) check(k *layout.Kernel) error {
 	switch {
-	case k.Target != "sm_90a":
-		return fmt.Errorf("sm90a: target %s", k.Target)
-	case k.Rows%groupRows != 0 || Groups(k) < 1 || Groups(k) > 3:
+	case k.Target != target.SM90a:
+		return fmt.Errorf("sm90a: target %v", k.Target)
+	case k.Rows%groupRows != 0 || groups(k.Rows) < 1 || groups(k.Rows) > 3:
 		return fmt.Errorf("sm90a: %d rows are not one to three warpgroups of %d", k.Rows, groupRows)
 	case k.Gather() > 8 || k.KVTile > 256:
 		return fmt.Errorf("sm90a: a KV tile of %d tokens from %d blocks, more than 256 or 8", k.KVTile, k.Gather())
 	case k.Positions%groupRows != 0 && groupRows%k.Positions != 0:
 		return fmt.Errorf("sm90a: %d positions a head neither fill warpgroups of %d rows nor divide one", k.Positions, groupRows)
-	case k.Stages < 1:
-		return fmt.Errorf("sm90a: %d stages", k.Stages)
 	}
-	return kernel.CheckGeometry(k)
+	return kernel.Check(g, k)
 }
 
 // emitter carries the state of one kernel while it is written.
@@ -83,54 +70,13 @@ type emitter struct {
 }
 
 func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
-	e := &emitter{pattern: p, memory: plan(k)}
-	e.b = ptx.NewBuilder(&ptx.Entry{
-		Name: k.Entry, Params: kernel.Declare(Params()), Threads: Threads(k), MinCTAs: Resident, Shared: "smem_" + k.Entry,
-	})
+	e := &emitter{pattern: p, memory: memoryOf(k)}
+	e.b = ptx.NewBuilder(kernel.Entry(Generator{}.Launch(k), resident))
 	e.Frame = &kernel.Frame{K: k, B: e.b}
 	return e
 }
 
 func (e *emitter) members() bool { return kernel.Members(e.K, e.pattern) }
-
-// coreRegisters is the registers of a multiprocessor.
-const coreRegisters = 64 << 10
-
-// producerRegisters is what the producer keeps, by the blocks that it gathers
-// for a tile: it holds where each of them starts, and the next tile's, too. The
-// consumers share the rest.
-func producerRegisters(gather int) int {
-	switch {
-	case gather > 4:
-		return 56
-	case gather > 2:
-		return 40
-	}
-	return 24
-}
-
-// maxRegisters is the most that a consumer asks for.
-const maxRegisters = 240
-
-// Resident is the thread blocks a multiprocessor that a kernel is built for: the
-// grid is persistent, and one block takes all registers.
-const Resident = 1
-
-// split is the registers a thread keeps after setmaxnreg (PTX ISA §9.7.19.5): the
-// block enters with an equal share for every thread, the producer warpgroup
-// gives up its own. Nothing moves where a thread enters with all it can use.
-func (e *emitter) split() (producer, consumer ptx.Imm, move bool) {
-	entry := coreRegisters / (Resident * Threads(e.K)) / 8 * 8
-	if entry >= maxRegisters {
-		return 0, 0, false
-	}
-	give := producerRegisters(e.K.Gather())
-	if e.groups == 3 { // 512 threads enter with 128: 32 + 3 x 160
-		give = 32
-	}
-	share := entry + (entry-give)/e.groups
-	return ptx.Imm(give), ptx.Imm(min(share/8*8, maxRegisters)), true
-}
 
 func (e *emitter) emit() {
 	b := e.b
@@ -146,11 +92,11 @@ func (e *emitter) emit() {
 	done := b.NewLabel("done")
 	b.If(b.SetpGeU32(e.first, e.items)).Bra(done)
 
-	producer, consumer, move := e.split()
+	producer, consumer, move := split(e.groups, e.K.Gather())
 	consume := b.NewLabel("consumer")
 	b.If(b.SetpGeU32(warp, ptx.Imm(groupWarps))).Bra(consume)
 	if move {
-		b.SetmaxnregDecSyncAlignedU32(producer)
+		b.SetmaxnregDecSyncAlignedU32(ptx.Imm(producer))
 	}
 	b.If(b.SetpNeU32(warp, ptx.Imm(0))).Bra(done)
 	e.produce()
@@ -158,7 +104,7 @@ func (e *emitter) emit() {
 
 	b.Place(consume)
 	if move {
-		b.SetmaxnregIncSyncAlignedU32(consumer)
+		b.SetmaxnregIncSyncAlignedU32(ptx.Imm(consumer))
 	}
 	e.Warp = b.SubS32(warp, ptx.Imm(groupWarps))
 	e.consume(done)

@@ -6,73 +6,27 @@ import (
 	"github.com/s2attention/s2c/ir/layout"
 )
 
-// memory is the map of a thread block's shared memory, in bytes. Tiles start at
-// multiples of 1024, as their swizzle needs.
+// memory is what emission often asks the map of shared memory for.
 type memory struct {
 	queryTile layout.SmemTile // one warpgroup's query rows
 	kvTile    layout.SmemTile // one stage of keys or values
 	stages    int
 	groups    int
-	queries   int // query buffers a warpgroup: 2 where memory allows
-	kAt       int // stages × kvTile, after the query buffers: queries × groups × queryTile from 0 on
-	vAt       int
-	infoAt    int // stages × infoWords
-	barAt     int
-	size      int
-	barrier   map[string]int // first barrier of each kind
+	queries   int // query buffers a warpgroup
 }
 
-// Boxes of the TMA copies, in elements: BoxCols columns of rows of one head.
-const BoxCols = slabCols
-
-// QueryBox is the query rows of a box: those of one head in a warpgroup.
-func QueryBox(k *layout.Kernel) int { return min(groupRows, k.Positions) }
-
-// KeyBox is the tokens of a box: those of one key block in a KV tile.
-func KeyBox(k *layout.Kernel) int { return k.ChunkTokens() }
-
-// limit is what one thread block may take on sm_90 (227 KB).
-const limit = 227 * 1024
-
-func plan(k *layout.Kernel) memory {
-	m := memory{stages: k.Stages, groups: Groups(k), barrier: map[string]int{}}
-	dim := (k.DimPadded + slabCols - 1) / slabCols * slabCols
-	m.queryTile = layout.SmemTile{Rows: groupRows, Cols: dim}
-	m.kvTile = layout.SmemTile{Rows: k.KVTile, Cols: dim}
-	for m.queries = 2; ; m.queries-- {
-		m.place()
-		if m.size <= limit || m.queries == 1 {
-			return m
-		}
-	}
+func memoryOf(k *layout.Kernel) memory {
+	m := memory{queryTile: k.Memory.Region("q0").Tile, kvTile: k.Memory.Region("k0").Tile, stages: k.Stages, groups: groups(k.Rows)}
+	m.queries = k.Memory.Count("q") / m.groups
+	return m
 }
 
-// place lays the buffers out one after the other.
-func (m *memory) place() {
-	m.kAt = m.queries * m.groups * m.queryTile.Bytes()
-	m.vAt = m.kAt + m.stages*m.kvTile.Bytes()
-	m.infoAt = m.vAt + m.stages*m.kvTile.Bytes()
-	m.barAt = m.infoAt + m.stages*infoWords*4
-	n := 0
-	for _, b := range []struct {
-		name  string
-		count int
-	}{
-		{"q_full", m.queries * m.groups}, {"q_empty", m.queries * m.groups},
-		{"k_full", m.stages}, {"k_empty", m.stages}, {"v_full", m.stages}, {"v_empty", m.stages},
-	} {
-		m.barrier[b.name] = n
-		n += b.count
-	}
-	m.size = m.barAt + n*barrierBytes
-}
-
-// SharedBytes is the dynamic shared memory of a layout's kernel.
-func SharedBytes(k *layout.Kernel) int { return plan(k).size }
+// queryBox is the query rows of a TMA box: those of one head in a warpgroup.
+func queryBox(k *layout.Kernel) int { return min(groupRows, k.Positions) }
 
 // barrierAt is the address of barrier n of a kind.
 func (e *emitter) barrierAt(kind string, n int) ptx.SAddr {
-	return e.smem.At(e.barAt + (e.barrier[kind]+n)*barrierBytes)
+	return e.smem.At(e.K.Memory.Region(kind).Offset + n*barrierBytes)
 }
 
 // initBarriers prepares the barriers: a full one is signalled by its copies, an
@@ -131,14 +85,9 @@ type ring struct {
 }
 
 func (e *emitter) newRing(kind string) *ring {
-	r := &ring{e: e, kind: kind, slots: e.stages, width: 1, bytes: e.kvTile.Bytes()}
-	switch kind {
-	case "q":
-		r.slots, r.width, r.first, r.bytes = e.queries, e.groups, 0, e.groups*e.queryTile.Bytes()
-	case "k":
-		r.first = e.kAt
-	case "v":
-		r.first = e.vAt
+	r := &ring{e: e, kind: kind, slots: e.stages, width: 1, first: e.K.Memory.Region(kind + "0").Offset, bytes: e.kvTile.Bytes()}
+	if kind == "q" {
+		r.slots, r.width, r.bytes = e.queries, e.groups, e.groups*e.queryTile.Bytes()
 	}
 	r.stage, r.phase = e.b.Const32(0), e.b.Const32(0)
 	return r
@@ -188,7 +137,7 @@ func (r *ring) buffer() ptx.R32 {
 // info is the address of what the stage says about its KV tile.
 func (r *ring) info() ptx.R32 {
 	b := r.e.b
-	return b.AddS32(b.MadLoS32(r.stage, ptx.Imm(infoWords*4), r.e.smem), ptx.Imm(r.e.infoAt))
+	return b.AddS32(b.MadLoS32(r.stage, ptx.Imm(infoWords*4), r.e.smem), ptx.Imm(r.e.K.Memory.Region("info").Offset))
 }
 
 // Words of a stage's info.

@@ -137,7 +137,7 @@ func (p *producer) copyBox(dst ptx.R32, m ptx.R64, at []ptx.Src32, mbar ptx.R32)
 func (p *producer) loadQuery() {
 	b := p.b
 	m := p.mapAddress("q_map")
-	box := QueryBox(p.K)
+	box := queryBox(p.K)
 	buf := p.q.buffer()
 	for g := range p.groups {
 		p.q.waitEmpty(ptx.Imm(g))

@@ -68,14 +68,7 @@ func (l *line) row() string {
 		operands = "`" + operands + "`"
 	}
 	return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s | %s |\n",
-		l.opcode(), operands, l.types(), f.PTX, target(f), effectNames(f.Effects), f.Section)
-}
-
-func target(f *inst.Form) string {
-	if f.Feature {
-		return fmt.Sprintf("sm_%da", f.SM)
-	}
-	return fmt.Sprintf("sm_%d", f.SM)
+		l.opcode(), operands, l.types(), f.PTX, f.Targets, effectNames(f.Effects), f.Section)
 }
 
 var effectTable = []struct {

@@ -66,7 +66,7 @@ func (l *line) join(m *line) bool {
 
 // alike is whether two rows may share a line: all that a line says once is equal.
 func alike(a, b *inst.Form) bool {
-	if a.Kind != b.Kind || a.Section != b.Section || a.PTX != b.PTX || a.SM != b.SM || a.Feature != b.Feature ||
+	if a.Kind != b.Kind || a.Section != b.Section || a.PTX != b.PTX || !a.Targets.Equal(b.Targets) ||
 		a.Effects != b.Effects || a.Space != b.Space || variant(a) != variant(b) || len(a.Operands) != len(b.Operands) {
 		return false
 	}

@@ -48,7 +48,7 @@ static struct counter counters[128];
 static struct { char *p; size_t n; } blocks[MAX];
 static struct launch launches[MAX];
 static int launchCount;
-static size_t paramOffsets[8], paramSizes[8]; // what cuFuncGetParamInfo says of every kernel; 0: as declared, 8 bytes each
+static size_t paramOffsets[128], paramSizes[128]; // what cuFuncGetParamInfo says of every kernel; 0: as declared, 8 bytes each
 static __thread CUcontext stack[64];
 static __thread int depth;
 static char primary; // its address is the primary context
@@ -379,7 +379,7 @@ CUresult CUDAAPI cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v)
 CUresult CUDAAPI cuFuncGetParamInfo(CUfunction f, size_t i, size_t *offset, size_t *size) {
 	BEGIN("cuFuncGetParamInfo");
 	CONTEXT();
-	if (i >= 8) return 1;
+	if (i >= 128) return 1;
 	*offset = paramSizes[i] ? paramOffsets[i] : 8 * i;
 	*size = paramSizes[i] ? paramSizes[i] : 8;
 	return 0;
@@ -475,7 +475,9 @@ CUresult CUDAAPI cuTensorMapEncodeTiled(CUtensorMap *out, CUtensorMapDataType ty
 	const cuuint64_t *strides, const cuuint32_t *box, const cuuint32_t *elements, CUtensorMapInterleave interleave,
 	CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promote, CUtensorMapFloatOOBfill fill) {
 	BEGIN("cuTensorMapEncodeTiled");
-	if ((uintptr_t)out % 128 || interleave || fill) return 1;
+	if ((uintptr_t)out % 128 || interleave || fill || !base || (uintptr_t)base % 16) return 1;
+	for (unsigned i = 0; i < rank; i++)
+		if (!dims[i] || box[i] < 1 || box[i] > 256 || (i && (strides[i - 1] % 16 || strides[i - 1] >> 40))) return 1;
 	uint64_t *w = (uint64_t *)out;
 	memset(out, 0, 128);
 	*w++ = (uintptr_t)base;

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
+)
+
+// arch is a target on the command line; the zero value is none.
+type arch struct{ target.Target }
+
+// UnmarshalText takes the targets that there is code for.
+func (a *arch) UnmarshalText(name []byte) (err error) {
+	a.Target, err = compiler.ParseTarget(string(name))
+	return err
+}
+
+// or is the target, or else the one that suits a device: on a GPU the closest
+// fit, elsewhere portable code, which is emulated faster.
+func (a arch) or(dev runtime.Device) target.Target {
+	if a != (arch{}) {
+		return a.Target
+	}
+	major, minor := dev.ComputeCapability()
+	if n := target.Best(compiler.Targets, major, minor); n >= 0 && dev.Kind() == "cuda" {
+		return compiler.Targets[n]
+	}
+	return compiler.Targets[0]
+}
+
+func targets(list []arch) []target.Target {
+	var out []target.Target
+	for _, a := range list {
+		out = append(out, a.Target)
+	}
+	return out
+}
+
+// archNames lists targets for people.
+func archNames[T fmt.Stringer](list []T) string {
+	var names []string
+	for _, t := range list {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ", ")
+}
