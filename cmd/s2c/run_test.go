@@ -17,7 +17,7 @@ import (
 // TestJudge gives the verdict of a run outputs that no kernel should write.
 func TestJudge(t *testing.T) {
 	unit, list := compiler.Load(filepath.Join("..", "..", "examples", "dense.s2"),
-		dsl.Options{Defines: map[string]string{"heads": "1", "kv_heads": "1", "scale": "3000"}})
+		dsl.Options{Defines: map[string]string{"heads": "1", "kv_heads": "1", "scale": "1500"}})
 	if unit == nil {
 		t.Fatal(list)
 	}
