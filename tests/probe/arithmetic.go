@@ -109,11 +109,11 @@ func operations() []operation {
 	least := leastNormals()
 	negativeZeros := words(repeat(1<<31, len(least[0]))...)
 	ops = append(ops,
-		operation{form: "mul.ftz.f32", what: "-least", operands: [][]byte{words(least[0]...), words(least[1]...)}, pending: true},
-		operation{form: "fma.rn.ftz.f32", what: "-least", operands: [][]byte{words(least[0]...), words(least[1]...), negativeZeros}, pending: true})
+		operation{form: "mul.ftz.f32", what: "-least", operands: [][]byte{words(least[0]...), words(least[1]...)}},
+		operation{form: "fma.rn.ftz.f32", what: "-least", operands: [][]byte{words(least[0]...), words(least[1]...), negativeZeros}})
 	for _, ty := range []string{"bf16x2", "f16x2"} { // any bits are a pair of halves
-		ops = append(ops, operation{form: "fma.rn." + ty, operands: [][]byte{words(three[0]...), words(three[1]...), words(three[2]...)}, pending: true},
-			operation{form: "fma.rn." + ty, what: "-floats", operands: [][]byte{words(fa...), words(fb...), words(fc...)}, pending: true})
+		ops = append(ops, operation{form: "fma.rn." + ty, operands: [][]byte{words(three[0]...), words(three[1]...), words(three[2]...)}},
+			operation{form: "fma.rn." + ty, what: "-floats", operands: [][]byte{words(fa...), words(fb...), words(fc...)}})
 	}
 	sel := selectors()
 	return append(ops, operation{form: "prmt.b32", operands: [][]byte{

@@ -114,9 +114,7 @@ func loads(rank, swizzle int, over reach) Probe {
 		name += "-aligned"
 	}
 	k := start(name, 32, 4096, m)
-	if over == aligned {
-		k.p.Pending = true
-	} else {
+	if over != aligned {
 		k.p.Refused = misplaced
 	}
 	k.add(data)
@@ -216,7 +214,6 @@ func narrow(swizzle int) Probe {
 func narrowStore(swizzle int) Probe {
 	m := Map{Output: true, Dims: []uint64{64, 8}, Strides: []uint64{128}, Box: []uint32{uint32(swizzle / 4), 8}, Swizzle: swizzle}
 	k := start("tma/store-narrow-"+swizzleName(swizzle), 32, 2048, m)
-	k.p.Pending = true
 	k.reserve(128 * 8)
 	k.load(0, ids(512))
 	k.once(func() {
@@ -232,7 +229,7 @@ func oddLoad() Probe {
 	c := copyCases[2]
 	m, data := c.tensor(0, 16)
 	k := start("tma/load-odd", 32, 1024, m)
-	k.p.Refused, k.p.Pending = misplaced, true
+	k.p.Refused = misplaced
 	k.add(data)
 	const bar = 512
 	k.initBarriers(bar, 1)
@@ -250,7 +247,7 @@ func oddLoad() Probe {
 func oddStore() Probe {
 	m := Map{Output: true, Dims: []uint64{64, 8}, Strides: []uint64{128}, Box: []uint32{16, 8}}
 	k := start("tma/store-odd", 32, 1024, m)
-	k.p.Refused, k.p.Pending = misplaced, true
+	k.p.Refused = misplaced
 	k.reserve(128 * 8)
 	k.load(0, ids(128))
 	k.once(func() {
