@@ -41,7 +41,15 @@ func harmlessVariants() []variant {
 	add(turns, "the producer does not wait for queries between long items", at(sub(`@%p\d+ `, ""), item, passed))
 	// The last arrival is for nobody; the block ends with it.
 	add(turns, "the turns are not closed", at(drop, `_turns_closed;`, `bar\.sync`))
+	// It is the same in all lanes anyway; the assembler is told so.
+	add(turns, "the warp number does not go through a shuffle",
+		at(sub(`shfl\.sync\.idx\.b32 (%r\d+), (%r\d+), .*`, "mov.b32 ${1}, ${2};"), `shfl\.sync\.idx`))
 	// Prefetching a tensor map saves time.
 	add(turns, "no tensor map is prefetched", at(drop, `prefetch`))
+
+	redoHarmless(add, sm80Redo)
+	redoHarmless(add, sm90aRedo)
+	// The warp barrier before the last query buffer is given back lies behind the stores.
+	add(sm90aRedo.both, "redo: no warp barrier before the outputs are read", at(drop, redoStart, `bar\.warp`))
 	return list
 }

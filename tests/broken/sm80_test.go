@@ -83,6 +83,8 @@ func sm80Variants() []variant {
 	} {
 		group(&t)
 	}
+	redoVariants(&t, sm80Redo)
+	sm80RedoOrder(&t)
 	return t.list
 }
 
@@ -245,6 +247,11 @@ func sm80Outputs(t *table) {
 		name: "the launch grants too little shared memory", of: twoStages, want: emu.CheckBounds,
 		kernel: func(k *launch.Kernel) { k.SharedBytes -= 1024 },
 	})
+}
+
+// sm80RedoOrder: what a warp reads is what its lanes have written.
+func sm80RedoOrder(t *table) {
+	t.add(sm80Redo.merged, emu.CheckRace, "redo: no warp barrier before the outputs are read", at(drop, redoStart, `bar\.warp`))
 }
 
 // onlyNext is only for the line behind.

@@ -97,6 +97,8 @@ func sm90aVariants() []variant {
 	} {
 		group(&t)
 	}
+	redoVariants(&t, sm90aRedo)
+	sm90aRedoItems(&t)
 	return t.list
 }
 
@@ -355,4 +357,13 @@ func sm90aOutputs(t *table) {
 		at(sub(`, %r\d+;`, ", 0;"), firstTile, wgWait, `ld\.shared`, `add\.s32`))
 	t.add(turns, emu.CheckOutput|emu.CheckRace|emu.CheckBounds, "the log-sum-exp of the wrong head",
 		at(sub(`, 2, `, ", 1, "), complete, `mad\.wide\.u32`))
+}
+
+// sm90aRedoItems: the items of a thread block are walked again.
+func sm90aRedoItems(t *table) {
+	r := sm90aRedo
+	keepLast := sub(`or\.pred (%p\d+), %p\d+, (%p\d+);`, "and.pred ${1}, ${2}, ${2};")
+	t.add(r.merged, mismatch, "redo: only the last item asks",
+		at(keepLast, complete, rowsOut, `setp\.ne`, `or\.pred`), at(keepLast, lastTile, rowsOut, `setp\.ne`, `or\.pred`))
+	t.add(r.merged, mismatch, "redo: only the first item is looked at", at(drop, redoNext, `_item;`))
 }
