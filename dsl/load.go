@@ -11,7 +11,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // Options are what a file's reading depends on besides its text.

@@ -3,8 +3,8 @@
 package dsl
 
 import (
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dtype"
-	"github.com/s2attention/s2c/internal/diag"
 )
 
 // Model is the shape that a file declares. Where it names active heads, Heads
