@@ -29,6 +29,7 @@ type Problem struct {
 	sizes   [launch.Roles]int64 // bytes
 	scratch int64               // bytes at Args.Workspace
 	held    []Ptr
+	marked  bool // the device still looks for what was not written
 }
 
 // NewProblem allocates every tensor of an operation on a model of some shape, for
@@ -151,6 +152,7 @@ func (p *Problem) Poison() error {
 			continue // given up
 		}
 		if checker != nil {
+			p.marked = true
 			if err := checker.MarkOutput(at, size); err != nil {
 				return err
 			}
@@ -191,10 +193,11 @@ func (p *Problem) Check() error {
 	if err := p.open(); err != nil {
 		return err
 	}
-	if checker, ok := p.dev.(OutputChecker); ok {
-		return checker.CheckOutputs()
+	if !p.marked {
+		return nil
 	}
-	return nil
+	p.marked = false
+	return p.dev.(OutputChecker).CheckOutputs()
 }
 
 // Run computes a plan to its end: it poisons the outputs, launches on a stream of
@@ -221,6 +224,9 @@ func (p *Problem) Run(a *Attention) (err error) {
 func (p *Problem) Free() error {
 	if p == nil {
 		return nil
+	}
+	if p.marked {
+		_ = p.Check() // to forget the marks: what was launched has failed already
 	}
 	var errs []error
 	for _, at := range p.held {

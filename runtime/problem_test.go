@@ -142,9 +142,12 @@ func TestProblemErrors(t *testing.T) {
 	}
 	want(runtime.ErrArgs, p.Put(launch.Q, make([]byte, 7)))
 	want(runtime.ErrArgs, p.Get(launch.Roles, nil))
-	want(runtime.ErrClosed, p.Launch(nil, nil))
+	want(runtime.ErrClosed, p.Run(nil)) // after the outputs were marked
 	if err := p.Free(); err != nil {
 		t.Error(err)
+	}
+	if err := dev.CheckOutputs(); err != nil {
+		t.Errorf("the device still looks at what was freed: %v", err)
 	}
 	for _, p := range []*runtime.Problem{p, nil, {}} {
 		want(runtime.ErrClosed, p.Put(launch.Q, nil))
