@@ -42,7 +42,7 @@ func Load(path string, opt Options) (*Program, diag.List) {
 	c.collect()
 	c.define(opt.Defines)
 	c.checkAll()
-	p := &Program{Path: path, c: c}
+	p := &Program{Path: path, Text: l.units[0].src.Text, c: c}
 	p.evaluate()
 	list := bag.List()
 	if bag.Failed() {

@@ -35,6 +35,7 @@ type Param struct {
 // Program is a checked file.
 type Program struct {
 	Path     string
+	Text     string // of the file itself, without what it imports
 	Model    Model
 	Params   []Param   // in order of declaration, imports last
 	Requires []Require // in order of the file

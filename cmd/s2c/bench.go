@@ -201,7 +201,11 @@ func (b *bench) open() (err error) {
 	if opt.Pass.Only, err = b.accept(); err != nil {
 		return err
 	}
-	if b.compiled, err = b.unit.Compile(b.layer, b.Arch.or(dev), opt); err != nil {
+	on, err := b.Arch.or(dev)
+	if err != nil {
+		return err
+	}
+	if b.compiled, err = b.unit.Compile(b.layer, on, opt); err != nil {
 		return err
 	}
 	if b.loaded, err = runtime.Load(b.dev, b.compiled.Plan); err != nil {

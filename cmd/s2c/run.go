@@ -237,8 +237,12 @@ func (c *runCmd) execute(s *streams, unit *compiler.Unit, layer *ir.Layer, in *a
 	if err != nil {
 		return nil, nil, err
 	}
+	on, err := c.Arch.or(dev)
+	if err != nil {
+		return nil, nil, err
+	}
 	start := time.Now()
-	compiled, err := unit.Compile(layer, c.Arch.or(dev), compiler.Options{Tuning: tuning})
+	compiled, err := unit.Compile(layer, on, compiler.Options{Tuning: tuning})
 	if err != nil {
 		return nil, nil, err
 	}
