@@ -161,7 +161,8 @@ func Example_embedding() {
 		log.Fatal(err)
 	}
 
-	// Memory of the host program: [batch, heads, seq, dim], 16 bits an element.
+	// Memory of the host program, 16 bits an element: queries [batch, seq, heads, dim],
+	// keys and values as a cache has them, [batch, heads, seq, dim].
 	const batch, tokens = 1, 64
 	shape := bundle.Manifest.Shape
 	alloc := func(heads int) s2c.Ptr {
@@ -182,8 +183,8 @@ func Example_embedding() {
 	}()
 
 	err = attention.Launch(stream, s2c.Args{Batch: batch, QLen: tokens, KLen: tokens, Tensors: s2c.Tensors{
-		s2c.Q: s2c.BHSD(q, shape.Heads, tokens, shape.HeadDim), s2c.K: s2c.BHSD(k, shape.KVHeads, tokens, shape.HeadDim),
-		s2c.V: s2c.BHSD(v, shape.KVHeads, tokens, shape.HeadDim), s2c.O: s2c.BHSD(o, shape.Heads, tokens, shape.HeadDim),
+		s2c.Q: s2c.BSHD(q, tokens, shape.Heads, shape.HeadDim), s2c.K: s2c.BHSD(k, shape.KVHeads, tokens, shape.HeadDim),
+		s2c.V: s2c.BHSD(v, shape.KVHeads, tokens, shape.HeadDim), s2c.O: s2c.BSHD(o, tokens, shape.Heads, shape.HeadDim),
 	}})
 	if err != nil {
 		log.Fatal(err)
