@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -157,14 +156,6 @@ func (c *benchCmd) checkFlags() error {
 		return usagef("--launches %d is negative", *c.Launches)
 	}
 	return errors.Join(atLeastOne("--batch", &c.Batch), atLeastOne("--runs", c.Runs))
-}
-
-// checkDevice reports a kind of device that there is not.
-func checkDevice(name string) error {
-	if kind, _, _ := strings.Cut(name, ":"); name != "auto" && !slices.Contains(deviceKinds, kind) {
-		return usagef("there is no kind of device %q; there are auto, %s", name, strings.Join(deviceKinds, ", "))
-	}
-	return nil
 }
 
 // bench is a benchmark under way.

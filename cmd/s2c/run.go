@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -146,8 +145,8 @@ func (c *runCmd) checkFlags() error {
 	if c.Output != "" && c.Output == c.LSE && !strings.HasSuffix(strings.ToLower(c.Output), ".safetensors") {
 		return usagef("-o and --lse name the same file; only a .safetensors file holds both")
 	}
-	if kind, _, _ := strings.Cut(c.Device, ":"); c.Device != "auto" && !slices.Contains(deviceKinds, kind) {
-		return usagef("there is no kind of device %q; there are auto, %s", c.Device, strings.Join(deviceKinds, ", "))
+	if err := checkDevice(c.Device); err != nil {
+		return err
 	}
 	if x := c.Scale; x != nil && (!(*x > 0) || math.IsInf(*x, 0)) {
 		return usagef("--scale %v is no positive number", *x)

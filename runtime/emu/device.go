@@ -36,14 +36,12 @@ type Options struct {
 	Capability [2]int
 	// Context cancels running launches.
 	Context context.Context
-	// Progress is called while a launch runs, by one goroutine at a time, with
-	// the blocks done so far.
-	Progress func(kernel string, done, total int)
 }
 
 // Device is an emulated GPU. It implements runtime.Device.
 type Device struct {
 	opts   Options
+	report func(kernel string, done, total int) // see OnProgress
 	checks Check
 	mem    memory
 	nextID atomic.Uint32
@@ -86,6 +84,10 @@ func New(o Options) *Device {
 	}
 	return d
 }
+
+// OnProgress makes launches call f, one goroutine at a time, with the blocks done so
+// far. No launch may be running.
+func (d *Device) OnProgress(f func(kernel string, done, total int)) { d.report = f }
 
 // Kind is "emu".
 func (d *Device) Kind() string { return "emu" }
