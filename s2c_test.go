@@ -12,6 +12,7 @@ import (
 	"github.com/s2attention/s2c"
 	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/runtime/cuda"
 	"github.com/s2attention/s2c/runtime/emu"
 	"github.com/s2attention/s2c/target"
 )
@@ -144,6 +145,25 @@ func TestTargetFor(t *testing.T) {
 	wantKind(t, err, s2c.ErrArchitecture, "7.5")
 	_, err = s2c.TargetFor(nil)
 	wantKind(t, err, s2c.ErrArgs, "nil")
+}
+
+// TestNoDevice wants devices that were never opened to give errors.
+func TestNoDevice(t *testing.T) {
+	b, err := s2c.CompileText("m.s2", pattern, s2c.Options{Targets: []target.Target{target.SM80}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dev := range []s2c.Device{(*cuda.Device)(nil), &cuda.Device{}, (*emu.Device)(nil), &emu.Device{}} {
+		_, err := s2c.TargetFor(dev)
+		wantKind(t, err, s2c.ErrArchitecture, "compute capability 0.0")
+		_, err = b.On(dev).Layer(0)
+		wantKind(t, err, s2c.ErrArchitecture, "compute capability 0.0")
+		_, err = s2c.NewProblem(dev, s2c.Forward, b.Manifest.Shape, s2c.Args{Batch: 1, QLen: 16, KLen: 16}, s2c.HeadsFirst)
+		wantKind(t, err, s2c.ErrClosed, "use of a")
+		if s, err := s2c.AdoptStream(dev, 1); s != nil || !errors.Is(err, s2c.ErrClosed) && !errors.Is(err, s2c.ErrArgs) {
+			t.Errorf("%T adopts: %v, %v", dev, s, err)
+		}
+	}
 }
 
 // fake is a device of another kind and age.

@@ -164,10 +164,20 @@ func (d *Device) leave() {
 func (d *Device) Kind() string { return "cuda" }
 
 // Describe is "NVIDIA H200 (sm_90)".
-func (d *Device) Describe() string { return fmt.Sprintf("%s (sm_%d%d)", d.name, d.major, d.minor) }
+func (d *Device) Describe() string {
+	if d == nil || d.lib == nil {
+		return "a GPU that was not opened"
+	}
+	return fmt.Sprintf("%s (sm_%d%d)", d.name, d.major, d.minor)
+}
 
-// ComputeCapability is (9, 0) on Hopper.
-func (d *Device) ComputeCapability() (major, minor int) { return d.major, d.minor }
+// ComputeCapability is (9, 0) on Hopper, (0, 0) where no code can run.
+func (d *Device) ComputeCapability() (major, minor int) {
+	if d == nil {
+		return 0, 0
+	}
+	return d.major, d.minor
+}
 
 // Multiprocessors is the number of SMs.
 func (d *Device) Multiprocessors() int { return d.sms }

@@ -94,11 +94,17 @@ func (d *Device) Kind() string { return "emu" }
 
 // Describe says what executes.
 func (d *Device) Describe() string {
+	if d == nil || d.streams == nil {
+		return "an emulator that New did not make"
+	}
 	return fmt.Sprintf("PTX emulator (sm_%d%d, %d workers)", d.opts.Capability[0], d.opts.Capability[1], d.opts.Workers)
 }
 
 // ComputeCapability is what Options.Capability says.
 func (d *Device) ComputeCapability() (major, minor int) {
+	if d == nil {
+		return 0, 0
+	}
 	return d.opts.Capability[0], d.opts.Capability[1]
 }
 
