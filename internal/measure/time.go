@@ -95,7 +95,7 @@ func (p *Problem) burst(stream runtime.Stream, a *runtime.Attention, runs int) (
 		if err := record(); err != nil {
 			return nil, err
 		}
-		if err := a.Launch(stream, p.mem.Args); err != nil {
+		if err := p.mem.Launch(a, stream); err != nil {
 			return nil, err
 		}
 		if err := record(); err != nil {
