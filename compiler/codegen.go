@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
@@ -82,7 +83,9 @@ func header(k *layout.Kernel) []string {
 
 // Bundle compiles every distinct layer for every target.
 func (u *Unit) Bundle(targets []target.Target, source string, opt Options) (*runtime.Bundle, error) {
+	targets = slices.Compact(slices.SortedFunc(slices.Values(targets), target.Compare))
 	b := &runtime.Bundle{Manifest: u.manifest(source)}
+	b.Manifest.Targets = targets
 	for n := range u.Module.Layers {
 		layer := &u.Module.Layers[n]
 		facts, err := u.facts(layer)

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/dsl/lower"
-	"github.com/s2attention/s2c/internal/diag"
 	"github.com/s2attention/s2c/ir"
 )
 

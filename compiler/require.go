@@ -3,8 +3,8 @@ package compiler
 import (
 	"fmt"
 
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dsl"
-	"github.com/s2attention/s2c/internal/diag"
 	"github.com/s2attention/s2c/ir"
 )
 

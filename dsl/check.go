@@ -1,7 +1,7 @@
 package dsl
 
 import (
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // checker holds everything that is declared, by name.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // memory is a file system of a few texts.

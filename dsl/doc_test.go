@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 const languageDoc = "../docs/language.md"

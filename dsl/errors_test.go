@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dtype"
-	"github.com/s2attention/s2c/internal/diag"
 )
 
 const testModel = "model m { heads 4  kv_heads 2  head_dim 64  causal  layers 4 }\n"

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // lazyValue is a parameter's or field's value, found on first use.

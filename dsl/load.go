@@ -11,7 +11,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // Options are what a file's reading depends on besides its text.
@@ -42,7 +42,7 @@ func Load(path string, opt Options) (*Program, diag.List) {
 	c.collect()
 	c.define(opt.Defines)
 	c.checkAll()
-	p := &Program{Path: path, c: c}
+	p := &Program{Path: path, Text: l.units[0].src.Text, c: c}
 	p.evaluate()
 	list := bag.List()
 	if bag.Failed() {

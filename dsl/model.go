@@ -3,8 +3,8 @@ package dsl
 import (
 	"math"
 
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dtype"
-	"github.com/s2attention/s2c/internal/diag"
 )
 
 // Bounds on a model's shape.

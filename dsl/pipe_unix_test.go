@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // TestImportOfPipe demands that a pipe that nobody writes to is refused.

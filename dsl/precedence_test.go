@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // TestPrecedence writes expressions with full brackets.

@@ -3,8 +3,8 @@
 package dsl
 
 import (
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dtype"
-	"github.com/s2attention/s2c/internal/diag"
 )
 
 // Model is the shape that a file declares. Where it names active heads, Heads
@@ -35,6 +35,7 @@ type Param struct {
 // Program is a checked file.
 type Program struct {
 	Path     string
+	Text     string // of the file itself, without what it imports
 	Model    Model
 	Params   []Param   // in order of declaration, imports last
 	Requires []Require // in order of the file

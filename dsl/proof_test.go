@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dsl"
-	"github.com/s2attention/s2c/internal/diag"
 )
 
 // TestProofCodes compiles the examples of codes that the closed form decides,

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // Property is what a require clause asks for.

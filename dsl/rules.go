@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // picked is a resolved selector: numbers lo, lo+step, … up to hi.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dtype"
-	"github.com/s2attention/s2c/internal/diag"
 )
 
 // windows lists the window of each head of a layer of a program whose rules

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // scope says which names an expression may use.

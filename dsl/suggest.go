@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // suggest is the closest of the known names, or "".

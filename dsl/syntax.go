@@ -1,6 +1,6 @@
 package dsl
 
-import "github.com/s2attention/s2c/internal/diag"
+import "github.com/s2attention/s2c/diag"
 
 // The syntax tree: what the grammar's types become once precedence is applied
 // and every node knows its place. The checker fills in the fields marked so.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // maxWhereBlocks bounds the side of the table that a `where` becomes.

@@ -3,7 +3,7 @@ package dsl
 import (
 	"maps"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 )
 
 // Sliced reports whether the program is for a slice of the model's query heads.

@@ -59,6 +59,21 @@ type Event interface {
 	Close() error
 }
 
+// Adopter is a Device that runs work on streams that the program made itself, by
+// their handle: a CUstream.
+type Adopter interface {
+	AdoptStream(handle uintptr) (Stream, error)
+}
+
+// OutputChecker is a Device that knows which bytes kernels have written.
+type OutputChecker interface {
+	// MarkOutput says that kernels must write every byte of a range, and poisons it.
+	MarkOutput(p Ptr, bytes int64) error
+	// CheckOutputs reports a byte of the marked ranges that was never written, and
+	// forgets the marks.
+	CheckOutputs() error
+}
+
 // Logger is a Module whose compiler left a log, also when it succeeded: register
 // counts, spills and performance warnings in the form of `ptxas -v`.
 type Logger interface {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -12,6 +13,7 @@ type Model struct {
 	Bundle *Bundle
 	Device Device
 
+	shared bool // the device is the caller's
 	mu     sync.Mutex
 	loaded []loaded // in the order of their first use
 	closed bool
@@ -35,6 +37,10 @@ func Open(path, device string) (*Model, error) {
 	}
 	return &Model{Bundle: b, Device: dev}, nil
 }
+
+// On is the bundle on a device that stays the caller's: Close of the model unloads
+// its layers alone.
+func (b *Bundle) On(dev Device) *Model { return &Model{Bundle: b, Device: dev, shared: true} }
 
 // Layer is the forward pass of a layer of the model, see Load.
 func (m *Model) Layer(layer int) (*Attention, error) { return m.Load(launch.Forward, layer) }
@@ -66,7 +72,8 @@ func (m *Model) Load(op launch.Op, layer int) (*Attention, error) {
 	return a, nil
 }
 
-// Close unloads the layers and closes the device. A second call does nothing.
+// Close unloads the layers, and closes the device that Open opened. A second call
+// does nothing.
 func (m *Model) Close() error {
 	if m == nil || m.Device == nil {
 		return nil
@@ -83,8 +90,8 @@ func (m *Model) Close() error {
 			first = err
 		}
 	}
-	if err := m.Device.Close(); first == nil {
-		first = err
+	if m.shared {
+		return first
 	}
-	return first
+	return cmp.Or(first, m.Device.Close())
 }

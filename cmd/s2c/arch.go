@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/s2attention/s2c"
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/target"
@@ -18,17 +19,12 @@ func (a *arch) UnmarshalText(name []byte) (err error) {
 	return err
 }
 
-// or is the target, or else the one that suits a device: on a GPU the closest
-// fit, elsewhere portable code, which is emulated faster.
-func (a arch) or(dev runtime.Device) target.Target {
+// or is the target, or else the one that suits a device.
+func (a arch) or(dev runtime.Device) (target.Target, error) {
 	if a != (arch{}) {
-		return a.Target
+		return a.Target, nil
 	}
-	major, minor := dev.ComputeCapability()
-	if n := target.Best(compiler.Targets, major, minor); n >= 0 && dev.Kind() == "cuda" {
-		return compiler.Targets[n]
-	}
-	return compiler.Targets[0]
+	return s2c.TargetFor(dev)
 }
 
 func targets(list []arch) []target.Target {

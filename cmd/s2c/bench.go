@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -159,14 +158,6 @@ func (c *benchCmd) checkFlags() error {
 	return errors.Join(atLeastOne("--batch", &c.Batch), atLeastOne("--runs", c.Runs))
 }
 
-// checkDevice reports a kind of device that there is not.
-func checkDevice(name string) error {
-	if kind, _, _ := strings.Cut(name, ":"); name != "auto" && !slices.Contains(deviceKinds, kind) {
-		return usagef("there is no kind of device %q; there are auto, %s", name, strings.Join(deviceKinds, ", "))
-	}
-	return nil
-}
-
 // bench is a benchmark under way.
 type bench struct {
 	*benchCmd
@@ -201,7 +192,11 @@ func (b *bench) open() (err error) {
 	if opt.Pass.Only, err = b.accept(); err != nil {
 		return err
 	}
-	if b.compiled, err = b.unit.Compile(b.layer, b.Arch.or(dev), opt); err != nil {
+	on, err := b.Arch.or(dev)
+	if err != nil {
+		return err
+	}
+	if b.compiled, err = b.unit.Compile(b.layer, on, opt); err != nil {
 		return err
 	}
 	if b.loaded, err = runtime.Load(b.dev, b.compiled.Plan); err != nil {

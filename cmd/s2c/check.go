@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dsl"
-	"github.com/s2attention/s2c/internal/diag"
 )
 
 // checkCmd reports everything that is wrong with a file.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -170,11 +169,7 @@ func (c *compileCmd) bundle(s *streams, unit *compiler.Unit, opt compiler.Option
 	if c.Layer != nil {
 		return usagef("a bundle holds every layer; --layer goes with --emit ptx, ir or layout")
 	}
-	text, err := os.ReadFile(c.File)
-	if err != nil {
-		return err
-	}
-	b, err := unit.Bundle(targets(c.Arch), string(text), opt)
+	b, err := unit.Bundle(targets(c.Arch), unit.Program.Text, opt)
 	if err != nil {
 		return err
 	}

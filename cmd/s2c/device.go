@@ -1,31 +1,29 @@
 package main
 
 import (
-	"errors"
+	"slices"
+	"strings"
 
+	"github.com/s2attention/s2c"
 	"github.com/s2attention/s2c/runtime"
-	_ "github.com/s2attention/s2c/runtime/cuda" // registers "cuda"
 	"github.com/s2attention/s2c/runtime/emu"
 )
 
-// deviceKinds are what --device takes besides auto.
-var deviceKinds = []string{"cuda", "emu"}
+// checkDevice refuses a name of no kind of device, before any work.
+func checkDevice(name string) error {
+	kinds := runtime.DeviceKinds()
+	if kind, _, _ := strings.Cut(name, ":"); name != "auto" && !slices.Contains(kinds, kind) {
+		return usagef("there is no kind of device %q; there are auto, %s", name, strings.Join(kinds, ", "))
+	}
+	return nil
+}
 
 // openDevice opens the device of a run; progress hears of an emulator's thread
-// blocks. With auto it is a GPU, and the emulator where there is none; a GPU that
-// fails otherwise is an error, never a slow run without a word.
+// blocks.
 func openDevice(name string, progress func(done, total int)) (runtime.Device, error) {
-	if name == "auto" {
-		dev, err := runtime.OpenDevice("cuda")
-		if !errors.Is(err, runtime.ErrNoDevice) {
-			return dev, err
-		}
-		name = "emu"
+	dev, err := s2c.OpenDevice(name)
+	if e, ok := dev.(*emu.Device); ok {
+		e.OnProgress(func(_ string, done, total int) { progress(done, total) })
 	}
-	if name == "emu" {
-		return emu.New(emu.Options{
-			Progress: func(_ string, done, total int) { progress(done, total) },
-		}), nil
-	}
-	return runtime.OpenDevice(name)
+	return dev, err
 }

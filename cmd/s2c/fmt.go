@@ -7,8 +7,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dsl"
-	"github.com/s2attention/s2c/internal/diag"
 )
 
 // fmtCmd formats files.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -146,8 +145,8 @@ func (c *runCmd) checkFlags() error {
 	if c.Output != "" && c.Output == c.LSE && !strings.HasSuffix(strings.ToLower(c.Output), ".safetensors") {
 		return usagef("-o and --lse name the same file; only a .safetensors file holds both")
 	}
-	if kind, _, _ := strings.Cut(c.Device, ":"); c.Device != "auto" && !slices.Contains(deviceKinds, kind) {
-		return usagef("there is no kind of device %q; there are auto, %s", c.Device, strings.Join(deviceKinds, ", "))
+	if err := checkDevice(c.Device); err != nil {
+		return err
 	}
 	if x := c.Scale; x != nil && (!(*x > 0) || math.IsInf(*x, 0)) {
 		return usagef("--scale %v is no positive number", *x)
@@ -237,8 +236,12 @@ func (c *runCmd) execute(s *streams, unit *compiler.Unit, layer *ir.Layer, in *a
 	if err != nil {
 		return nil, nil, err
 	}
+	on, err := c.Arch.or(dev)
+	if err != nil {
+		return nil, nil, err
+	}
 	start := time.Now()
-	compiled, err := unit.Compile(layer, c.Arch.or(dev), compiler.Options{Tuning: tuning})
+	compiled, err := unit.Compile(layer, on, compiler.Options{Tuning: tuning})
 	if err != nil {
 		return nil, nil, err
 	}

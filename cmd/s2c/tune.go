@@ -162,7 +162,9 @@ func (t *tuning) open() (err error) {
 		return err
 	}
 	t.dev = dev
-	t.target = t.Arch.or(dev)
+	if t.target, err = t.Arch.or(dev); err != nil {
+		return err
+	}
 	t.problems, t.best = make([]*measure.Problem, len(t.Seq)), make([]float64, len(t.Seq))
 	for n, seq := range t.Seq {
 		t.best[n] = math.Inf(1)

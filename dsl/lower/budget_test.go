@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dsl"
-	"github.com/s2attention/s2c/internal/diag"
 	"github.com/s2attention/s2c/ir"
 )
 

@@ -12,8 +12,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dsl"
-	"github.com/s2attention/s2c/internal/diag"
 	"github.com/s2attention/s2c/ir"
 )
 

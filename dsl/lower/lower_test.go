@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/dsl/lower"
-	"github.com/s2attention/s2c/internal/diag"
 	"github.com/s2attention/s2c/ir"
 )
 

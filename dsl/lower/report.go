@@ -3,7 +3,7 @@ package lower
 import (
 	"errors"
 
-	"github.com/s2attention/s2c/internal/diag"
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/ir"
 )
 

@@ -74,53 +74,20 @@ func attend(m *runtime.Model, layer, seq int, q, k, v []byte) (o []byte, lse []f
 		return nil, nil, err
 	}
 	shape := m.Bundle.Manifest.Shape
-	dev := m.Device
-
-	var held []runtime.Ptr
-	defer func() {
-		for _, p := range held {
-			err = errors.Join(err, dev.Free(p))
-		}
-	}()
-	alloc := func(bytes int, data []byte) runtime.Ptr {
-		if err != nil {
-			return 0
-		}
-		var p runtime.Ptr
-		if p, err = dev.Alloc(int64(bytes)); err != nil {
-			return 0
-		}
-		held = append(held, p)
-		err = dev.Upload(p, data)
-		return p
-	}
-	args := runtime.Args{
-		Batch: 1, QLen: seq, KLen: seq,
-		Tensors: runtime.Tensors{
-			launch.Q:   runtime.BSHD(alloc(len(q), q), seq, shape.Heads, shape.HeadDim),
-			launch.K:   runtime.BSHD(alloc(len(k), k), seq, shape.KVHeads, shape.HeadDim),
-			launch.V:   runtime.BSHD(alloc(len(v), v), seq, shape.KVHeads, shape.HeadDim),
-			launch.O:   runtime.BSHD(alloc(len(q), nil), seq, shape.Heads, shape.HeadDim),
-			launch.LSE: {Ptr: alloc(4*shape.Heads*seq, nil)},
-		},
-	}
+	p, err := runtime.NewProblem(m.Device, launch.Forward, shape, runtime.Args{Batch: 1, QLen: seq, KLen: seq}, runtime.RowsFirst)
 	if err != nil {
 		return nil, nil, err
 	}
-	stream, err := dev.NewStream()
-	if err != nil {
+	defer func() { err = errors.Join(err, p.Free()) }()
+	if err := errors.Join(p.Put(launch.Q, q), p.Put(launch.K, k), p.Put(launch.V, v)); err != nil {
 		return nil, nil, err
 	}
-	defer stream.Close()
-	if err := attention.Launch(stream, args); err != nil {
+	if err := p.Run(attention); err != nil {
 		return nil, nil, err
 	}
-	if err := stream.Wait(); err != nil {
-		return nil, nil, err
-	}
-	o = make([]byte, len(q))
-	raw := make([]byte, 4*shape.Heads*seq)
-	if err := errors.Join(dev.Download(o, args.Tensors[launch.O].Ptr), dev.Download(raw, args.Tensors[launch.LSE].Ptr)); err != nil {
+	o = make([]byte, p.Bytes(launch.O))
+	raw := make([]byte, p.Bytes(launch.LSE))
+	if err := errors.Join(p.Get(launch.O, o), p.Get(launch.LSE, raw)); err != nil {
 		return nil, nil, err
 	}
 	for at := 0; at < len(raw); at += 4 {

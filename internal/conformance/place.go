@@ -196,7 +196,7 @@ func untouched(gap []byte, from int64) error {
 
 // mark tells a device that can check it which bytes the kernel has to write.
 func (x *placed) mark() error {
-	checker, ok := x.dev.(outputChecker)
+	checker, ok := x.dev.(runtime.OutputChecker)
 	switch {
 	case !ok:
 		return nil
@@ -206,10 +206,4 @@ func (x *placed) mark() error {
 	return x.eachRow(func(data []byte, off int64) error {
 		return checker.MarkOutput(x.at+runtime.Ptr(off), int64(len(data)))
 	})
-}
-
-// outputChecker is a device that knows which bytes were written.
-type outputChecker interface {
-	MarkOutput(p runtime.Ptr, bytes int64) error
-	CheckOutputs() error
 }

@@ -168,7 +168,7 @@ func (l *Launchable) prepareLSE() error {
 	if err := l.dev.Upload(l.lsePtr, l.lse.Data); err != nil {
 		return err
 	}
-	if checker, ok := l.dev.(outputChecker); ok {
+	if checker, ok := l.dev.(runtime.OutputChecker); ok {
 		return checker.MarkOutput(l.lsePtr, int64(len(l.lse.Data)))
 	}
 	return nil
@@ -207,7 +207,7 @@ func (l *Launchable) Output() (*Output, error) {
 		stats := d.LastLaunch()
 		o.Stats = &stats
 	}
-	if checker, ok := l.dev.(outputChecker); ok {
+	if checker, ok := l.dev.(runtime.OutputChecker); ok {
 		l.marked = false
 		if err := checker.CheckOutputs(); err != nil {
 			return nil, err
@@ -224,7 +224,7 @@ func (l *Launchable) Output() (*Output, error) {
 
 // Free gives the device's memory back.
 func (l *Launchable) Free() error {
-	if checker, ok := l.dev.(outputChecker); ok && l.marked {
+	if checker, ok := l.dev.(runtime.OutputChecker); ok && l.marked {
 		_ = checker.CheckOutputs() // to forget the marks; the launch has failed already
 	}
 	var errs []error

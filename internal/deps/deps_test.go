@@ -11,6 +11,9 @@ import (
 
 const module = "github.com/s2attention/s2c/"
 
+// root is the name of the root package, relative to the module.
+const root = "."
+
 // A rule keeps packages from others, through any number of imports. Names are
 // relative to the module; "ir/..." is ir and all below it.
 type rule struct {
@@ -40,15 +43,23 @@ var rules = []rule{
 		reason: "the reference must not share what it checks"},
 	{packages: "launch", never: []string{"dsl/...", "ir/...", "codegen/...", "compiler/...", "runtime/...", "internal/..."},
 		reason: "compiler and runtime agree through its tables"},
+	{packages: "diag", never: all, reason: "everything that reads files reports with it"},
+	{packages: "...", except: []string{root, "cmd/...", "examples/..."}, never: []string{root},
+		reason: "the root package is for programs; what it is made of does not know it"},
+	{packages: root, never: []string{"internal/...", "cmd/...", "examples/...", "runtime/gorgonia"},
+		reason: "what an embedder sees is made of public packages"},
 	{packages: "examples/embed", never: []string{"dsl/...", "ir/...", "compiler/...", "internal/..."},
 		reason: "it shows that runtime and its tables are enough"},
 }
 
 // all is every package that has code.
-var all = []string{"dsl/...", "ir/...", "codegen/...", "compiler/...", "runtime/...", "internal/...", "target", "dtype", "launch", "cmd/...", "examples/..."}
+var all = []string{"dsl/...", "ir/...", "codegen/...", "compiler/...", "runtime/...", "internal/...", "target", "dtype", "launch", "diag", root, "cmd/...", "examples/..."}
 
 // matches is whether a package, relative to the module, is what the pattern says.
 func matches(pattern, pkg string) bool {
+	if pattern == "..." {
+		return true
+	}
 	base, below := strings.CutSuffix(pattern, "/...")
 	return pkg == base || below && strings.HasPrefix(pkg, base+"/")
 }
@@ -85,18 +96,27 @@ func dependencies(t *testing.T) map[string][]string {
 		fields := strings.Fields(line)
 		var in []string
 		for _, f := range fields[1:] {
-			if rel, ok := strings.CutPrefix(f, module); ok {
+			if rel, ok := relative(f); ok {
 				in = append(in, rel)
 			}
 		}
-		deps[strings.TrimPrefix(fields[0], module)] = in
+		pkg, _ := relative(fields[0])
+		deps[pkg] = in
 	}
 	return deps
 }
 
+// relative is the name of a package of the module within it.
+func relative(path string) (string, bool) {
+	if path+"/" == module {
+		return root, true
+	}
+	return strings.CutPrefix(path, module)
+}
+
 func TestDependencies(t *testing.T) {
 	deps := dependencies(t)
-	for _, pkg := range []string{"runtime", "runtime/cuda", "ir", "dsl"} {
+	for _, pkg := range []string{root, "runtime", "runtime/cuda", "ir", "dsl"} {
 		if _, ok := deps[pkg]; !ok {
 			t.Errorf("go list does not know %s: is the test looking at the right place?", pkg)
 		}
@@ -122,6 +142,7 @@ func TestRulesBreak(t *testing.T) {
 		{"runtime/emu", "runtime", false}, {"codegen/ptx/sm80", "dsl", true}, {"codegen/ptx/sm80", "ir/layout", false},
 		{"internal/reference", "ir", true}, {"internal/reference", "dsl", false}, {"dsl", "ir", true},
 		{"dsl/lower", "ir", false}, {"dsl/foo", "ir/layout", true}, {"launch", "runtime", true}, {"runtime", "launch", false}, {"irrelevant", "dsl", false}, {"cmd/s2c", "ir", false},
+		{root, "compiler", false}, {root, "internal/show", true}, {"runtime", root, true}, {"cmd/s2c", root, false}, {"diag", "dtype", true},
 		{"target", "dtype", true}, {"launch", "dtype", false},
 	} {
 		got := slices.ContainsFunc(rules, func(r rule) bool { return r.breaks(c.pkg, c.dep) })

@@ -3,6 +3,7 @@ package measure
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -54,8 +55,8 @@ type sampled struct {
 // inputs promise it, all of the output must be finite. The output stays for
 // [Problem.Repeats].
 func (p *Problem) Check(ctx context.Context, a *runtime.Attention, src Source) (*Verdict, error) {
-	p.args.Scale = src.Scale
-	if err := p.once(a); err != nil {
+	p.mem.Args.Scale = src.Scale
+	if err := p.mem.Run(a); err != nil {
 		return nil, err
 	}
 	if err := p.download(); err != nil {
@@ -90,7 +91,7 @@ func (p *Problem) Check(ctx context.Context, a *runtime.Attention, src Source) (
 func (p *Problem) Repeats(a *runtime.Attention) (bool, error) {
 	out, lse := p.out, p.lse
 	p.out, p.lse = nil, nil
-	if err := p.once(a); err != nil {
+	if err := p.mem.Run(a); err != nil {
 		return false, err
 	}
 	if err := p.download(); err != nil {
@@ -110,10 +111,7 @@ func (p *Problem) download() (err error) {
 			return err
 		}
 	}
-	if err := p.dev.Download(p.out.Data, p.at(launch.O)); err != nil {
-		return err
-	}
-	return p.dev.Download(p.lse.Data, p.at(launch.LSE))
+	return errors.Join(p.mem.Get(launch.O, p.out.Data), p.mem.Get(launch.LSE, p.lse.Data))
 }
 
 // expected is the reference on sampled heads and rows, computed once.

@@ -183,7 +183,7 @@ func TestCheckNotFinite(t *testing.T) {
 	_, sparse := kernel(t, dev, 1)
 	for _, seq := range []int{200, 1100} { // compared in full, and in part
 		p := problem(t, dev, dense, 1, seq)
-		change(t, p, p.V, p.args.Tensors[launch.V].Ptr, func(n int) (float32, bool) {
+		change(t, p, p.V, p.mem.Args.Tensors[launch.V].Ptr, func(n int) (float32, bool) {
 			return float32(math.NaN()), n%64 == 7 && n/64%seq == 0 // a channel of token 0
 		})
 		v, err := p.Check(context.Background(), dense, src)
@@ -208,7 +208,7 @@ func TestCheckBeyond(t *testing.T) {
 	dev := emu.New(emu.Options{})
 	a, src := kernel(t, dev, 1)
 	p := problem(t, dev, a, 1, 200)
-	change(t, p, p.K, p.args.Tensors[launch.K].Ptr, func(int) (float32, bool) { return 0x1p126, true })
+	change(t, p, p.K, p.mem.Args.Tensors[launch.K].Ptr, func(int) (float32, bool) { return 0x1p126, true })
 	v, err := p.Check(context.Background(), a, src)
 	if err != nil {
 		t.Fatal(err)

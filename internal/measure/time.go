@@ -95,7 +95,7 @@ func (p *Problem) burst(stream runtime.Stream, a *runtime.Attention, runs int) (
 		if err := record(); err != nil {
 			return nil, err
 		}
-		if err := a.Launch(stream, p.args); err != nil {
+		if err := p.mem.Launch(a, stream); err != nil {
 			return nil, err
 		}
 		if err := record(); err != nil {
@@ -145,7 +145,7 @@ func LaunchCost(dev runtime.Device, a *runtime.Attention, count int) (us []float
 			}
 		}
 		start := time.Now()
-		err := a.Launch(stream, p.args)
+		err := a.Launch(stream, p.mem.Args)
 		took := time.Since(start)
 		if err != nil {
 			return nil, err

@@ -36,12 +36,12 @@ const (
 	attrMaxShared       = 97 // dynamic shared memory that a block may opt in to
 )
 
-// Device is a GPU with its primary context.
+// Device is a GPU with its primary context, or with one of the program's own.
 type Device struct {
 	lib          *Library
-	ordinal      int
 	handle       uintptr // CUdevice
 	ctx          uintptr // CUcontext
+	adopted      bool    // ctx is the program's own
 	name         string
 	major, minor int
 	sms          int
@@ -70,40 +70,43 @@ func Open(n int) (*Device, error) {
 }
 
 func (l *Library) open(n int) (*Device, error) {
-	d := &Device{lib: l, ordinal: n}
-	if err := d.describe(); err != nil {
-		return nil, err
+	count, handle := new(int32), new(int32)
+	if r := l.call(cuDeviceGetCount, uintptr(unsafe.Pointer(count))); r != success {
+		return nil, l.check(cuDeviceGetCount, r, "counting the GPUs")
 	}
-	if d.major < 8 {
-		return nil, s2c.Errorf(s2c.ErrNoDevice, "GPU %d, %s, has compute capability %d.%d, and s2c needs 8.0 or later", n, d.name, d.major, d.minor)
+	if n >= int(*count) || n < 0 {
+		return nil, s2c.Errorf(s2c.ErrNoDevice, "there is no GPU %d: the driver shows %d (CUDA_VISIBLE_DEVICES may hide some)", n, *count)
+	}
+	gpu := fmt.Sprintf("GPU %d", n)
+	if r := l.call(cuDeviceGet, uintptr(unsafe.Pointer(handle)), uintptr(n)); r != success {
+		return nil, l.check(cuDeviceGet, r, "opening "+gpu)
+	}
+	d := &Device{lib: l, handle: uintptr(*handle)}
+	if err := d.describe(gpu); err != nil {
+		return nil, err
 	}
 	ctx := new(uintptr)
 	if r := l.call(cuDevicePrimaryCtxRetain, uintptr(unsafe.Pointer(ctx)), d.handle); r != success {
 		return nil, l.check(cuDevicePrimaryCtxRetain, r, "making a context on "+d.name)
 	}
-	d.ctx = *ctx
-	d.pushArgs, d.popArgs = []uintptr{d.ctx}, []uintptr{uintptr(unsafe.Pointer(&d.popped))}
-	d.cache = openCache(d.cacheSalt())
+	d.use(*ctx)
 	return d, nil
 }
 
-// describe reads the device's name and attributes.
-func (d *Device) describe() error {
+// use makes a context the one that every call runs in.
+func (d *Device) use(ctx uintptr) {
+	d.ctx = ctx
+	d.pushArgs, d.popArgs = []uintptr{ctx}, []uintptr{uintptr(unsafe.Pointer(&d.popped))}
+	d.cache = openCache(d.cacheSalt())
+}
+
+// describe reads the device's name and attributes; gpu names it until then. A
+// device that is too old is an ErrNoDevice.
+func (d *Device) describe(gpu string) error {
 	l := d.lib
-	count, handle := new(int32), new(int32)
-	if r := l.call(cuDeviceGetCount, uintptr(unsafe.Pointer(count))); r != success {
-		return l.check(cuDeviceGetCount, r, "counting the GPUs")
-	}
-	if d.ordinal >= int(*count) || d.ordinal < 0 {
-		return s2c.Errorf(s2c.ErrNoDevice, "there is no GPU %d: the driver shows %d (CUDA_VISIBLE_DEVICES may hide some)", d.ordinal, *count)
-	}
-	if r := l.call(cuDeviceGet, uintptr(unsafe.Pointer(handle)), uintptr(d.ordinal)); r != success {
-		return l.check(cuDeviceGet, r, fmt.Sprintf("opening GPU %d", d.ordinal))
-	}
-	d.handle = uintptr(*handle)
 	var name [256]byte
 	if r := l.call(cuDeviceGetName, uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)), d.handle); r != success {
-		return l.check(cuDeviceGetName, r, fmt.Sprintf("naming GPU %d", d.ordinal))
+		return l.check(cuDeviceGetName, r, "naming "+gpu)
 	}
 	d.name = string(name[:max(bytes.IndexByte(name[:], 0), 0)])
 	for _, a := range []struct {
@@ -115,6 +118,9 @@ func (d *Device) describe() error {
 			return l.check(cuDeviceGetAttribute, r, "reading an attribute of "+d.name)
 		}
 		*a.to = int(*v)
+	}
+	if d.major < 8 {
+		return s2c.Errorf(s2c.ErrNoDevice, "%s, %s, has compute capability %d.%d, and s2c needs 8.0 or later", gpu, d.name, d.major, d.minor)
 	}
 	return nil
 }
@@ -158,10 +164,20 @@ func (d *Device) leave() {
 func (d *Device) Kind() string { return "cuda" }
 
 // Describe is "NVIDIA H200 (sm_90)".
-func (d *Device) Describe() string { return fmt.Sprintf("%s (sm_%d%d)", d.name, d.major, d.minor) }
+func (d *Device) Describe() string {
+	if d == nil || d.lib == nil {
+		return "a GPU that was not opened"
+	}
+	return fmt.Sprintf("%s (sm_%d%d)", d.name, d.major, d.minor)
+}
 
-// ComputeCapability is (9, 0) on Hopper.
-func (d *Device) ComputeCapability() (major, minor int) { return d.major, d.minor }
+// ComputeCapability is (9, 0) on Hopper, (0, 0) where no code can run.
+func (d *Device) ComputeCapability() (major, minor int) {
+	if d == nil {
+		return 0, 0
+	}
+	return d.major, d.minor
+}
 
 // Multiprocessors is the number of SMs.
 func (d *Device) Multiprocessors() int { return d.sms }
@@ -257,9 +273,9 @@ func (d *Device) EncodeTensorMap(m s2c.TensorMap) (out [128]byte, err error) {
 	return out, err
 }
 
-// Close waits for calls in progress and gives the primary context back. What
-// was allocated and loaded goes with it where no other user of the context is
-// left. A second call does nothing.
+// Close waits for calls in progress and gives the primary context back; an adopted
+// one it leaves alone. What was allocated and loaded goes with it where no other
+// user of the context is left. A second call does nothing.
 func (d *Device) Close() error {
 	if d == nil || d.lib == nil {
 		return nil
@@ -270,5 +286,8 @@ func (d *Device) Close() error {
 		return nil
 	}
 	d.closed = true
+	if d.adopted {
+		return nil
+	}
 	return d.lib.check(cuDevicePrimaryCtxRelease, d.lib.call(cuDevicePrimaryCtxRelease, d.handle), "closing "+d.name)
 }

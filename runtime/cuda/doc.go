@@ -3,7 +3,8 @@
 // still start where there is no GPU.
 //
 // Devices share the primary context with CUDA's run-time API, so memory that
-// PyTorch or another library in the process allocated is theirs too. Every
+// PyTorch or another library in the process allocated is theirs too; [Adopt] takes a
+// context that the program made itself, [Device.AdoptStream] a stream. Every
 // call makes the context current on its thread and restores what was current
 // before, so all methods can be called from any goroutine.
 //

@@ -29,6 +29,7 @@ const (
 	cuDevicePrimaryCtxRelease
 	cuCtxPushCurrent
 	cuCtxPopCurrent
+	cuCtxGetDevice
 	cuMemGetInfo
 	cuMemAlloc
 	cuMemFree
@@ -73,6 +74,7 @@ var symbols = [procCount]string{
 	cuDevicePrimaryCtxRelease: "cuDevicePrimaryCtxRelease_v2",
 	cuCtxPushCurrent:          "cuCtxPushCurrent_v2",
 	cuCtxPopCurrent:           "cuCtxPopCurrent_v2",
+	cuCtxGetDevice:            "cuCtxGetDevice",
 	cuMemGetInfo:              "cuMemGetInfo_v2",
 	cuMemAlloc:                "cuMemAlloc_v2",
 	cuMemFree:                 "cuMemFree_v2",

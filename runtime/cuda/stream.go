@@ -11,9 +11,10 @@ import (
 // Stream is a queue of work. Streams wait for the default stream and it for
 // them, so Upload and Download see their work in order.
 type Stream struct {
-	d      *Device
-	handle uintptr // CUstream; 0 is the default stream
-	closed atomic.Bool
+	d       *Device
+	handle  uintptr // CUstream; 0 is the default stream
+	foreign bool    // the program's own: never destroyed here
+	closed  atomic.Bool
 }
 
 var (
@@ -34,6 +35,10 @@ func (d *Device) NewStream() (s2c.Stream, error) {
 	s.handle = *h
 	return s, nil
 }
+
+// Handle is the CUstream, for other libraries of the program to queue work on; 0
+// is the default stream.
+func (s *Stream) Handle() uintptr { return s.handle }
 
 // DefaultStream is the device's default stream, to wait on and to time with.
 func (d *Device) DefaultStream() *Stream { return &Stream{d: d} }
@@ -116,10 +121,10 @@ func (s *Stream) Record() (s2c.Event, error) {
 	return e, nil
 }
 
-// Close gives the stream back once its work is done. A second call, and one on
-// the default stream, does nothing.
+// Close gives the stream back once its work is done; an adopted one it leaves
+// alone. A second call, and one on the default stream, does nothing.
 func (s *Stream) Close() error {
-	if s == nil || s.handle == 0 || s.closed.Swap(true) {
+	if s == nil || s.handle == 0 || s.closed.Swap(true) || s.foreign {
 		return nil
 	}
 	return s.d.with(func() error {

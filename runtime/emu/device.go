@@ -36,14 +36,12 @@ type Options struct {
 	Capability [2]int
 	// Context cancels running launches.
 	Context context.Context
-	// Progress is called while a launch runs, by one goroutine at a time, with
-	// the blocks done so far.
-	Progress func(kernel string, done, total int)
 }
 
 // Device is an emulated GPU. It implements runtime.Device.
 type Device struct {
 	opts   Options
+	report func(kernel string, done, total int) // see OnProgress
 	checks Check
 	mem    memory
 	nextID atomic.Uint32
@@ -87,16 +85,26 @@ func New(o Options) *Device {
 	return d
 }
 
+// OnProgress makes launches call f, one goroutine at a time, with the blocks done so
+// far. No launch may be running.
+func (d *Device) OnProgress(f func(kernel string, done, total int)) { d.report = f }
+
 // Kind is "emu".
 func (d *Device) Kind() string { return "emu" }
 
 // Describe says what executes.
 func (d *Device) Describe() string {
+	if d == nil || d.streams == nil {
+		return "an emulator that New did not make"
+	}
 	return fmt.Sprintf("PTX emulator (sm_%d%d, %d workers)", d.opts.Capability[0], d.opts.Capability[1], d.opts.Workers)
 }
 
 // ComputeCapability is what Options.Capability says.
 func (d *Device) ComputeCapability() (major, minor int) {
+	if d == nil {
+		return 0, 0
+	}
 	return d.opts.Capability[0], d.opts.Capability[1]
 }
 

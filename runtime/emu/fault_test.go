@@ -193,15 +193,15 @@ func TestCancelAndProgress(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	calls := 0
-	o := Options{Workers: 2, Context: ctx, Progress: func(kernel string, done, total int) {
+	h := newHarness(t, Options{Workers: 2, Context: ctx}, kernelText("sm_80", 0, "", ""), 0)
+	h.dev.OnProgress(func(kernel string, done, total int) {
 		if calls++; kernel != "k" || total != 1000 || done < 1 {
 			t.Errorf("progress %s %d of %d", kernel, done, total)
 		}
 		if done >= 10 {
 			cancel()
 		}
-	}}
-	h := newHarness(t, o, kernelText("sm_80", 0, "", ""), 0)
+	})
 	f := wantFault(t, h.launch(1000, 32), CheckCancel)
 	if f.Unwrap() != context.Canceled {
 		t.Errorf("the cause is %v", f.Unwrap())

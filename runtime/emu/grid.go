@@ -104,7 +104,7 @@ func (g *gridRun) finish(at int, fault *Fault) {
 	g.stats.Blocks++
 	done := g.done
 	g.mu.Unlock()
-	if report := g.launch.dev.opts.Progress; report != nil {
+	if report := g.launch.dev.report; report != nil {
 		g.report.Lock()
 		report(g.launch.p.name, done, g.total)
 		g.report.Unlock()

@@ -189,6 +189,8 @@ CUresult CUDAAPI cuCtxPopCurrent_v2(CUcontext *c) {
 	return 0;
 }
 
+CUresult CUDAAPI cuCtxGetDevice(CUdevice *d) { BEGIN("cuCtxGetDevice"); CONTEXT(); *d = 7; return 0; }
+
 CUresult CUDAAPI cuMemGetInfo_v2(size_t *f, size_t *t) { BEGIN("cuMemGetInfo_v2"); CONTEXT(); *f = total - used; *t = total; return 0; }
 
 CUresult CUDAAPI cuMemAlloc_v2(CUdeviceptr *p, size_t n) {

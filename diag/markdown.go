@@ -11,7 +11,7 @@ import (
 func Markdown() string {
 	var b strings.Builder
 	b.WriteString("# Errors and warnings\n\n" +
-		"<!-- Generated from internal/diag/table.go by `go generate ./dsl`; do not edit. -->\n\n" +
+		"<!-- Generated from diag/table.go by `go generate ./dsl`; do not edit. -->\n\n" +
 		"Every diagnostic has a code that never changes its meaning. It is printed as\n" +
 		"`file:line:col: error[S2C0201]: message`, with the source line, a caret and often a hint; with `--json` as an\n" +
 		"object with `file`, `line`, `col`, `end_line`, `end_col`, `severity`, `code`, `message` and `hint`.\n" +
