@@ -35,7 +35,7 @@ var magnitudeSuite = suite{
 
 // TestMagnitude runs the suite in the emulator.
 func TestMagnitude(t *testing.T) {
-	magnitudeSuite.run(t, draws(50), inEmulators)
+	magnitudeSuite.run(t, draws(20), inEmulators)
 }
 
 // TestDeviceMagnitude runs the same on a GPU, and more of it.

@@ -27,7 +27,7 @@ var poisonSuite = suite{
 
 // TestPoison runs the suite in the emulator.
 func TestPoison(t *testing.T) {
-	poisonSuite.run(t, draws(50), inEmulators)
+	poisonSuite.run(t, draws(20), inEmulators)
 }
 
 // TestDevicePoison runs the same on a GPU, and more of it.

@@ -33,8 +33,8 @@ var roundingKinds = []struct {
 }
 
 // scoreRoundings measures the greatest rounding of a target on a device.
-func scoreRoundings(t *testing.T, dev runtime.Device, target string, batch int) {
-	for _, dim := range []int{16, 64, 128, 256} {
+func scoreRoundings(t *testing.T, dev runtime.Device, target string, batch int, dims ...int) {
+	for _, dim := range dims {
 		for _, dtype := range []string{"bf16", "f16"} {
 			for _, kind := range roundingKinds {
 				c := conformance.Case{
@@ -85,7 +85,7 @@ func scoreRoundings(t *testing.T, dev runtime.Device, target string, batch int) 
 func TestScoreRounding(t *testing.T) {
 	for _, target := range conformance.Targets() {
 		dev := device()
-		scoreRoundings(t, dev, target, 8)
+		scoreRoundings(t, dev, target, 4, 16, 64)
 		if err := dev.Close(); err != nil {
 			t.Error(err)
 		}
@@ -96,7 +96,7 @@ func TestScoreRounding(t *testing.T) {
 func TestDeviceScoreRounding(t *testing.T) {
 	dev := gpu(t)
 	for _, target := range conformance.Targets() {
-		scoreRoundings(t, dev, target, 4096)
+		scoreRoundings(t, dev, target, 4096, 16, 64, 128, 256)
 	}
 }
 
