@@ -182,7 +182,7 @@ func (x *redo) eachBlock(p *Pattern, body func(first ptx.R32) (enough ptx.Pred))
 	b := x.b
 	var mine *ptx.R32
 	if Members(x.K, p) {
-		block := b.DivU32(b.SubS32(x.WarpPos, x.Tile.Position), ptx.Imm(x.K.Shape.Block))
+		block := x.warpBlock()
 		bit := b.ShlB32(b.Const32(1), block)
 		mine = &bit
 	}

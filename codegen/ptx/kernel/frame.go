@@ -42,6 +42,12 @@ func (f *Frame) PlaceWarp() {
 	f.WarpPos = b.AddS32(f.Tile.Position, b.SubS32(first, b.MulLoS32(slot, ptx.Imm(f.K.Positions))))
 }
 
+// warpBlock is which of the tile's merged query blocks holds this warp's rows.
+func (f *Frame) warpBlock() ptx.R32 {
+	b := f.B
+	return b.DivU32(b.SubS32(f.WarpPos, f.Tile.Position), ptx.Imm(f.K.Shape.Block))
+}
+
 // LastKey is the last key block that exists.
 func (f *Frame) LastKey() ptx.R32 {
 	b := f.B

@@ -25,8 +25,7 @@ func (f *Frame) Presence(c Chunks, members bool) *ptx.R32 {
 	for g, base := range c.Base {
 		in := b.SetpLtS32(base, f.Lengths.KLen)
 		if members {
-			block := b.DivU32(b.SubS32(f.WarpPos, f.Tile.Position), ptx.Imm(f.K.Shape.Block))
-			bit := b.AndB32(b.ShrU32(c.Member[g], block), ptx.Imm(1))
+			bit := b.AndB32(b.ShrU32(c.Member[g], f.warpBlock()), ptx.Imm(1))
 			in = b.AndPred(in, b.SetpNeS32(bit, ptx.Imm(0)))
 		}
 		b.OrB32To(bits, bits, b.SelpB32(ptx.Imm(1<<g), ptx.Imm(0), in))
