@@ -60,7 +60,16 @@ func greatScaleTrials() []trial {
 			})
 		}
 	}
-	return list
+	lost := list[len(list)-1]
+	scores := lost.inputs
+	lost.Name, lost.about = "scale 1e6/a value that all rows attend is NaN", lost.about+", NaN in every column of the first value"
+	lost.inputs = func(rng *rand.Rand, p *conformance.Problem) {
+		scores(rng, p)
+		for column := range p.Subject.Model.HeadDim {
+			p.V.Set(column, float32(math.NaN()))
+		}
+	}
+	return append(list, lost)
 }
 
 // smallTrial runs a magnitude on a small model with something to mask.

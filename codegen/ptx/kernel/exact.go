@@ -55,7 +55,7 @@ func (f *Frame) Redo(s *Softmax, p *Pattern) {
 	b.Unless(exists).Bra(next)
 	x.open(pos, query)
 	b.Unless(x.spoilt()).Bra(next)
-	b.If(x.explained(p)).Bra(next)
+	b.If(b.AndPred(x.explained(p), x.summed(query))).Bra(next)
 	x.load(x.query, x.row("q", x.WarpHead, b.CvtS64S32(query)))
 	x.findSum(p)
 	x.findOutput(p)
@@ -126,6 +126,18 @@ func (x *redo) explained(p *Pattern) ptx.Pred {
 		b.AndPredTo(yes, x.everywhere(alike), ptx.Imm(1))
 		return yes
 	})
+	return yes
+}
+
+// summed is whether the row's log-sum-exp, where it is wanted, is finite: that of a
+// huge row may not be, whatever its values hold.
+func (x *redo) summed(query ptx.R32) ptx.Pred {
+	b := x.b
+	yes, skip, lse := b.MovPred(ptx.Imm(1)), b.NewLabel("redo_summed"), Param64(b, "lse")
+	b.If(b.SetpEqU64(lse, ptx.Imm(0))).Bra(skip)
+	zero := b.MulF32(b.MovF32B32(b.LdGlobalB32(x.lseRow(lse)(query))), ptx.FImm(0))
+	b.AndPredTo(yes, b.SetpEqF32(zero, ptx.FImm(0)), ptx.Imm(1))
+	b.Place(skip)
 	return yes
 }
 
