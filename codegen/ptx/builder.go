@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -25,6 +26,7 @@ type Builder struct {
 type state struct {
 	entry  *Entry
 	labels int
+	cold   []Stmt // bodies that stand behind the kernel's end
 	errs   []error
 }
 
@@ -39,15 +41,37 @@ func (b *Builder) Finish() error {
 	if len(b.errs) > 0 {
 		return b.errs[0]
 	}
+	b.entry.Body, b.cold = append(b.entry.Body, b.cold...), nil
+	b.dropLabels()
 	return VerifyEntry(b.entry)
+}
+
+// dropLabels drops labels that nothing branches to: to the assembler each would begin a
+// basic block.
+func (b *Builder) dropLabels() {
+	used := map[Label]bool{}
+	for _, s := range b.entry.Body {
+		if in, ok := s.(*Inst); ok && in.Form.Effects&inst.Branches != 0 {
+			used[in.Args[0].(Label)] = true
+		}
+	}
+	b.entry.Body = slices.DeleteFunc(b.entry.Body, func(s Stmt) bool {
+		l, ok := s.(LabelStmt)
+		return ok && !used[l.Name]
+	})
+}
+
+// Refuse collects a mistake of the emitter's.
+func (b *Builder) Refuse(format string, args ...any) {
+	b.errs = append(b.errs, fmt.Errorf("%s: %s", caller(), fmt.Sprintf(format, args...)))
 }
 
 // Entry is the kernel under construction.
 func (b *Builder) Entry() *Entry { return b.entry }
 
-// If guards the next instruction with p, Unless with its complement.
-func (b *Builder) If(p Pred) *Builder     { return &Builder{state: b.state, guard: p.Reg} }
-func (b *Builder) Unless(p Pred) *Builder { return &Builder{state: b.state, guard: p.Reg, not: true} }
+// If guards the next instruction with p, IfNot with its complement.
+func (b *Builder) If(p Pred) *Builder    { return &Builder{state: b.state, guard: p.Reg} }
+func (b *Builder) IfNot(p Pred) *Builder { return &Builder{state: b.state, guard: p.Reg, not: true} }
 
 func (b *Builder) reg(c inst.Class) Reg {
 	b.entry.regs[c]++
@@ -91,7 +115,7 @@ func (b *Builder) Comment(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	for _, r := range text {
 		if r > unicode.MaxASCII { // ptxas refuses the file
-			b.errs = append(b.errs, fmt.Errorf("%s: comment %q is not ASCII", caller(), text))
+			b.Refuse("comment %q is not ASCII", text)
 			break
 		}
 	}

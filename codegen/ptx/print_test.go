@@ -26,7 +26,7 @@ func TestPrint(t *testing.T) {
 	b.NoUnroll()
 	b.Place(loop)
 	b.If(p).StGlobalF32(at.At(16), f)
-	b.Unless(p).Bra(loop)
+	b.IfNot(p).Bra(loop)
 	s := b.MovU32Sym("smem")
 	v := b.R32s(2)
 	b.LdSharedV2B32(v, s.At(0))

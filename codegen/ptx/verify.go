@@ -99,7 +99,7 @@ func VerifyEntry(e *Entry) error {
 func checkEnd(e *Entry) error {
 	for i := len(e.Body) - 1; i >= 0; i-- {
 		if in, ok := e.Body[i].(*Inst); ok {
-			if in.Form.Effects&inst.Ends == 0 || in.Guard != (Reg{}) {
+			if in.Form.Effects&(inst.Ends|inst.Branches) == 0 || in.Guard != (Reg{}) {
 				return fmt.Errorf("%s: control runs off the end of the kernel", in.Pos)
 			}
 			return nil

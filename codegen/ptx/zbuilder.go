@@ -771,9 +771,19 @@ func (bd *Builder) LdmatrixSyncAlignedM8n8X4SharedB16(d []R32, a SAddr) {
 	bd.Emit("ldmatrix.sync.aligned.m8n8.x4.shared.b16", VecOf(d), a)
 }
 
+// StmatrixSyncAlignedM8n8X4SharedB16 emits stmatrix.sync.aligned.m8n8.x4.shared.b16 a, b (PTX ISA §9.7.14.5.16).
+func (bd *Builder) StmatrixSyncAlignedM8n8X4SharedB16(a SAddr, b []R32) {
+	bd.Emit("stmatrix.sync.aligned.m8n8.x4.shared.b16", a, VecOf(b))
+}
+
 // LdmatrixSyncAlignedM8n8X4TransSharedB16 emits ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 d, a (PTX ISA §9.7.14.5.15).
 func (bd *Builder) LdmatrixSyncAlignedM8n8X4TransSharedB16(d []R32, a SAddr) {
 	bd.Emit("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16", VecOf(d), a)
+}
+
+// StmatrixSyncAlignedM8n8X4TransSharedB16 emits stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 a, b (PTX ISA §9.7.14.5.16).
+func (bd *Builder) StmatrixSyncAlignedM8n8X4TransSharedB16(a SAddr, b []R32) {
+	bd.Emit("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16", a, VecOf(b))
 }
 
 // ElectSync emits elect.sync d, mask (PTX ISA §9.7.13.14).

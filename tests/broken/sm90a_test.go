@@ -157,13 +157,13 @@ func sm90aCopies(t *table) {
 	t.add(turns, mismatch, "values of the wrong batch entry", at(sub(`, %r\d+\}`, ", 0}"), load, tma, tma))
 	t.add(turns, mismatch, "values from the tensor map of the keys", at(sub("v_map", "k_map"), load, `v_map`))
 	t.add(turns, mismatch, "queries are not moved by the offset", at(sub(`, %r\d+;`, ", 0;"), item, expect, `sub\.s32`))
-	t.add(turns, mismatch, "both warpgroups load the same head", at(sub(`, 1;`, ", 0;"), item, `_query_0:`, `add\.s32 %r\d+, %r\d+, 1;`))
+	t.add(turns, mismatch, "both warpgroups load the same head", at(sub(`, 1;`, ", 0;"), item, `_loaded:`, `add\.s32 %r\d+, %r\d+, 1;`))
 	t.add(turns, emu.CheckAlign, "a box at an address that is no multiple of 128",
 		at(sub(`, 0;`, ", 64;"), load, expect, tma+`|add\.s32 %r\d+, %r\d+, 0;`))
 	t.add(turns, mismatch|early, "a box that starts inside the pattern of its swizzle",
 		at(sub(`, 0;`, ", 128;"), load, expect, `add\.s32 %r\d+, %r\d+, 0;`))
 	t.add(turns, early, "queries go where the keys are",
-		at(sub(`, 8192;`, ", 32768;"), item, `_query_0:`, expect, `add\.s32 %r\d+, %r\d+, 8192;`))
+		at(sub(`, 8192;`, ", 32768;"), item, `_loaded:`, expect, `add\.s32 %r\d+, %r\d+, 8192;`))
 	t.add(slabs, early|mismatch, "both slabs in one place", at(sub(`, \d+;`, ", 0;"), load, expect, tma, `add\.s32`))
 	t.add(turns, emu.CheckTensorMap|emu.CheckBounds, "the tensor map is looked for in the wrong place",
 		at(sub(`cvta\.param\.u64 (%rd\d+), (%rd\d+);`, "add.s64 ${1}, ${2}, 0;"), load, `k_map`, `cvta`))

@@ -45,24 +45,28 @@ type redo struct {
 func (f *Frame) Redo(s *Softmax, p *Pattern) {
 	b := f.B
 	b.Comment("rows that are not finite, computed again one by one")
-	b.BarWarpSync(ptx.Imm(FullMask)) // other lanes have written them
+	f.Sync() // other lanes have written them
 	x := f.newRedo(s)
-	row, loop, next := b.Const32(0), b.NewLabel("redo_row"), b.NewLabel("redo_next")
-	b.NoUnroll()
-	b.Place(loop)
-	pos := b.AddS32(f.WarpPos, row)
-	query, exists := f.Query(pos)
-	b.Unless(exists).Bra(next)
+	row := b.Const32(0)
+	b.Again("redo_row", func() ptx.Pred {
+		b.Block("redo_next", func(next ptx.Point) { x.redoRow(b.AddS32(f.WarpPos, row), p, next) })
+		b.AddS32To(row, row, ptx.Imm(1))
+		return b.SetpLtS32(row, ptx.Imm(layout.WarpRows))
+	})
+}
+
+// redoRow computes the row at a position again, if it has to be.
+func (x *redo) redoRow(pos ptx.R32, p *Pattern, done ptx.Point) {
+	b := x.b
+	query, exists := x.Query(pos)
+	done.Unless(exists)
 	x.open(pos, query)
-	b.Unless(x.spoilt()).Bra(next)
-	b.If(b.AndPred(x.explained(p), x.summed(query))).Bra(next)
+	done.Unless(x.spoilt())
+	done.If(b.AndPred(x.explained(p), x.summed(query)))
 	x.load(x.query, x.row("q", x.WarpHead, b.CvtS64S32(query)))
 	x.findSum(p)
 	x.findOutput(p)
 	x.store(query)
-	b.Place(next)
-	b.AddS32To(row, row, ptx.Imm(1))
-	b.If(b.SetpLtS32(row, ptx.Imm(layout.WarpRows))).Bra(loop)
 }
 
 func (f *Frame) newRedo(s *Softmax) *redo {
@@ -133,11 +137,11 @@ func (x *redo) explained(p *Pattern) ptx.Pred {
 // huge row may not be, whatever its values hold.
 func (x *redo) summed(query ptx.R32) ptx.Pred {
 	b := x.b
-	yes, skip, lse := b.MovPred(ptx.Imm(1)), b.NewLabel("redo_summed"), Param64(b, "lse")
-	b.If(b.SetpEqU64(lse, ptx.Imm(0))).Bra(skip)
-	zero := b.MulF32(b.MovF32B32(b.LdGlobalB32(x.lseRow(lse)(query))), ptx.FImm(0))
-	b.AndPredTo(yes, b.SetpEqF32(zero, ptx.FImm(0)), ptx.Imm(1))
-	b.Place(skip)
+	yes, lse := b.MovPred(ptx.Imm(1)), Param64(b, "lse")
+	b.Unless(b.SetpEqU64(lse, ptx.Imm(0)), "redo_summed", func() {
+		zero := b.MulF32(b.MovF32B32(b.LdGlobalB32(x.lseRow(lse)(query))), ptx.FImm(0))
+		b.AndPredTo(yes, b.SetpEqF32(zero, ptx.FImm(0)), ptx.Imm(1))
+	})
 	return yes
 }
 
@@ -185,7 +189,7 @@ func (x *redo) findOutput(p *Pattern) {
 
 // everywhere is whether something holds in all lanes that have columns.
 func (x *redo) everywhere(p ptx.Pred) ptx.Pred {
-	return x.b.VoteSyncAllPred(x.b.OrPred(p, x.b.NotPred(x.has)), ptx.Imm(FullMask))
+	return x.All(x.b.OrPred(p, x.b.NotPred(x.has)))
 }
 
 // eachBlock runs body for the key blocks that the row's query block attends, given
@@ -199,13 +203,13 @@ func (x *redo) eachBlock(p *Pattern, body func(first ptx.R32) (enough ptx.Pred))
 		mine = &bit
 	}
 	cursor := NewCursor(b, p, x.Head, PatternRow(b, x.K, x.Tile), x.LastKey(), mine)
-	loop, end := b.NewLabel("redo_block"), b.NewLabel("redo_blocks")
-	b.NoUnroll()
-	b.Place(loop)
-	cursor.Next(b)
-	b.If(b.SetpLtS32(cursor.Block, ptx.Imm(0))).Bra(end)
-	b.Unless(body(b.MulLoS32(cursor.Block, ptx.Imm(x.K.Shape.Block)))).Bra(loop)
-	b.Place(end)
+	b.Block("redo_blocks", func(end ptx.Point) {
+		b.Repeat("redo_block", func() ptx.Pred {
+			cursor.Next()
+			end.If(b.SetpLtS32(cursor.Block, ptx.Imm(0)))
+			return body(b.MulLoS32(cursor.Block, ptx.Imm(x.K.Shape.Block)))
+		})
+	})
 }
 
 // eachKey runs body for the keys of a block that the row sees.
@@ -213,14 +217,11 @@ func (x *redo) eachKey(first ptx.R32, body func(kvHead, key ptx.R32)) {
 	b := x.b
 	end := b.MinS32(b.AddS32(first, ptx.Imm(x.K.Shape.Block)), x.limit)
 	key := b.MovB32(first)
-	loop, done := b.NewLabel("redo_key"), b.NewLabel("redo_keys")
-	b.NoUnroll()
-	b.Place(loop)
-	b.If(b.SetpGeS32(key, end)).Bra(done)
-	body(b.DivU32(x.WarpHead, ptx.Imm(x.K.Shape.Group())), key)
-	b.AddS32To(key, key, ptx.Imm(1))
-	b.Bra(loop)
-	b.Place(done)
+	b.Endless("redo_key", "redo_keys", func(done ptx.Point) {
+		done.If(b.SetpGeS32(key, end))
+		body(b.DivU32(x.WarpHead, ptx.Imm(x.K.Shape.Group())), key)
+		b.AddS32To(key, key, ptx.Imm(1))
+	})
 }
 
 // row is the address of the lane's columns of a row of a tensor.
@@ -238,9 +239,7 @@ func (x *redo) score(key ptx.R64) ptx.F32 {
 	for i := 1; i < len(k); i++ {
 		b.FmaRnF32To(dot, x.query[i], k[i], dot)
 	}
-	for distance := 1; distance < inst.WarpSize; distance *= 2 {
-		b.AddF32To(dot, dot, b.ShflSyncBflyB32F32(dot, ptx.Imm(distance), ptx.Imm(31), ptx.Imm(FullMask)))
-	}
+	x.Across(dot, []int{1, 2, 4, 8, 16}, b.AddF32To)
 	return dot
 }
 
@@ -254,9 +253,9 @@ func (x *redo) exponential(score, most ptx.F32) ptx.F32 {
 // store writes the row. One that saw nothing has the sum 0 and zeros in out.
 func (x *redo) store(query ptx.R32) {
 	b := x.b
-	words := b.R32s(len(x.out) / 2)
-	for i, w := range words {
-		b.Emit(x.PackForm(), w.Reg, x.out[2*i+1].Reg, x.out[2*i].Reg)
+	var words []ptx.R32
+	for i := 0; i < len(x.out); i += 2 {
+		words = append(words, x.Pack(x.out[i], x.out[i+1], x.K.Shape.DType))
 	}
 	at, guarded := x.row("o", x.WarpHead, b.CvtS64S32(query)).At(0), b.If(x.has)
 	switch len(words) {
@@ -268,12 +267,12 @@ func (x *redo) store(query ptx.R32) {
 		guarded.StGlobalV4B32(at, words)
 	}
 
-	skip, lse := b.NewLabel("redo_stored"), Param64(b, "lse")
-	b.If(b.SetpEqU64(lse, ptx.Imm(0))).Bra(skip)
-	first := b.SetpEqS32(x.Lane, ptx.Imm(0))
-	empty := b.SetpEqF32(x.sum, ptx.FImm(0))
-	b.If(first).StGlobalF32(x.lseRow(lse)(query), x.logSum(x.most, x.sum, empty))
-	b.Place(skip)
+	lse := Param64(b, "lse")
+	b.Unless(b.SetpEqU64(lse, ptx.Imm(0)), "redo_stored", func() {
+		first := b.SetpEqS32(x.Lane, ptx.Imm(0))
+		empty := b.SetpEqF32(x.sum, ptx.FImm(0))
+		b.If(first).StGlobalF32(x.lseRow(lse)(query), x.logSum(x.most, x.sum, empty))
+	})
 }
 
 // load reads the lane's columns as fp32; zeros where it has none.

@@ -4,19 +4,16 @@ import (
 	"math/bits"
 
 	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/codegen/ptx/tile"
 	"github.com/s2attention/s2c/ir/layout"
 )
 
-// FullMask names all lanes of a warp.
-const FullMask = 0xffffffff
-
 // Frame are the registers that say who a thread is and what it works on.
 type Frame struct {
+	*tile.Warp
 	K *layout.Kernel
-	B *ptx.Builder
 
-	Lane ptx.R32 // lane of the warp
-	Warp ptx.R32 // warp among those that compute
+	Rank ptx.R32 // this warp's number among those that compute
 
 	Lengths  Lengths
 	Tile     Tile
@@ -36,11 +33,14 @@ func (f *Frame) Open(words ptx.Sym, item ptx.R32) {
 func (f *Frame) PlaceWarp() {
 	b := f.B
 	b.Comment("this warp's rows: query head, first position")
-	first := b.ShlB32(f.Warp, ptx.Imm(4))
+	first := f.FirstRow()
 	slot := b.DivU32(first, ptx.Imm(f.K.Positions))
 	f.WarpHead = b.AddS32(f.Head.FirstHead, slot)
 	f.WarpPos = b.AddS32(f.Tile.Position, b.SubS32(first, b.MulLoS32(slot, ptx.Imm(f.K.Positions))))
 }
+
+// FirstRow is the first of the thread block's rows that this warp has.
+func (f *Frame) FirstRow() ptx.R32 { return f.B.ShlB32(f.Rank, ptx.Imm(4)) }
 
 // warpBlock is which of the tile's merged query blocks holds this warp's rows.
 func (f *Frame) warpBlock() ptx.R32 {

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/codegen/ptx/tile"
 )
 
 // Chunks says where the parts of a KV tile come from: Tokens at a time from one
@@ -35,7 +36,7 @@ func (f *Frame) Presence(c Chunks, members bool) *ptx.R32 {
 
 // MaskIfNeeded masks the scores of a diagonal, tail or partial tile. A full tile
 // branches over all of it.
-func (f *Frame) MaskIfNeeded(scores [][]ptx.F32, c Chunks, present *ptx.R32) {
+func (f *Frame) MaskIfNeeded(scores tile.Acc, c Chunks, present *ptx.R32) {
 	b := f.B
 	b.Comment("masks: only a tile at the diagonal, at the end or with missing chunks needs them")
 	last := c.Base[0]
@@ -50,41 +51,33 @@ func (f *Frame) MaskIfNeeded(scores [][]ptx.F32, c Chunks, present *ptx.R32) {
 	if present != nil {
 		need = b.OrPred(need, b.SetpNeS32(*present, ptx.Imm(1<<len(c.Base)-1)))
 	}
-	full := b.NewLabel("full_tile")
-	b.Unless(need).Bra(full)
-	f.Mask(scores, c, present)
-	b.Place(full)
+	b.When(need, "full_tile", func() { f.Mask(scores, c, present) })
 }
 
-// Mask sets the scores that do not count to −∞. A lane's columns of fragment n
-// are tokens 8n + 2·(lane mod 4) and the next, its rows lane / 4 and eight on.
-func (f *Frame) Mask(scores [][]ptx.F32, c Chunks, present *ptx.R32) {
+// Mask sets the scores that do not count to −∞. The scores' rows are queries; a row
+// sees the first of each chunk's tokens, none of a chunk that is not present. Sets of
+// tokens that begin within a block would give a run its From.
+func (f *Frame) Mask(scores tile.Acc, c Chunks, present *ptx.R32) {
 	b := f.B
 	var limit [2]ptx.R32 // the first token that a row must not see
 	for r := range limit {
 		limit[r] = f.Lengths.KLen
 		if f.K.Shape.Causal {
-			row := b.AddS32(b.ShrU32(f.Lane, ptx.Imm(2)), ptx.Imm(8*r+1))
+			row := b.AddS32(f.Row(), ptx.Imm(8*r+1))
 			limit[r] = b.MinS32(b.AddS32(f.WarpPos, row), f.Lengths.KLen)
 		}
 	}
-	col := b.ShlB32(b.AndB32(f.Lane, ptx.Imm(3)), ptx.Imm(1))
+	col := f.Column()
 	for g, base := range c.Base {
 		rel := b.AddS32(base, col) // the lane's first token of the chunk
-		var room [2]ptx.R32        // columns from rel on that count
-		for r := range room {
-			room[r] = b.SubS32(limit[r], rel)
+		run := tile.Run{To: make([]ptx.R32, 2)}
+		for r := range run.To {
+			run.To[r] = b.SubS32(limit[r], rel)
 			if present != nil {
 				in := b.SetpNeS32(b.AndB32(*present, ptx.Imm(1<<g)), ptx.Imm(0))
-				room[r] = b.SelpB32(room[r], ptx.Imm(math.MinInt32), in)
+				run.To[r] = b.SelpB32(run.To[r], ptx.Imm(math.MinInt32), in)
 			}
 		}
-		for n := range c.Tokens / 8 {
-			frag := scores[g*c.Tokens/8+n]
-			for i := range frag {
-				keep := b.SetpGtS32(room[i/2], ptx.Imm(8*n+i%2))
-				b.SelpF32To(frag[i], frag[i], minusInf, keep)
-			}
-		}
+		scores.Part(g*c.Tokens, c.Tokens).Keep(run, minusInf)
 	}
 }

@@ -7,9 +7,6 @@ import (
 	"github.com/s2attention/s2c/ir/layout"
 )
 
-// PatternSym is the module variable that holds a kernel's pattern.
-func PatternSym(k *layout.Kernel) ptx.Sym { return ptx.Sym(k.Entry + "_pattern") }
-
 // Module finishes a kernel: the verified module of one entry and its pattern.
 func Module(k *layout.Kernel, b *ptx.Builder, p *Pattern) (*ptx.Module, error) {
 	if err := b.Finish(); err != nil {

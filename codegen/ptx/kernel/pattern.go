@@ -4,20 +4,12 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 )
 
-// The pattern travels with the module as a few words: a record for each head
-// tile and one for each cell. Its size does not depend on any length. Rows that
-// have no closed form are in the table, a separate blob.
-const (
-	headWords = 8  // first head, KV head, first cell's word, cells, table rows, table's first word, 0, 0
-	cellWords = 12 // rows lo, hi, mod, res; lo C, A; hi C, A; step; phase C, A; members
-
-	unbounded = 1 << 30 // stands for ±Inf: beyond every block number
-)
+// unbounded stands for ±Inf: beyond every block number.
+const unbounded = 1 << 30
 
 // Pattern is a kernel's pattern, encoded.
 type Pattern struct {
@@ -69,15 +61,18 @@ func (e *encoder) headTile(i int, ht layout.HeadTile) error {
 		e.cells[key] = at
 		e.p.Words = append(e.p.Words, words...)
 	}
-	rec := e.p.Words[i*headWords:]
-	rec[0], rec[1], rec[2], rec[3] = int32(ht.Heads[0]), int32(ht.KVHead), at, int32(len(ht.Pattern.Cells))
+	rec := headRecord[int32]{
+		FirstHead: int32(ht.Heads[0]), KVHead: int32(ht.KVHead), CellWord: at, Cells: int32(len(ht.Pattern.Cells)),
+	}
 	if t := ht.Pattern.Table; t != nil && t.Rows > 0 {
 		first, err := e.table(t)
 		if err != nil {
 			return err
 		}
-		rec = e.p.Words[i*headWords:]
-		rec[4], rec[5] = int32(t.Rows), first
+		rec.TableRows, rec.Table = int32(t.Rows), first
+	}
+	for n, f := range rec.fields() {
+		e.p.Words[i*headWords+n] = *f
 	}
 	return nil
 }
@@ -87,24 +82,21 @@ func (e *encoder) cell(c ir.Cell) ([]int32, error) {
 	if c.Members != all {
 		e.p.Members = true
 	}
-	fields := []int64{
-		c.Rows.Lo, c.Rows.Hi, c.Rows.Mod, c.Rows.Res,
-		c.Lo.C, c.Lo.A, c.Hi.C, c.Hi.A,
-		c.Step, mod(c.Phase.C, c.Step), mod(c.Phase.A, c.Step), int64(c.Members),
+	rec := cellRecord[int64]{
+		RowLo: c.Rows.Lo, RowHi: c.Rows.Hi, RowMod: c.Rows.Mod, RowRes: c.Rows.Res,
+		LoC: c.Lo.C, LoA: c.Lo.A, HiC: c.Hi.C, HiA: c.Hi.A,
+		Step: c.Step, PhaseC: mod(c.Phase.C, c.Step), PhaseA: mod(c.Phase.A, c.Step), Members: int64(c.Members),
 	}
-	e.p.Moves = e.p.Moves || fields[10] != 0
-	words := make([]int32, len(fields))
-	for i, f := range fields {
-		bounded := i == 1 || i == 4 || i == 6
-		switch {
-		case bounded && f >= unbounded:
-			f = unbounded
-		case bounded && f <= -unbounded:
-			f = -unbounded
-		case f < -unbounded || f > unbounded && i != 11:
-			return nil, fmt.Errorf("the pattern needs the number %d, beyond ±2^30 blocks", f)
+	e.p.Moves = e.p.Moves || rec.PhaseA != 0
+	var words []int32
+	for _, f := range rec.fields() {
+		if f == &rec.RowHi || f == &rec.LoC || f == &rec.HiC {
+			*f = min(max(*f, -unbounded), unbounded)
 		}
-		words[i] = int32(f)
+		if *f < -unbounded || *f > unbounded && f != &rec.Members {
+			return nil, fmt.Errorf("the pattern needs the number %d, beyond ±2^30 blocks", *f)
+		}
+		words = append(words, int32(*f))
 	}
 	return words, nil
 }
@@ -136,22 +128,4 @@ func (e *encoder) table(t *ir.Table) (int32, error) {
 	}
 	e.p.Table, e.tables[t] = blob, int32(at)
 	return int32(at), nil
-}
-
-// HeadTile are the registers of one head tile's record.
-type HeadTile struct {
-	FirstHead, KVHead ptx.R32
-	cellWord, cells   ptx.R32
-	tableRows, table  ptx.R32
-	words             ptx.R64
-}
-
-// LoadHeadTile reads the record of head tile n; words is the module variable.
-func LoadHeadTile(b *ptx.Builder, words ptx.Sym, n ptx.R32) HeadTile {
-	base := b.MovU64Sym(words)
-	at := b.MadWideU32(n, ptx.Imm(headWords*4), base)
-	lo, hi := b.R32s(4), b.R32s(2)
-	b.LdGlobalNcV4B32(lo, at.At(0))
-	b.LdGlobalNcV2B32(hi, at.At(16))
-	return HeadTile{FirstHead: lo[0], KVHead: lo[1], cellWord: lo[2], cells: lo[3], tableRows: hi[0], table: hi[1], words: base}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/codegen/ptx/tile"
 )
 
 // lowest starts a row's maximum where the scale does not amplify: just below
@@ -12,39 +13,26 @@ const lowest = -1.4e38
 
 var minusInf = ptx.FImm(float32(math.Inf(-1)))
 
-// Softmax is the online softmax of two rows a lane, eight apart, in base 2
-// (FlashAttention-2, arXiv 2307.08691, algorithm 1). Accumulators come as
-// fragments of eight columns: two of the first row, two of the second (PTX ISA
-// §9.7.14.5.8 and §9.7.15.5.1.1).
+// Softmax is the online softmax of the two rows that a lane has of every tile, in
+// base 2 (FlashAttention-2, arXiv 2307.08691, algorithm 1).
 type Softmax struct {
 	b     *ptx.Builder
-	Scale ptx.F32    // softmax scale · log₂ e
-	Max   [2]ptx.F32 // running row maxima, in raw score units; a row's lanes agree
-	Sum   [2]ptx.F32 // running sums of this lane's columns
-	pack  string     // instruction that packs two weights
+	Scale ptx.F32   // softmax scale · log₂ e
+	Max   []ptx.F32 // running row maxima, in raw score units; a row's lanes agree
+	Sum   []ptx.F32 // running sums of this lane's columns
 }
 
 // NewSoftmax reads the scale; Reset starts the rows.
 func (f *Frame) NewSoftmax() *Softmax {
 	b := f.B
 	b.Comment("softmax in base 2: scores are scaled by scale * log2(e)")
-	s := &Softmax{b: b, Scale: b.MulF32(ParamF32(b, "scale"), ptx.FImm(math.Log2E)), pack: f.PackForm()}
-	for r := range 2 {
-		s.Max[r], s.Sum[r] = b.NewF32(), b.NewF32()
-	}
-	return s
+	return &Softmax{b: b, Scale: b.MulF32(ParamF32(b, "scale"), ptx.FImm(math.Log2E)), Max: b.F32s(2), Sum: b.F32s(2)}
 }
 
-// PackForm is the instruction that packs two fp32 into a pair of the dtype.
-func (f *Frame) PackForm() string { return f.pairForm("cvt.rn.") + ".f32" }
-
-// pairForm is an instruction on pairs of the dtype.
-func (f *Frame) pairForm(name string) string { return name + string(f.K.Shape.DType) + "x2" }
-
-// Reset starts a new row.
+// Reset starts a new row. A learned sink would start the sums.
 func (s *Softmax) Reset() {
 	unset := s.unset()
-	for r := range 2 {
+	for r := range s.Max {
 		s.b.MovF32To(s.Max[r], unset)
 		s.b.MovF32To(s.Sum[r], ptx.FImm(0))
 	}
@@ -63,101 +51,73 @@ func (s *Softmax) unset() ptx.F32 {
 // are rescaled: weights then reach 2^growth, which changes no relative error.
 const growth = 8
 
-// Weigh turns scores into weights in place and updates maxima and sums. It
-// returns the factors by which earlier output must be multiplied. A lazy
+// Correction is by what earlier output must be multiplied, row by row.
+type Correction struct {
+	factors []ptx.F32
+	matters *ptx.Pred // whether it is anything but 1; nil for "not known"
+}
+
+// Weigh turns scores into weights in place and updates maxima and sums. A lazy
 // softmax keeps the old maxima while no row of the warp has outgrown them by
-// more than 2^growth; rescale then says whether the factors matter at all.
-func (s *Softmax) Weigh(scores [][]ptx.F32, lazy bool) (alpha [2]ptx.F32, rescale *ptx.Pred) {
+// more than 2^growth. What changes scores before they are weighed, such as a soft
+// cap, belongs in front of the maxima.
+func (s *Softmax) Weigh(scores tile.Acc, lazy bool) Correction {
 	b := s.b
 	b.Comment("online softmax")
-	var most, less [2]ptx.F32
-	for r := range 2 {
-		most[r] = s.rowMax(scores, r)
-		less[r] = b.MulFtzF32(b.SubFtzF32(s.Max[r], most[r]), s.Scale)
+	var most, less []ptx.F32
+	for r := range scores.Lines() {
+		most = append(most, b.MaxF32(s.Max[r], scores.Max(r)))
+		less = append(less, b.MulFtzF32(b.SubFtzF32(s.Max[r], most[r]), s.Scale))
 	}
+	var c Correction
 	if lazy {
-		grown := b.SetpLtF32(b.MinFtzF32(less[0], less[1]), ptx.FImm(-growth))
-		any := b.VoteSyncAnyPred(grown, ptx.Imm(FullMask))
-		rescale = &any
-		for r := range 2 {
+		any := scores.Any(b.SetpLtF32(b.MinFtzF32(less[0], less[1]), ptx.FImm(-growth)))
+		c.matters = &any
+		for r := range most {
 			most[r] = b.SelpF32(most[r], s.Max[r], any)
 			less[r] = b.SelpF32(less[r], ptx.FImm(0), any)
 		}
 	}
-	for r := range 2 {
-		alpha[r] = b.Ex2ApproxFtzF32(less[r])
+	for r := range most {
+		c.factors = append(c.factors, b.Ex2ApproxFtzF32(less[r]))
 		b.MovF32To(s.Max[r], most[r])
 		offset := b.NegF32(b.MulFtzF32(most[r], s.Scale))
-		b.MulFtzF32To(s.Sum[r], s.Sum[r], alpha[r])
-		for _, frag := range scores {
-			for i := 2 * r; i < 2*r+2; i++ {
-				b.FmaRnFtzF32To(frag[i], frag[i], s.Scale, offset)
-				b.Ex2ApproxFtzF32To(frag[i], frag[i])
-				b.AddFtzF32To(s.Sum[r], s.Sum[r], frag[i])
-			}
-		}
+		b.MulFtzF32To(s.Sum[r], s.Sum[r], c.factors[r])
+		scores.Exp2(r, s.Scale, offset, s.Sum[r])
 	}
-	return alpha, rescale
+	return c
 }
 
-// rowMax is the maximum of a row so far.
-func (s *Softmax) rowMax(scores [][]ptx.F32, r int) ptx.F32 {
-	b := s.b
-	most := b.MaxF32(scores[0][2*r], scores[0][2*r+1])
-	for _, frag := range scores[1:] {
-		most = b.MaxF32(most, b.MaxF32(frag[2*r], frag[2*r+1]))
+// Correct applies a correction to output accumulators, where it matters.
+func (s *Softmax) Correct(acc tile.Acc, c Correction) {
+	if c.matters == nil {
+		acc.Scale(c.factors)
+		return
 	}
-	for _, distance := range []int{1, 2} { // the four lanes of a row
-		most = b.MaxF32(most, b.ShflSyncBflyB32F32(most, ptx.Imm(distance), ptx.Imm(31), ptx.Imm(FullMask)))
-	}
-	return b.MaxF32(s.Max[r], most)
+	s.b.When(*c.matters, "not_rescaled", func() { acc.Scale(c.factors) })
 }
 
-// Rescale multiplies output accumulators by the factors of their rows, where
-// that matters.
-func (s *Softmax) Rescale(acc [][]ptx.F32, alpha [2]ptx.F32, matters *ptx.Pred) {
-	b := s.b
-	over := b.NewLabel("not_rescaled")
-	if matters != nil {
-		b.Unless(*matters).Bra(over)
-	}
-	for _, frag := range acc {
-		for i, a := range frag {
-			b.MulFtzF32To(a, a, alpha[i/2])
-		}
-	}
-	b.Place(over)
+// Finished is what becomes of a tile's rows at their end.
+type Finished struct {
+	inverse []ptx.F32  // normalises the output: 0 for a row that saw nothing, NaN for one whose exponents are huge
+	empty   []ptx.Pred // the row saw nothing
 }
 
-// Pack writes the weights as A fragments: accumulators 2t and 2t+1 are the four
-// registers of 16 tokens.
-func (s *Softmax) Pack(p [][]ptx.R32, weights [][]ptx.F32) {
-	for t := range p {
-		for i := range 4 {
-			w := weights[2*t+i/2]
-			lo, hi := w[i%2*2], w[i%2*2+1]
-			s.b.Emit(s.pack, p[t][i].Reg, hi.Reg, lo.Reg)
-		}
-	}
-}
-
-// Finish sums the rows over their lanes: the factors that normalise the output,
-// 0 for a row that saw nothing, NaN for one whose exponents are huge.
-func (s *Softmax) Finish() (inverse [2]ptx.F32, empty [2]ptx.Pred) {
+// Finish sums the rows over their lanes.
+func (s *Softmax) Finish(acc tile.Acc) Finished {
 	b := s.b
 	b.Comment("row sums across the four lanes of a row")
 	unset := s.unset()
-	for r := range 2 {
-		for _, distance := range []int{1, 2} {
-			other := b.ShflSyncBflyB32F32(s.Sum[r], ptx.Imm(distance), ptx.Imm(31), ptx.Imm(FullMask))
-			b.AddFtzF32To(s.Sum[r], s.Sum[r], other)
-		}
-		empty[r] = b.SetpEqF32(s.Sum[r], ptx.FImm(0))
-		inverse[r] = b.SelpF32(ptx.FImm(0), b.RcpApproxFtzF32(s.Sum[r]), empty[r])
+	var f Finished
+	for r := range acc.Lines() {
+		acc.Across(s.Sum[r], acc.Peers(), b.AddFtzF32To)
+		empty := b.SetpEqF32(s.Sum[r], ptx.FImm(0))
+		inverse := b.SelpF32(ptx.FImm(0), b.RcpApproxFtzF32(s.Sum[r]), empty)
 		huge := b.AndPred(s.huge(s.Max[r]), b.SetpNeF32(s.Max[r], unset))
-		inverse[r] = b.SelpF32(ptx.FImm(float32(math.NaN())), inverse[r], huge)
+		f.inverse = append(f.inverse, b.SelpF32(ptx.FImm(float32(math.NaN())), inverse, huge))
+		f.empty = append(f.empty, empty)
 	}
-	return inverse, empty
+	return f
 }
 
 // huge is whether a maximum has an exponent beyond hugeExponent.

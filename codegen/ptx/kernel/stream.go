@@ -20,6 +20,18 @@ func (f *Frame) NewKVTile() KVTile {
 	return t
 }
 
+// MoveTo copies a tile to another's registers.
+func (f *Frame) MoveTo(to, from KVTile, members bool) {
+	b := f.B
+	b.AndPredTo(to.Valid, from.Valid, ptx.Imm(1))
+	for g := range to.Base {
+		b.MovB32To(to.Base[g], from.Base[g])
+		if members {
+			b.MovB32To(to.Member[g], from.Member[g])
+		}
+	}
+}
+
 // Stream turns the key blocks of a row into KV tiles.
 type Stream struct {
 	frame   *Frame
@@ -61,7 +73,7 @@ func (s *Stream) Next(t *KVTile) {
 	}
 	b := s.frame.B
 	for g := range t.Base {
-		s.cursor.Next(b)
+		s.cursor.Next()
 		found := b.SetpGeS32(s.cursor.Block, ptx.Imm(0))
 		if g == 0 {
 			b.AndPredTo(t.Valid, found, ptx.Imm(1))
@@ -74,10 +86,7 @@ func (s *Stream) Next(t *KVTile) {
 // cut steps through the parts of a key block that is larger than the tile.
 func (s *Stream) cut(t *KVTile) {
 	b, k := s.frame.B, s.frame.K
-	same := b.NewLabel("same_block")
-	b.If(b.SetpGtS32(s.part, ptx.Imm(0))).Bra(same)
-	s.cursor.Next(b)
-	b.Place(same)
+	b.Unless(b.SetpGtS32(s.part, ptx.Imm(0)), "same_block", s.cursor.Next)
 	found := b.SetpGeS32(s.cursor.Block, ptx.Imm(0))
 	b.AndPredTo(t.Valid, found, ptx.Imm(1))
 	at := b.MadLoS32(s.cursor.Block, ptx.Imm(k.Shape.Block), b.MulLoS32(s.part, ptx.Imm(k.KVTile)))

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
+	"github.com/s2attention/s2c/codegen/ptx/tile"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/launch"
@@ -40,7 +41,7 @@ func (Generator) Launch(k *layout.Kernel) launch.Kernel {
 	box := func(tensor string, rows int) launch.Param {
 		return launch.MapOf(tensor, launch.MapRule{
 			Axes: []launch.Axis{launch.AxisDim, launch.AxisSeq, launch.AxisHead, launch.AxisBatch},
-			Box:  []uint32{slabCols, uint32(rows), 1, 1}, Swizzle: slabRowBytes,
+			Box:  []uint32{tile.SlabCols, uint32(rows), 1, 1}, Swizzle: tile.SlabRowBytes,
 		})
 	}
 	return kernel.Launch(k, threads(groups(k.Rows)), resident, launch.Place(launch.ForwardParams, []launch.Param{
@@ -49,12 +50,12 @@ func (Generator) Launch(k *layout.Kernel) launch.Kernel {
 }
 
 func (Generator) Loop() layout.Loop {
-	return layout.Loop{ReadRows: groupRows, StepClocks: 150, Overlap: true, Alone: true}
+	return layout.Loop{ReadRows: tile.GroupRows, StepClocks: 150, Overlap: true, Alone: true}
 }
 
 // groups is the number of consumer warpgroups, threads the size of a thread block.
-func groups(rows int) int    { return rows / groupRows }
-func threads(groups int) int { return (groups + 1) * groupThreads }
+func groups(rows int) int    { return rows / tile.GroupRows }
+func threads(groups int) int { return (groups + 1) * tile.GroupThreads }
 
 // Candidates: one to three consumer warpgroups, filled by packed heads, merged
 // query blocks or both; KV tiles of 64 or 128 tokens from up to eight blocks
@@ -65,10 +66,10 @@ func (g Generator) Candidates(s ir.Shape, heads int) []layout.Candidate {
 		return nil
 	}
 	for groups := 1; groups <= 3; groups++ {
-		rows := groups * groupRows
+		rows := groups * tile.GroupRows
 		for pack := 1; pack <= heads; pack *= 2 {
 			positions := rows / pack
-			if rows%pack != 0 || positions%layout.WarpRows != 0 || positions%groupRows != 0 && groupRows%positions != 0 {
+			if rows%pack != 0 || positions%layout.WarpRows != 0 || positions%tile.GroupRows != 0 && tile.GroupRows%positions != 0 {
 				continue // a box of query rows is one head's
 			}
 			merge, split := max(1, positions/s.Block), max(1, s.Block/positions)
@@ -144,7 +145,9 @@ func producerRegisters(gather int) int {
 }
 
 // wholeSlabs is the head dimension in whole slabs.
-func wholeSlabs(s ir.Shape) int { return (s.HeadDim + slabCols - 1) / slabCols * slabCols }
+func wholeSlabs(s ir.Shape) int {
+	return (s.HeadDim + tile.SlabCols - 1) / tile.SlabCols * tile.SlabCols
+}
 
 // Memory: two query tiles for each warpgroup where memory allows (the next
 // item's queries load while this one's output leaves through its own), else one.
@@ -158,13 +161,13 @@ func (Generator) Memory(s ir.Shape, c layout.Candidate) layout.Memory {
 // place lays out the query buffers, the ring of keys and values, what each of its
 // stages says about its tile, and the barriers of each kind.
 func place(s ir.Shape, c layout.Candidate, queries int) (m layout.Memory) {
-	tile := layout.SmemTile{Rows: groupRows, Cols: wholeSlabs(s), Type: s.DType, Hardware: true}
+	t := layout.SmemTile{Rows: tile.GroupRows, Cols: wholeSlabs(s), Type: s.DType, Hardware: true}
 	tiles := queries * groups(c.Rows)
-	m.AddTiles("q", tiles, tile)
-	tile.Rows = c.KVTile
-	m.AddTiles("k", c.Stages, tile)
-	m.AddTiles("v", c.Stages, tile)
-	m.Add("info", c.Stages*infoWords*4)
+	m.AddTiles("q", tiles, t)
+	t.Rows = c.KVTile
+	m.AddTiles("k", c.Stages, t)
+	m.AddTiles("v", c.Stages, t)
+	m.Add("info", c.Stages*stageWords*4)
 	for _, b := range []struct {
 		name  string
 		count int
@@ -172,7 +175,7 @@ func place(s ir.Shape, c layout.Candidate, queries int) (m layout.Memory) {
 		{"q_full", tiles}, {"q_empty", tiles},
 		{"k_full", c.Stages}, {"k_empty", c.Stages}, {"v_full", c.Stages}, {"v_empty", c.Stages},
 	} {
-		m.Add(b.name, b.count*barrierBytes)
+		m.Add(b.name, b.count*tile.BarrierBytes)
 	}
 	return m
 }

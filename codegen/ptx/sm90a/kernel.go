@@ -13,18 +13,9 @@ import (
 
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
+	"github.com/s2attention/s2c/codegen/ptx/tile"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/target"
-)
-
-const (
-	groupThreads = 128 // threads of a warpgroup
-	groupWarps   = 4
-	groupRows    = 64 // the m of wgmma
-	slabCols     = 64 // columns of a slab: 128 bytes, the widest swizzle
-	slabRowBytes = 128
-	barrierBytes = 8
-	infoWords    = 32 // words a stage says about its KV tile
 )
 
 // Emit makes the PTX module of a layout.
@@ -46,12 +37,12 @@ func (g Generator) check(k *layout.Kernel) error {
 	switch {
 	case k.Target != target.SM90a:
 		return fmt.Errorf("sm90a: target %v", k.Target)
-	case k.Rows%groupRows != 0 || groups(k.Rows) < 1 || groups(k.Rows) > 3:
-		return fmt.Errorf("sm90a: %d rows are not one to three warpgroups of %d", k.Rows, groupRows)
+	case k.Rows%tile.GroupRows != 0 || groups(k.Rows) < 1 || groups(k.Rows) > 3:
+		return fmt.Errorf("sm90a: %d rows are not one to three warpgroups of %d", k.Rows, tile.GroupRows)
 	case k.Gather() > 8 || k.KVTile > 256:
 		return fmt.Errorf("sm90a: a KV tile of %d tokens from %d blocks, more than 256 or 8", k.KVTile, k.Gather())
-	case k.Positions%groupRows != 0 && groupRows%k.Positions != 0:
-		return fmt.Errorf("sm90a: %d positions a head neither fill warpgroups of %d rows nor divide one", k.Positions, groupRows)
+	case k.Positions%tile.GroupRows != 0 && tile.GroupRows%k.Positions != 0:
+		return fmt.Errorf("sm90a: %d positions a head neither fill warpgroups of %d rows nor divide one", k.Positions, tile.GroupRows)
 	}
 	return kernel.Check(g, k)
 }
@@ -72,7 +63,7 @@ type emitter struct {
 func newEmitter(k *layout.Kernel, p *kernel.Pattern) *emitter {
 	e := &emitter{pattern: p, memory: memoryOf(k)}
 	e.b = ptx.NewBuilder(kernel.Entry(Generator{}.Launch(k), resident))
-	e.Frame = &kernel.Frame{K: k, B: e.b}
+	e.Frame = &kernel.Frame{K: k, Warp: &tile.Warp{B: e.b}}
 	return e
 }
 
@@ -85,30 +76,27 @@ func (e *emitter) emit() {
 	e.Lane = b.AndB32(tid, ptx.Imm(31))
 	// By way of a shuffle, so that the assembler knows it to be the same in all lanes
 	// and keeps descriptors in uniform registers.
-	warp := b.ShflSyncIdxB32(b.ShrU32(tid, ptx.Imm(5)), ptx.Imm(0), ptx.Imm(31), ptx.Imm(kernel.FullMask))
+	warp := e.FromFirst(b.ShrU32(tid, ptx.Imm(5)))
 	e.initBarriers(tid)
-
 	e.loadWork()
-	done := b.NewLabel("done")
-	b.If(b.SetpGeU32(e.first, e.items)).Bra(done)
-
-	producer, consumer, move := split(e.groups, e.K.Gather())
-	consume := b.NewLabel("consumer")
-	b.If(b.SetpGeU32(warp, ptx.Imm(groupWarps))).Bra(consume)
-	if move {
-		b.SetmaxnregDecSyncAlignedU32(ptx.Imm(producer))
-	}
-	b.If(b.SetpNeU32(warp, ptx.Imm(0))).Bra(done)
-	e.produce()
-	b.Bra(done)
-
-	b.Place(consume)
-	if move {
-		b.SetmaxnregIncSyncAlignedU32(ptx.Imm(consumer))
-	}
-	e.Warp = b.SubS32(warp, ptx.Imm(groupWarps))
-	e.consume(done)
-	b.Place(done)
+	b.Block("done", func(done ptx.Point) {
+		done.If(b.SetpGeU32(e.first, e.items))
+		producer, consumer, move := split(e.groups, e.K.Gather())
+		b.Block("consumer", func(consumers ptx.Point) {
+			consumers.If(b.SetpGeU32(warp, ptx.Imm(tile.GroupWarps)))
+			if move {
+				b.SetmaxnregDecSyncAlignedU32(ptx.Imm(producer))
+			}
+			done.If(b.SetpNeU32(warp, ptx.Imm(0)))
+			e.produce()
+			done.Go()
+		})
+		if move {
+			b.SetmaxnregIncSyncAlignedU32(ptx.Imm(consumer))
+		}
+		e.Rank = b.SubS32(warp, ptx.Imm(tile.GroupWarps))
+		e.consume()
+	})
 	b.Ret()
 }
 
@@ -129,14 +117,13 @@ func (e *emitter) eachItem(body func(final ptx.Pred)) {
 	stride := b.MovU32Sreg(ptx.NctaidX)
 	seats := b.SubS32(stride, ptx.Imm(1))
 	item := b.MovB32(e.first)
-	loop := b.NewLabel("item")
-	b.NoUnroll()
-	b.Place(loop)
-	e.Open(kernel.PatternSym(e.K), item)
-	b.AddS32To(round, round, stride)
-	b.SubS32To(seat, seats, seat)
-	b.AddS32To(item, round, seat)
-	final := b.SetpGeU32(item, e.items)
-	body(final)
-	b.Unless(final).Bra(loop)
+	b.Repeat("item", func() ptx.Pred {
+		e.Open(kernel.PatternSym(e.K), item)
+		b.AddS32To(round, round, stride)
+		b.SubS32To(seat, seats, seat)
+		b.AddS32To(item, round, seat)
+		final := b.SetpGeU32(item, e.items)
+		body(final)
+		return final
+	})
 }
