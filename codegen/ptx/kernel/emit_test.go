@@ -59,9 +59,6 @@ func tiles(k *layout.Kernel, patterns ...ir.Pattern) *layout.Kernel {
 // random is a source of numbers, the same in every run.
 func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
 
-// unless branches where p does not hold.
-func unless(b *ptxtest.Builder, p ptx.Pred, to ptx.Label) { b.Unless(p).Bra(to) }
-
 // times repeats body so often, with the number of the round.
 func times(b *ptxtest.Builder, n int, body func(n ptx.R32)) {
 	round, loop := b.Const32(0), b.NewLabel("times")
@@ -71,3 +68,52 @@ func times(b *ptxtest.Builder, n int, body func(n ptx.R32)) {
 	b.AddS32To(round, round, ptx.Imm(1))
 	b.If(b.SetpLtS32(round, ptx.Imm(n))).Bra(loop)
 }
+
+// fragments reads fragments of four numbers from an array that has so many for
+// each index.
+func fragments(b *ptxtest.Builder, array string, index ptx.R32, n int) [][]ptx.F32 {
+	at := b.Word(array, b.MulLoS32(index, ptx.Imm(4*n)))
+	var all [][]ptx.F32
+	for i := range n {
+		frag := make([]ptx.F32, 4)
+		for j := range frag {
+			frag[j] = b.LdGlobalF32(at.At(16*i + 4*j))
+		}
+		all = append(all, frag)
+	}
+	return all
+}
+
+// storeFragments writes fragments to such an array.
+func storeFragments(b *ptxtest.Builder, array string, index ptx.R32, all ...[]ptx.F32) {
+	at := b.Word(array, b.MulLoS32(index, ptx.Imm(4*len(all))))
+	for i, frag := range all {
+		for j, v := range frag {
+			b.StGlobalF32(at.At(16*i+4*j), v)
+		}
+	}
+}
+
+// Where an element of an accumulator is (PTX ISA 9.7.14.5.8): lane and element of
+// the fragment of eight columns, to row of 16 and column of eight.
+func rowOf(lane, element int) int { return lane/4 + element/2*8 }
+func colOf(lane, element int) int { return lane%4*2 + element%2 }
+
+// presence and mask are the two halves of masking.
+func presence(f *kernel.Frame, c kernel.Chunks, members bool) *ptx.R32 { return f.Presence(c, members) }
+
+func mask(f *kernel.Frame, scores [][]ptx.F32, c kernel.Chunks, present *ptx.R32) {
+	f.MaskIfNeeded(scores, c, present)
+}
+
+// weigh turns scores into weights; matters is nil where earlier output must be
+// rescaled always.
+func weigh(s *kernel.Softmax, scores [][]ptx.F32, lazy bool) (alpha [2]ptx.F32, matters *ptx.Pred) {
+	return s.Weigh(scores, lazy)
+}
+
+func rescale(s *kernel.Softmax, acc [][]ptx.F32, alpha [2]ptx.F32, matters *ptx.Pred) {
+	s.Rescale(acc, alpha, matters)
+}
+
+func pack(s *kernel.Softmax, p [][]ptx.R32, weights [][]ptx.F32) { s.Pack(p, weights) }
