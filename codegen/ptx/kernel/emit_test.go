@@ -117,3 +117,44 @@ func rescale(s *kernel.Softmax, acc [][]ptx.F32, alpha [2]ptx.F32, matters *ptx.
 }
 
 func pack(s *kernel.Softmax, p [][]ptx.R32, weights [][]ptx.F32) { s.Pack(p, weights) }
+
+func swizzled(f *kernel.Frame, s layout.Slab, row, chunk ptx.R32) ptx.R32 {
+	return f.Swizzled(s, row, chunk)
+}
+
+// copyStep is one round of a copy plan for one slab.
+type copyStep struct {
+	to         ptx.SAddr
+	row, chunk ptx.R32 // of the slab
+	slab       layout.Slab
+	active     ptx.Pred
+	valid      func(ok ptx.Pred) ptx.Pred
+}
+
+// eachCopy walks the copies that a thread makes of a tile's first rows.
+func eachCopy(f *kernel.Frame, t layout.SmemTile, rows int, who ptx.R32, threads int, tile ptx.R32, body func(copyStep)) {
+	b := f.B
+	for _, c := range f.PlanCopies(t, rows, who, threads) {
+		active := b.MovPred(ptx.Imm(1))
+		if c.Partial {
+			active = c.Active
+		}
+		for n := range c.Rounds {
+			row := b.AddS32(c.Row, ptx.Imm(n*c.Rows))
+			for i, s := range c.Slabs {
+				body(copyStep{c.To(b, tile, i, n), row, c.Chunk, s, active, func(ok ptx.Pred) ptx.Pred { return c.Valid(b, i, ok) }})
+			}
+		}
+	}
+}
+
+func storeLSE(f *kernel.Frame, s *kernel.Softmax, empty [2]ptx.Pred) { f.StoreLSE(s, empty) }
+
+// stage puts a warp's finished rows into shared memory, storeOutput takes them out.
+func stage(f *kernel.Frame, t layout.SmemTile, base, first ptx.R32, acc [][]ptx.F32, inverse [2]ptx.F32) (spoilt ptx.Pred) {
+	return f.StageOutput(t, base, first, acc, inverse)
+}
+
+func storeOutput(f *kernel.Frame, t layout.SmemTile, base, first ptx.R32) {
+	f.StoreOutput(t, base, first)
+}

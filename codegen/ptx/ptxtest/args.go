@@ -19,6 +19,7 @@ func F32(name string) ptx.Param { return ptx.Param{Name: name, Type: "f32", Byte
 type Buffer struct {
 	data    any // a slice of numbers of a fixed size
 	in, out bool
+	offset  int64
 }
 
 // In is a buffer that the kernel reads. InOut is one that it may write, too. Of an
@@ -26,6 +27,13 @@ type Buffer struct {
 func In(slice any) Buffer    { return Buffer{data: slice, in: true} }
 func InOut(slice any) Buffer { return Buffer{data: slice, in: true, out: true} }
 func Out(slice any) Buffer   { return Buffer{data: slice, out: true} }
+
+// Before is the buffer by an address that lies so many bytes before its first: what
+// a kernel adds to it may be as large as one likes.
+func (a Buffer) Before(bytes int64) Buffer {
+	a.offset = -bytes
+	return a
+}
 
 // placed is a launch's parameter block and the buffers behind it.
 type placed struct {
@@ -62,7 +70,7 @@ func (p *placed) value(dev *emu.Device, a any) (uint64, error) {
 	case Buffer:
 		at, err := a.place(dev)
 		p.buffers, p.at = append(p.buffers, a), append(p.at, at)
-		return uint64(at), err
+		return uint64(at) + uint64(a.offset), err
 	}
 	return 0, fmt.Errorf("an argument of type %T", a)
 }
