@@ -40,6 +40,9 @@ const (
 	entry = "small"
 	smem  = "smem"
 	warp  = 32
+
+	// budget is the instructions of a warp after which it surely hangs.
+	budget = 1 << 22
 )
 
 // Kernel is a small kernel, loaded.
@@ -59,7 +62,7 @@ func Load(t TB, s Shape, body func(b *Builder)) *Kernel {
 	if err != nil {
 		t.Fatalf("a kernel that is not right: %v", err)
 	}
-	k.dev = emu.New(emu.Options{Workers: 1, Shuffle: true, Preempt: true})
+	k.dev = emu.New(emu.Options{Workers: 1, Shuffle: true, Preempt: true, Budget: budget})
 	m, err := k.dev.LoadModule(text)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
