@@ -45,6 +45,25 @@ func TestFinishReports(t *testing.T) {
 			b.Emit("ld.global.v2.b32", ptx.VecOf(b.R32s(3)), b.MovB64(ptx.Imm(0)).At(0))
 			b.Ret()
 		}, "want a vector of 2"},
+		{"a register of the wrong class in a vector", func(b *ptx.Builder) {
+			b.Emit("ld.global.v2.b32", ptx.Vec{b.NewR32().Reg, b.NewF32().Reg}, b.MovB64(ptx.Imm(0)).At(0))
+			b.Ret()
+		}, "operand d: %f1 does not fit"},
+		{"a constant in a vector of registers", func(b *ptx.Builder) {
+			b.Emit("ld.global.v2.b32", ptx.Vec{ptx.Imm(0), b.NewR32().Reg}, b.MovB64(ptx.Imm(0)).At(0))
+			b.Ret()
+		}, "operand d: 0 does not fit"},
+		{"a vector in a vector", func(b *ptx.Builder) {
+			b.Emit("ld.global.v2.b32", ptx.Vec{ptx.VecOf(b.R32s(2)), b.NewR32().Reg}, b.MovB64(ptx.Imm(0)).At(0))
+			b.Ret()
+		}, "does not fit"},
+		{"no predicate at all", func(b *ptx.Builder) { b.MovPredTo(ptx.Pred{}, ptx.Imm(0)); b.Ret() }, "does not fit"},
+		{"an address without a register", func(b *ptx.Builder) { b.LdGlobalB32(ptx.Addr{Off: 4}); b.Ret() }, "does not fit"},
+		{"a shared address without a register", func(b *ptx.Builder) { b.LdSharedB32(ptx.SAddr{Off: 4}); b.Ret() }, "does not fit"},
+		{"a shared address in the global window", func(b *ptx.Builder) {
+			b.Emit("ld.global.b32", b.NewR32().Reg, b.Const32(0).At(0))
+			b.Ret()
+		}, "does not fit"},
 		{"a register where a vector must be", func(b *ptx.Builder) {
 			b.Emit("ld.global.v2.b32", b.NewR32().Reg, b.MovB64(ptx.Imm(0)).At(0))
 			b.Ret()

@@ -236,6 +236,10 @@ func TestBrokenWgmma(t *testing.T) {
 			list := strings.Split(s[strings.Index(s, "{")+1:strings.Index(s, "}")], ", ")
 			return s + "\nwgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {" + strings.Join(list[:4], ", ") + "}, %rd5, %rd6, %p2, 1, 1, 0, 0;"
 		}}, ss, CheckAsync},
+		{mutation{"accumulator in flight as A of another", mma, 0, after("mov.pred %p6, 0;\n" +
+			"wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f90, %f91, %f92, %f93}, {%f100, %f101, %f102, %f103}, %rd6, %p6, 1, 1, 0;")}, ss, CheckAsync},
+		{mutation{"A in flight as accumulator of another", mma, 0, after("mov.pred %p6, 0;\n" +
+			"wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%r10, %r11, %r12, %r13}, %rd5, %rd6, %p6, 1, 1, 0, 0;")}, &rs, CheckAsync},
 		{mutation{"half a warp", mma, 0, before("and.b32 %r98, %r1, 1;\nsetp.eq.u32 %p5, %r98, 0;\n@%p5 bra SKIP;")}, ss, CheckDivergence},
 	} {
 		t.Run(c.name, func(t *testing.T) {
