@@ -42,8 +42,9 @@ func (b *Builder) Finish() error {
 		return b.errs[0]
 	}
 	b.entry.Body, b.cold = append(b.entry.Body, b.cold...), nil
+	err := VerifyEntry(b.entry)
 	b.dropLabels()
-	return VerifyEntry(b.entry)
+	return err
 }
 
 // dropLabels drops labels that nothing branches to: to the assembler each would begin a

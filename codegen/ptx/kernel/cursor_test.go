@@ -29,7 +29,7 @@ func loadWalks(t testing.TB, p *kernel.Pattern, members bool, steps int) walks {
 		Globals: globals(p),
 	}
 	return walks{ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-		ht := kernel.LoadHeadTile(b.Builder, words, b.Block)
+		ht := kernel.LoadHeadTile(b.Builder, words, b.BlockIndex)
 		b.StGlobalV2B32(b.Word("heads", b.ShlB32(b.Thread, ptx.Imm(1))).At(0), []ptx.R32{ht.FirstHead, ht.KVHead})
 		row := b.LdGlobalB32(b.Word("rows", b.Thread).At(0))
 		var live *ptx.R32

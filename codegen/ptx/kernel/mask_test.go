@@ -37,7 +37,7 @@ func loadMasks(t testing.TB, k *layout.Kernel, members bool) masks {
 	chunks := k.Gather()
 	return masks{ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
 		f := &kernel.Frame{K: k, B: b.Builder, Lane: b.Lane}
-		at := b.Word("cases", b.MulLoS32(b.Block, ptx.Imm(3+2*chunks)))
+		at := b.Word("cases", b.MulLoS32(b.BlockIndex, ptx.Imm(3+2*chunks)))
 		word := func(n int) ptx.R32 { return b.LdGlobalB32(at.At(4 * n)) }
 		f.Lengths.KLen, f.Tile.Position, f.WarpPos = word(0), word(1), word(2)
 		c := kernel.Chunks{Tokens: k.ChunkTokens()}

@@ -19,9 +19,9 @@ func (f *Frame) StoreLSE(s *Softmax, done Finished) {
 		end.If(b.SetpEqU64(lse, ptx.Imm(0)))
 		end.If(f.NotFirstOfRow())
 		at := f.lseRow(lse)
-		for r := range done.empty {
+		for r := range done.Empty {
 			query, ok := f.Query(b.AddS32(f.WarpPos, b.AddS32(f.Row(), ptx.Imm(8*r))))
-			b.If(ok).StGlobalF32(at(query), s.logSum(s.Max[r], s.Sum[r], done.empty[r]))
+			b.If(ok).StGlobalF32(at(query), s.logSum(s.Max[r], s.Sum[r], done.Empty[r]))
 		}
 	})
 }
@@ -55,7 +55,7 @@ func (f *Frame) StageOutput(t layout.SmemTile, base, firstRow ptx.R32, acc tile.
 	products := b.Const32(0) // of numbers and 0: NaN unless all are finite
 	fma := tile.PairForm("fma.rn.", f.K.Shape.DType)
 	acc.EachPair(t, base, firstRow, func(r int, lo, hi ptx.F32, at ptx.SAddr) {
-		pair := f.Pack(b.MulFtzF32(lo, done.inverse[r]), b.MulFtzF32(hi, done.inverse[r]), f.K.Shape.DType)
+		pair := f.Pack(b.MulFtzF32(lo, done.Inverse[r]), b.MulFtzF32(hi, done.Inverse[r]), f.K.Shape.DType)
 		b.StSharedB32(at, pair)
 		b.Emit(fma, products.Reg, pair.Reg, zero.Reg, products.Reg)
 	})

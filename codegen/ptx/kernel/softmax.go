@@ -53,8 +53,8 @@ const growth = 8
 
 // Correction is by what earlier output must be multiplied, row by row.
 type Correction struct {
-	factors []ptx.F32
-	matters *ptx.Pred // whether it is anything but 1; nil for "not known"
+	Factors []ptx.F32
+	Matters *ptx.Pred // whether it is anything but 1; nil for "not known"
 }
 
 // Weigh turns scores into weights in place and updates maxima and sums. A lazy
@@ -72,17 +72,17 @@ func (s *Softmax) Weigh(scores tile.Acc, lazy bool) Correction {
 	var c Correction
 	if lazy {
 		any := scores.Any(b.SetpLtF32(b.MinFtzF32(less[0], less[1]), ptx.FImm(-growth)))
-		c.matters = &any
+		c.Matters = &any
 		for r := range most {
 			most[r] = b.SelpF32(most[r], s.Max[r], any)
 			less[r] = b.SelpF32(less[r], ptx.FImm(0), any)
 		}
 	}
 	for r := range most {
-		c.factors = append(c.factors, b.Ex2ApproxFtzF32(less[r]))
+		c.Factors = append(c.Factors, b.Ex2ApproxFtzF32(less[r]))
 		b.MovF32To(s.Max[r], most[r])
 		offset := b.NegF32(b.MulFtzF32(most[r], s.Scale))
-		b.MulFtzF32To(s.Sum[r], s.Sum[r], c.factors[r])
+		b.MulFtzF32To(s.Sum[r], s.Sum[r], c.Factors[r])
 		scores.Exp2(r, s.Scale, offset, s.Sum[r])
 	}
 	return c
@@ -90,17 +90,17 @@ func (s *Softmax) Weigh(scores tile.Acc, lazy bool) Correction {
 
 // Correct applies a correction to output accumulators, where it matters.
 func (s *Softmax) Correct(acc tile.Acc, c Correction) {
-	if c.matters == nil {
-		acc.Scale(c.factors)
+	if c.Matters == nil {
+		acc.Scale(c.Factors)
 		return
 	}
-	s.b.When(*c.matters, "not_rescaled", func() { acc.Scale(c.factors) })
+	s.b.When(*c.Matters, "not_rescaled", func() { acc.Scale(c.Factors) })
 }
 
 // Finished is what becomes of a tile's rows at their end.
 type Finished struct {
-	inverse []ptx.F32  // normalises the output: 0 for a row that saw nothing, NaN for one whose exponents are huge
-	empty   []ptx.Pred // the row saw nothing
+	Inverse []ptx.F32  // normalises the output: 0 for a row that saw nothing, NaN for one whose exponents are huge
+	Empty   []ptx.Pred // the row saw nothing
 }
 
 // Finish sums the rows over their lanes.
@@ -114,8 +114,8 @@ func (s *Softmax) Finish(acc tile.Acc) Finished {
 		empty := b.SetpEqF32(s.Sum[r], ptx.FImm(0))
 		inverse := b.SelpF32(ptx.FImm(0), b.RcpApproxFtzF32(s.Sum[r]), empty)
 		huge := b.AndPred(s.huge(s.Max[r]), b.SetpNeF32(s.Max[r], unset))
-		f.inverse = append(f.inverse, b.SelpF32(ptx.FImm(float32(math.NaN())), inverse, huge))
-		f.empty = append(f.empty, empty)
+		f.Inverse = append(f.Inverse, b.SelpF32(ptx.FImm(float32(math.NaN())), inverse, huge))
+		f.Empty = append(f.Empty, empty)
 	}
 	return f
 }

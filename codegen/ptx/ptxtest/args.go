@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/s2attention/s2c/codegen/ptx"
+	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
 )
@@ -14,6 +15,35 @@ import (
 func U32(name string) ptx.Param { return ptx.Param{Name: name, Type: "u32", Bytes: 4} }
 func U64(name string) ptx.Param { return ptx.Param{Name: name, Type: "u64", Bytes: 8} }
 func F32(name string) ptx.Param { return ptx.Param{Name: name, Type: "f32", Bytes: 4} }
+
+// Map is a parameter for a Tensor.
+func Map(name string) ptx.Param { return ptx.Param{Name: name, Type: "b8", Bytes: 128, Align: 64} }
+
+// Tensor is an argument: the map by which the copy engine takes boxes from a slice of
+// 16-bit numbers.
+type Tensor struct {
+	Data    any
+	Sizes   [4]int // of the axes, the innermost first; packed
+	Box     [4]int
+	Swizzle int // bytes
+}
+
+func (a Tensor) place(dev *emu.Device) (block [128]byte, at runtime.Ptr, err error) {
+	if at, err = In(a.Data).place(dev); err != nil {
+		return
+	}
+	d := runtime.TensorMap{Base: at, Swizzle: a.Swizzle, DType: dtype.BF16}
+	stride := uint64(2)
+	for n, size := range a.Sizes {
+		d.Dims = append(d.Dims, uint64(size))
+		d.Box = append(d.Box, uint32(a.Box[n]))
+		if stride *= uint64(size); n < 3 {
+			d.Strides = append(d.Strides, stride)
+		}
+	}
+	block, err = dev.EncodeTensorMap(d)
+	return
+}
 
 // Buffer is an argument: the address of a slice's elements on the device.
 type Buffer struct {
@@ -45,17 +75,31 @@ type placed struct {
 func (k *Kernel) place(args []any) (*placed, error) {
 	p := &placed{}
 	for i, a := range args {
+		if tensor, ok := a.(Tensor); ok {
+			block, at, err := tensor.place(k.dev)
+			if err != nil {
+				return nil, fmt.Errorf("ptxtest: parameter %s: %w", k.params[i].Name, err)
+			}
+			p.pad(64)
+			p.block = append(p.block, block[:]...)
+			p.buffers, p.at = append(p.buffers, In(tensor.Data)), append(p.at, at)
+			continue
+		}
 		v, err := p.value(k.dev, a)
 		if err != nil {
 			return nil, fmt.Errorf("ptxtest: parameter %s: %w", k.params[i].Name, err)
 		}
 		bytes := k.params[i].Bytes
-		for len(p.block)%bytes != 0 {
-			p.block = append(p.block, 0)
-		}
+		p.pad(bytes)
 		p.block = append(p.block, binary.LittleEndian.AppendUint64(nil, v)[:bytes]...)
 	}
 	return p, nil
+}
+
+func (p *placed) pad(align int) {
+	for len(p.block)%align != 0 {
+		p.block = append(p.block, 0)
+	}
 }
 
 // value is an argument's bits.

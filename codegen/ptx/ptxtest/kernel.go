@@ -30,10 +30,10 @@ type Shape struct {
 // Builder is a builder that knows the thread and the kernel's arrays.
 type Builder struct {
 	*ptx.Builder
-	Thread ptx.R32 // number in the grid
-	Index  ptx.R32 // number in the thread block
-	Lane   ptx.R32 // number in the warp
-	Block  ptx.R32 // number of the thread block
+	Thread     ptx.R32 // number in the grid
+	Index      ptx.R32 // number in the thread block
+	Lane       ptx.R32 // number in the warp
+	BlockIndex ptx.R32 // number of the thread block
 }
 
 const (
@@ -57,11 +57,9 @@ type Kernel struct {
 // checks of the emulator are on, and warps and asynchronous copies are in no order.
 func Load(t TB, s Shape, body func(b *Builder)) *Kernel {
 	t.Helper()
-	k := &Kernel{params: s.Params, block: warp * max(s.Warps, 1)}
-	text, err := k.text(s, body)
-	if err != nil {
-		t.Fatalf("a kernel that is not right: %v", err)
-	}
+	k := &Kernel{params: s.Params, block: s.threads()}
+	text := Text(t, s, body)
+	var err error
 	k.dev = emu.New(emu.Options{Workers: 1, Shuffle: true, Preempt: true, Budget: budget})
 	m, err := k.dev.LoadModule(text)
 	if err != nil {
@@ -73,19 +71,30 @@ func Load(t TB, s Shape, body func(b *Builder)) *Kernel {
 	return k
 }
 
-// text is the verified module.
-func (k *Kernel) text(s Shape, body func(b *Builder)) (string, error) {
+// Text is the verified module of a kernel.
+func Text(t TB, s Shape, body func(b *Builder)) string {
+	t.Helper()
+	text, err := s.text(body)
+	if err != nil {
+		t.Fatalf("a kernel that is not right: %v", err)
+	}
+	return text
+}
+
+func (s Shape) threads() int { return warp * max(s.Warps, 1) }
+
+func (s Shape) text(body func(b *Builder)) (string, error) {
 	if s.Target == (target.Target{}) {
 		s.Target = target.SM80
 	}
-	e := &ptx.Entry{Name: entry, Params: s.Params, Threads: k.block}
+	e := &ptx.Entry{Name: entry, Params: s.Params, Threads: s.threads()}
 	if s.Shared > 0 {
 		e.Shared = smem
 	}
 	b := &Builder{Builder: ptx.NewBuilder(e)}
-	b.Index, b.Block = b.MovU32Sreg(ptx.TidX), b.MovU32Sreg(ptx.CtaidX)
+	b.Index, b.BlockIndex = b.MovU32Sreg(ptx.TidX), b.MovU32Sreg(ptx.CtaidX)
 	b.Lane = b.AndB32(b.Index, ptx.Imm(warp-1))
-	b.Thread = b.MadLoS32(b.Block, ptx.Imm(k.block), b.Index)
+	b.Thread = b.MadLoS32(b.BlockIndex, ptx.Imm(s.threads()), b.Index)
 	body(b)
 	b.Ret()
 	if err := b.Finish(); err != nil {

@@ -81,7 +81,8 @@ func (e *emitter) emit() {
 	if e.K.Stages == 2 {
 		e.v.load(e.next)
 	}
-	e.landed(e.K.Stages, "queries")
+	e.b.Comment("the query tile has landed when at most the KV groups are in flight")
+	e.Landed(e.K.Stages)
 	e.keepQuery()
 	e.attend()
 	e.b.Ret()

@@ -43,6 +43,9 @@ func (w *Warp) Zeros(columns int, query Axis) Acc {
 	return a
 }
 
+// Fragment is the registers of the n-th eight columns.
+func (a Acc) Fragment(n int) []ptx.F32 { return a.frags[n] }
+
 // Columns is the accumulator's width.
 func (a Acc) Columns() int { return 8 * len(a.frags) }
 
