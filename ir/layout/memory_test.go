@@ -68,12 +68,14 @@ func (n given) Registers(ir.Shape, layout.Candidate) layout.Registers {
 }
 
 // Registers are handed out in eights a thread: 170 are 176, and 3 × 4 × 32 × 176
-// are more than a multiprocessor has.
+// are more than a multiprocessor has; so are 3 × 8 × 32 × 88, which 84 would not be.
 func TestResidentRoundsRegisters(t *testing.T) {
-	for n, want := range map[given]int{168: 3, 169: 2, 170: 2, 176: 2} {
-		c := layout.Candidate{Warps: 4}
-		if err := layout.Ampere.Fit(n, shape, &c); err != nil || c.Resident != want {
-			t.Errorf("%d registers: %d thread blocks, want %d; %v", n, c.Resident, want, err)
+	for _, c := range []struct{ registers, warps, want int }{
+		{168, 4, 3}, {169, 4, 2}, {170, 4, 2}, {176, 4, 2}, {80, 8, 3}, {81, 8, 2}, {84, 8, 2}, {88, 8, 2},
+	} {
+		x := layout.Candidate{Warps: c.warps}
+		if err := layout.Ampere.Fit(given(c.registers), shape, &x); err != nil || x.Resident != c.want {
+			t.Errorf("%d registers: %d thread blocks, want %d; %v", c.registers, x.Resident, c.want, err)
 		}
 	}
 }
