@@ -39,7 +39,7 @@ func loadWalks(t testing.TB, p *kernel.Pattern, members bool, steps int) walks {
 		}
 		c := kernel.NewCursor(b.Builder, p, ht, row, kernel.Param32(b.Builder, "last"), live)
 		times(b, steps, func(n ptx.R32) {
-			c.Next(b.Builder)
+			c.Next()
 			at := b.MadLoS32(b.Thread, ptx.Imm(steps), n)
 			b.StGlobalB32(b.Word("blocks", at).At(0), c.Block)
 			if members {

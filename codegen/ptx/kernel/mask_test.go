@@ -36,7 +36,7 @@ func loadMasks(t testing.TB, k *layout.Kernel, members bool) masks {
 	shape := ptxtest.Shape{Params: []ptx.Param{ptxtest.U64("cases"), ptxtest.U64("scores"), ptxtest.U64("masked"), ptxtest.U64("present")}}
 	chunks := k.Gather()
 	return masks{ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-		f := &kernel.Frame{K: k, B: b.Builder, Lane: b.Lane}
+		f := frame(b, k)
 		at := b.Word("cases", b.MulLoS32(b.BlockIndex, ptx.Imm(3+2*chunks)))
 		word := func(n int) ptx.R32 { return b.LdGlobalB32(at.At(4 * n)) }
 		f.Lengths.KLen, f.Tile.Position, f.WarpPos = word(0), word(1), word(2)
@@ -45,9 +45,9 @@ func loadMasks(t testing.TB, k *layout.Kernel, members bool) masks {
 			c.Base, c.Member = append(c.Base, word(3+g)), append(c.Member, word(3+chunks+g))
 		}
 		scores := fragments(b, "scores", b.Thread, k.KVTile/8)
-		present := presence(f, c, members)
-		mask(f, scores, c, present)
-		storeFragments(b, "masked", b.Thread, scores...)
+		present := f.Presence(c, members)
+		f.MaskIfNeeded(scores, c, present)
+		storeFragments(b, "masked", b.Thread, all(scores)...)
 		bits := b.Const32(none)
 		if present != nil {
 			bits = *present

@@ -50,26 +50,26 @@ func loadOutputs(t testing.TB, k *layout.Kernel) *outputs {
 	}
 	x.Kernel = ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
 		param := func(name string) ptx.R32 { return kernel.Param32(b.Builder, name) }
-		f := &kernel.Frame{K: k, B: b.Builder, Lane: b.Lane, Warp: b.ShrU32(b.Index, ptx.Imm(5))}
+		f := frame(b, k)
+		f.Rank = b.ShrU32(b.Index, ptx.Imm(5))
 		f.Lengths = kernel.LoadLengths(b.Builder, k.Positions)
 		f.Tile.Batch, f.Tile.Position, f.Head.FirstHead = param("batch"), param("position"), param("first_head")
 		f.PlaceWarp()
 		s := f.NewSoftmax()
-		first := b.ShlB32(f.Warp, ptx.Imm(4))
-		var inverse [2]ptx.F32
-		var empty [2]ptx.Pred
+		first := f.FirstRow()
+		var done kernel.Finished
 		for r := range 2 {
 			row := b.AddS32(first, b.AddS32(b.ShrU32(b.Lane, ptx.Imm(2)), ptx.Imm(8*r)))
-			state := fragments(b, "rows", row, 1)[0]
+			state := fragments(b, "rows", row, 1).Fragment(0)
 			b.MovF32To(s.Max[r], state[0])
 			b.MovF32To(s.Sum[r], state[1])
-			inverse[r], empty[r] = state[2], b.SetpEqF32(state[3], ptx.FImm(1))
+			done.Inverse, done.Empty = append(done.Inverse, state[2]), append(done.Empty, b.SetpEqF32(state[3], ptx.FImm(1)))
 		}
 		base := b.AddS32(b.Shared(), ptx.Imm(before))
-		storeLSE(f, s, empty)
-		spoilt := stage(f, x.tile, base, first, fragments(b, "acc", b.Index, k.DimPadded/8), inverse)
+		f.StoreLSE(s, done)
+		spoilt := f.StageOutput(x.tile, base, first, fragments(b, "acc", b.Index, k.DimPadded/8), done)
 		b.StGlobalB32(b.Word("spoilt", b.Index).At(0), b.Flag(spoilt))
-		storeOutput(f, x.tile, base, first)
+		f.StoreOutput(x.tile, base, first)
 		b.BarSync(ptx.Imm(0))
 		for at := 0; at < x.tile.Bytes(); at += 4 * lanes * k.Warps {
 			word := b.LdSharedB32(b.AddS32(base, b.ShlB32(b.Index, ptx.Imm(2))).At(at))

@@ -37,7 +37,8 @@ func loadRedo(t testing.TB, k *layout.Kernel) *redone {
 	}
 	x.Kernel = ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
 		param := func(name string) ptx.R32 { return kernel.Param32(b.Builder, name) }
-		f := &kernel.Frame{K: k, B: b.Builder, Lane: b.Lane, WarpHead: param("head"), WarpPos: param("first")}
+		f := frame(b, k)
+		f.WarpHead, f.WarpPos = param("head"), param("first")
 		f.Lengths = kernel.LoadLengths(b.Builder, k.Positions)
 		f.Tile.Batch, f.Tile.Index = param("batch"), param("tile")
 		f.Tile.Position = b.MulLoS32(f.Tile.Index, ptx.Imm(k.Positions))

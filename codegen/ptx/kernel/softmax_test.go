@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx"
-	"github.com/s2attention/s2c/codegen/ptx/kernel"
 	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
+	"github.com/s2attention/s2c/codegen/ptx/tile"
 	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/internal/tensor"
 )
@@ -29,37 +29,35 @@ func loadSoftmax(t testing.TB, tiles int, lazy bool) softmaxes {
 		ptxtest.U64("matters"), ptxtest.U64("acc"), ptxtest.U64("end"),
 	}}
 	return softmaxes{ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-		f := &kernel.Frame{K: plain(16, 1, 1), B: b.Builder, Lane: b.Lane}
+		f := frame(b, plain(16, 1, 1))
 		s := f.NewSoftmax()
 		s.Reset()
-		acc := [][]ptx.F32{b.F32s(4)}
-		for _, a := range acc[0] {
-			b.MovF32To(a, ptx.FImm(0))
-		}
+		acc := f.Zeros(8, tile.Row)
 		times(b, tiles, func(n ptx.R32) {
 			at := b.MadLoS32(b.Thread, ptx.Imm(tiles), n)
 			scores := fragments(b, "scores", at, softmaxFrags)
-			alpha, matters := weigh(s, scores, lazy)
-			rescale(s, acc, alpha, matters)
-			for i, a := range acc[0] {
-				b.AddF32To(a, a, scores[0][i])
+			correction := s.Weigh(scores, lazy)
+			matters := correction.Matters
+			s.Correct(acc, correction)
+			for i, a := range acc.Fragment(0) {
+				b.AddF32To(a, a, scores.Fragment(0)[i])
 			}
-			storeFragments(b, "weights", at, scores...)
+			storeFragments(b, "weights", at, all(scores)...)
 			storeFragments(b, "states", at, []ptx.F32{s.Max[0], s.Max[1], s.Sum[0], s.Sum[1]})
 			flag := b.Const32(none)
 			if matters != nil {
 				flag = b.Flag(*matters)
 			}
 			b.StGlobalB32(b.Word("matters", at).At(0), flag)
-			storeFragments(b, "acc", at, acc[0])
+			storeFragments(b, "acc", at, acc.Fragment(0))
 		})
-		inverse, empty := s.Finish()
+		done := s.Finish(acc)
 		var flags [2]ptx.F32
-		for r := range empty {
-			flags[r] = b.SelpF32(b.MovF32(ptx.FImm(1)), ptx.FImm(0), empty[r])
+		for r := range done.Empty {
+			flags[r] = b.SelpF32(b.MovF32(ptx.FImm(1)), ptx.FImm(0), done.Empty[r])
 		}
 		storeFragments(b, "end", b.Thread,
-			[]ptx.F32{inverse[0], inverse[1], flags[0], flags[1]}, []ptx.F32{s.Max[0], s.Max[1], s.Sum[0], s.Sum[1]})
+			[]ptx.F32{done.Inverse[0], done.Inverse[1], flags[0], flags[1]}, []ptx.F32{s.Max[0], s.Max[1], s.Sum[0], s.Sum[1]})
 	}), tiles, lazy}
 }
 
@@ -374,14 +372,10 @@ func TestPack(t *testing.T) {
 		k.Shape.DType = typ
 		shape := ptxtest.Shape{Params: []ptx.Param{ptxtest.F32("scale"), ptxtest.U64("weights"), ptxtest.U64("packed")}}
 		kern := ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-			f := &kernel.Frame{K: k, B: b.Builder, Lane: b.Lane}
-			p := make([][]ptx.R32, steps)
-			for i := range p {
-				p[i] = b.R32s(4)
-			}
-			pack(f.NewSoftmax(), p, fragments(b, "weights", b.Thread, 2*steps))
-			for i, words := range p {
-				b.StGlobalV4B32(b.Word("packed", b.MulLoS32(b.Thread, ptx.Imm(4*steps))).At(16*i), words)
+			p := frame(b, k).NewFragments(16*steps, typ)
+			p.Pack(fragments(b, "weights", b.Thread, 2*steps))
+			for i := range steps {
+				b.StGlobalV4B32(b.Word("packed", b.MulLoS32(b.Thread, ptx.Imm(4*steps))).At(16*i), p.Step(i))
 			}
 		})
 		r := random(10)

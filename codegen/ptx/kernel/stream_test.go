@@ -33,7 +33,8 @@ func loadStreams(t testing.TB, k *layout.Kernel, steps int) *streams {
 		Globals: globals(w.p),
 	}
 	w.Kernel = ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-		f := &kernel.Frame{K: k, B: b.Builder, Lane: b.Lane, Lengths: kernel.LoadLengths(b.Builder, k.Positions)}
+		f := frame(b, k)
+		f.Lengths = kernel.LoadLengths(b.Builder, k.Positions)
 		f.Head = kernel.LoadHeadTile(b.Builder, words, b.BlockIndex)
 		f.Tile.Index = b.LdGlobalB32(b.Word("tiles", b.Thread).At(0))
 		f.Tile.Position = b.MulLoS32(f.Tile.Index, ptx.Imm(k.Positions))

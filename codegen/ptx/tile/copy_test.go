@@ -1,11 +1,11 @@
-package kernel_test
+package tile
 
 import (
 	"fmt"
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx"
-	"github.com/s2attention/s2c/codegen/ptx/kernel"
+	"github.com/s2attention/s2c/codegen/ptx/inst"
 	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
 	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir/layout"
@@ -23,15 +23,15 @@ func TestSwizzled(t *testing.T) {
 		slabs := tile.Slabs()
 		shape := ptxtest.Shape{Params: []ptx.Param{ptxtest.U64("offsets")}}
 		kern := ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-			f := &kernel.Frame{K: plain(16, 1, 1), B: b.Builder}
+			w := &Warp{B: b.Builder, Lane: b.Lane}
 			for i, s := range slabs {
 				for chunk := range s.RowBytes() / layout.ChunkBytes {
-					at := swizzled(f, s, b.Lane, b.Const32(int64(chunk)))
-					b.StGlobalB32(b.Word("offsets", b.Lane).At(4*lanes*(8*i+chunk)), at)
+					at := w.Swizzled(s, b.Lane, b.Const32(int64(chunk)))
+					b.StGlobalB32(b.Word("offsets", b.Lane).At(4*inst.WarpSize*(8*i+chunk)), at)
 				}
 			}
 		})
-		offsets := make([][8][lanes]int32, len(slabs))
+		offsets := make([][8][inst.WarpSize]int32, len(slabs))
 		kern.Launch(t, 1, ptxtest.InOut(offsets))
 		for i, s := range slabs {
 			for chunk := range s.RowBytes() / layout.ChunkBytes {
@@ -65,16 +65,13 @@ func TestPlanCopies(t *testing.T) {
 
 func comparePlan(t *testing.T, dim, rows, tileRows, threads int) {
 	const base = 4096
-	k := plain(16, 1, 1)
-	k.Shape.HeadDim = dim
-	k.DimPadded = layout.PaddedDim(k.Shape)
-	tile := tile16(tileRows, k.DimPadded)
+	tile := tile16(tileRows, (dim+15)/16*16)
 	var each int // copies of a thread
-	shape := ptxtest.Shape{Params: []ptx.Param{ptxtest.U64("out")}, Warps: threads / lanes}
+	shape := ptxtest.Shape{Params: []ptx.Param{ptxtest.U64("out")}, Warps: threads / inst.WarpSize}
 	kern := ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-		f := &kernel.Frame{K: k, B: b.Builder}
+		w := &Warp{B: b.Builder, Lane: b.Lane}
 		yes, no := b.MovPred(ptx.Imm(1)), b.MovPred(ptx.Imm(0))
-		eachCopy(f, tile, rows, b.Index, threads, b.Const32(base), func(x copyStep) {
+		w.eachCopy(tile, dim, rows, b.Index, threads, b.Const32(base), func(x copyStep) {
 			at := b.Word("out", b.MulLoS32(b.Index, ptx.Imm(copiedWords))).At(4 * copiedWords * threads * each)
 			each++
 			to := b.AddS32(x.to.Base, ptx.Imm(x.to.Off))
@@ -108,5 +105,30 @@ func comparePlan(t *testing.T, dim, rows, tileRows, threads int) {
 	}
 	if want := rows * tile.Cols / 8; len(seen) != want {
 		t.Fatalf("%d chunks are copied, want %d", len(seen), want)
+	}
+}
+
+// copyStep is one round of a copy plan for one slab.
+type copyStep struct {
+	to         ptx.SAddr
+	row, chunk ptx.R32 // of the slab
+	slab       layout.Slab
+	active     ptx.Pred
+	valid      func(ok ptx.Pred) ptx.Pred
+}
+
+// eachCopy walks the copies that a thread makes of a tile's first rows.
+func (w *Warp) eachCopy(t layout.SmemTile, columns, rows int, who ptx.R32, threads int, tile ptx.R32, body func(copyStep)) {
+	for _, c := range w.PlanCopies(t, columns, rows, who, threads) {
+		active := w.B.MovPred(ptx.Imm(1))
+		if c.partial {
+			active = c.active
+		}
+		for n := range c.Rounds {
+			row := c.Row(n)
+			for i, s := range c.Slabs {
+				body(copyStep{c.shared(tile, i, n), row, c.chunk, s, active, func(ok ptx.Pred) ptx.Pred { return c.valid(i, ok) }})
+			}
+		}
 	}
 }
