@@ -94,7 +94,7 @@ func TestScoreRounding(t *testing.T) {
 
 // TestDeviceScoreRounding is the probe behind reference.ScoreRounding.
 func TestDeviceScoreRounding(t *testing.T) {
-	dev := gpu(t)
+	dev := openGPU(t)
 	for _, target := range conformance.Targets() {
 		scoreRoundings(t, dev, target, 4096, 16, 64, 128, 256)
 	}

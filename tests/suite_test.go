@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/s2attention/s2c/internal/conformance"
+	"github.com/s2attention/s2c/internal/gpu"
 	"github.com/s2attention/s2c/runtime"
 	_ "github.com/s2attention/s2c/runtime/cuda" // registers "cuda"
 )
@@ -27,24 +28,16 @@ var (
 	stuck     string   // the launch that never came back
 )
 
-// gpu opens the first GPU, or skips the test and says so. S2C_REQUIRE_GPU=1
-// makes its absence a failure.
-func gpu(t *testing.T) runtime.Device {
+// openGPU opens the first GPU, or skips the test.
+func openGPU(t *testing.T) runtime.Device {
 	t.Helper()
 	if stuck != "" {
 		t.Fatalf("the GPU never came back from %s", stuck)
 	}
 	dev, err := runtime.OpenDevice("cuda")
-	switch {
-	case err == nil:
-		t.Log(dev.Describe())
-		return dev
-	case errors.Is(err, runtime.ErrNoDevice) && os.Getenv("S2C_REQUIRE_GPU") != "1":
-		t.Skipf("SKIPPED, no kernel runs on a GPU: %v", err)
-	default:
-		t.Fatal(err)
-	}
-	return nil
+	gpu.Need(t, err)
+	t.Log(dev.Describe())
+	return dev
 }
 
 // onDevice runs the selected cases on a device that it opens and closes, and
