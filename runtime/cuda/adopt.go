@@ -55,7 +55,8 @@ func (d *Device) Context() uintptr { return d.ctx }
 // AdoptStream is a CUstream of this device's context that the program made itself
 // or got from another library, such as PyTorch's current stream; 0 is the default
 // stream. It is good for launches, also while the stream captures a graph. Close
-// leaves the CUstream alone. The driver does not say whether a handle is one: a
+// leaves the CUstream alone. One that was made with CU_STREAM_NON_BLOCKING, as
+// PyTorch's are, does not wait for Upload, nor Download for it: wait in between. The driver does not say whether a handle is one: a
 // wrong one shows, at best, in the first call that uses it.
 func (d *Device) AdoptStream(handle uintptr) (s2c.Stream, error) {
 	if err := d.enter(); err != nil {

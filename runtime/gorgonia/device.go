@@ -31,7 +31,34 @@ type Device struct {
 	closed bool
 }
 
-var _ runtime.Device = (*Device)(nil)
+var (
+	_ runtime.Device  = (*Device)(nil)
+	_ runtime.Adopter = (*Device)(nil)
+)
+
+// Adopt is New for a CUcontext that the program has as a number, such as one that
+// another library made. A nil handle, and one that the driver does not know, is an
+// ErrArgs. A driver may crash on a number that is no address of a context.
+func Adopt(context uintptr) (*Device, error) {
+	if context == 0 {
+		return nil, runtime.Errorf(runtime.ErrArgs, "cannot adopt a CUDA context that is nil")
+	}
+	ctx := *(*cu.CUContext)(unsafe.Pointer(&context))
+	var dev cu.Device
+	if err := within(ctx, func() (err error) {
+		dev, err = cu.CurrentDevice()
+		return failed("finding the GPU of a context", err)
+	}); err != nil {
+		return nil, err
+	}
+	return New(ctx, dev)
+}
+
+// The types of cu that hold one handle and nothing else, so that a number can be read
+// as one and one as a number.
+var _ = [...][unsafe.Sizeof(uintptr(0))]byte{
+	[unsafe.Sizeof(cu.CUContext{})]byte{}, [unsafe.Sizeof(cu.Stream{})]byte{}, [unsafe.Sizeof(cu.Function{})]byte{},
+}
 
 // New uses the caller's context, which must belong to dev and outlive the
 // Device; for a *cu.Ctx that is its CUDAContext(). A GPU before compute
@@ -67,7 +94,7 @@ func failed(doing string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case err == error(cu.InvalidValue):
+	case err == error(cu.InvalidValue), err == error(cu.InvalidContext):
 		return runtime.Errorf(runtime.ErrArgs, "%s failed: %v", doing, err)
 	case err == error(cu.OutOfMemory):
 		return runtime.Errorf(runtime.ErrOutOfMemory, "the device has no memory left for %s: %v", doing, err)
@@ -83,9 +110,14 @@ func (d *Device) with(f func() error) error {
 	if d.closed {
 		return runtime.Errorf(runtime.ErrClosed, "use of %s after Close", d.name)
 	}
+	return within(d.ctx, f)
+}
+
+// within runs f on a thread whose current context is ctx.
+func within(ctx cu.CUContext, f func() error) error {
 	goruntime.LockOSThread()
 	defer goruntime.UnlockOSThread()
-	if err := cu.PushCurrentCtx(d.ctx); err != nil {
+	if err := cu.PushCurrentCtx(ctx); err != nil {
 		return failed("using the caller's context", err)
 	}
 	defer cu.PopCurrentCtx()

@@ -1,6 +1,7 @@
 // Package gorgonia runs kernels through gorgonia.org/cu, for programs that
 // already hold a cu context, streams and device pointers: New wraps the
-// context, Device.Stream a stream, and runtime.Ptr(p) converts a pointer.
+// context, Device.Stream a stream, and runtime.Ptr(p) converts a pointer. Adopt and
+// Device.AdoptStream take the handles as numbers.
 //
 // It is built with the tag gorgonia only, because it needs cgo, CUDA's headers
 // and libcuda when it is compiled. script/gorgonia builds it against the

@@ -116,10 +116,8 @@ type Function struct {
 	declared cuda.Declared
 }
 
-// handle is the CUfunction within cu.Function, which holds nothing else.
+// handle is the CUfunction within cu.Function.
 func (f *Function) handle() uintptr { return *(*uintptr)(unsafe.Pointer(&f.fn)) }
-
-var _ [unsafe.Sizeof(uintptr(0))]byte = [unsafe.Sizeof(cu.Function{})]byte{}
 
 // Launch queues the kernel on a stream of this device; nil is the default one.
 func (f *Function) Launch(s runtime.Stream, grid, block [3]int, params []byte) error {

@@ -28,6 +28,15 @@ var (
 // default stream.
 func (d *Device) Stream(s cu.Stream) *Stream { return &Stream{d: d, s: s} }
 
+// AdoptStream is Stream for a CUstream that the program has as a number, such as
+// another library's; 0 is the default stream. See AdoptStream of runtime/cuda.
+func (d *Device) AdoptStream(handle uintptr) (runtime.Stream, error) {
+	if err := d.with(func() error { return nil }); err != nil {
+		return nil, err
+	}
+	return d.Stream(*(*cu.Stream)(unsafe.Pointer(&handle))), nil
+}
+
 // NewStream makes a queue of work.
 func (d *Device) NewStream() (runtime.Stream, error) {
 	s := &Stream{d: d, owned: true}
