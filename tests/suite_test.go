@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/internal/gpu"
 	"github.com/s2attention/s2c/runtime"
@@ -49,7 +50,7 @@ func onDevice(t *testing.T, open func(*testing.T) runtime.Device, cases []confor
 	defer cancel()
 	dev := open(t)
 	tab := openTable(t)
-	s := conformance.Suite{Device: dev, Cases: cases, Targets: conformance.Targets(), Launches: launches}
+	s := conformance.Suite{Device: dev, Cases: cases, Targets: compiler.Targets, Launches: launches}
 	since := time.Now()
 	sum := s.Run(ctx, func(r conformance.Row) {
 		tab.add(t, r)
@@ -193,11 +194,11 @@ func TestOnDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, target := range conformance.Targets() {
+	for _, on := range compiler.Targets {
 		for _, name := range []string{"geometry/pack 2", "geometry/pack 2 split 2", "geometry/pack 2 merge 2", "scale/0.5"} {
-			row := fmt.Sprintf("\n| ok      | %-6s | %-42s | ", target, name)
+			row := fmt.Sprintf("\n| ok      | %-6s | %-42s | ", on, name)
 			if n := strings.Count(string(text), row); n != 2 {
-				t.Errorf("%d rows for %s on %s, want 2:\n%s", n, name, target, text)
+				t.Errorf("%d rows for %s on %s, want 2:\n%s", n, name, on, text)
 			}
 		}
 	}
