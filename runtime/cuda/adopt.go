@@ -25,7 +25,7 @@ func (l *Library) adopt(context uintptr) (*Device, error) {
 	if context == 0 {
 		return nil, s2c.Errorf(s2c.ErrArgs, "cannot adopt a CUDA context that is nil")
 	}
-	handle, popped := new(int32), new(uintptr)
+	popped := new(uintptr)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	switch r := l.call(cuCtxPushCurrent, context); r {
@@ -35,12 +35,12 @@ func (l *Library) adopt(context uintptr) (*Device, error) {
 	default:
 		return nil, l.check(cuCtxPushCurrent, r, "adopting a context")
 	}
-	r := l.call(cuCtxGetDevice, uintptr(unsafe.Pointer(handle)))
+	handle, r := ask[int32](l, cuCtxGetDevice)
 	l.call(cuCtxPopCurrent, uintptr(unsafe.Pointer(popped)))
 	if r != success {
 		return nil, l.check(cuCtxGetDevice, r, "finding the GPU of a context")
 	}
-	d := &Device{lib: l, handle: uintptr(*handle), adopted: true}
+	d := &Device{lib: l, handle: uintptr(handle), adopted: true}
 	if err := d.describe("the GPU of the context"); err != nil {
 		return nil, err
 	}

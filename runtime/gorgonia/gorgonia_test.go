@@ -43,7 +43,7 @@ func open(t *testing.T) *Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := New(ctx, dev)
+	d, err := New(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestLaunch(t *testing.T) {
 	// The caller's own pointer and stream.
 	var mine cu.Stream
 	var ptr cu.DevicePtr
-	if err := d.with(func() (err error) {
+	if err := d.With(func() (err error) {
 		if mine, err = cu.MakeStream(cu.DefaultStream); err != nil {
 			return err
 		}
@@ -162,7 +162,10 @@ func TestLaunch(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	s := d.Stream(mine)
+	s, err := d.Stream(mine)
+	if err != nil {
+		t.Fatal(err)
+	}
 	f, before := openFake(), int32(0)
 	if f != nil {
 		before = int32(f.get("launches"))
@@ -200,7 +203,7 @@ func TestLaunch(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := d.with(func() error { return errors.Join(mine.Synchronize(), mine.Destroy(), cu.MemFree(ptr)) }); err != nil {
+	if err := d.With(func() error { return errors.Join(mine.Synchronize(), mine.Destroy(), cu.MemFree(ptr)) }); err != nil {
 		t.Error(err)
 	}
 	if err := fn.Launch(s, [3]int{1, 1, 1}, [3]int{1, 1, 1}, params); !errors.Is(err, runtime.ErrClosed) {
@@ -233,6 +236,17 @@ func (f *fakeDriver) check(t *testing.T, from int32, ptr uint64) {
 	if len(seen) != 64 {
 		t.Errorf("%d distinct launches", len(seen))
 	}
+}
+
+// within runs f on a thread whose current context is ctx.
+func within(ctx cu.CUContext, f func() error) error {
+	goruntime.LockOSThread()
+	defer goruntime.UnlockOSThread()
+	if err := cu.PushCurrentCtx(ctx); err != nil {
+		return err
+	}
+	defer cu.PopCurrentCtx()
+	return f()
 }
 
 // TestAdopt runs in a context and on a stream that are known as numbers alone, and

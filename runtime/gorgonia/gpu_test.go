@@ -62,7 +62,11 @@ func eachTarget(t *testing.T, f func(t *testing.T, k *twice)) {
 			if err := errors.Join(err1, err2); err != nil {
 				t.Fatal(err)
 			}
-			defer theirs.Unload()
+			defer func() {
+				if err := errors.Join(mine.Unload(), theirs.Unload()); err != nil {
+					t.Error(err)
+				}
+			}()
 			f(t, &twice{p, mine, theirs, d, peer})
 		})
 	}
