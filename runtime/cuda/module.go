@@ -217,14 +217,14 @@ func (m *Module) load(cubin []byte) error {
 }
 
 // AdoptModule is a CUmodule that the program made itself, of PTX text and in the
-// device's context; log is what the compiler said. Unload unloads it.
-func (d *Device) AdoptModule(handle uintptr, ptx, log string) *Module {
-	return &Module{d: d, handle: handle, ptx: ptx, log: log}
+// device's context; log is what the compiler wrote. Unload unloads it.
+func (d *Device) AdoptModule(handle uintptr, ptx string, log []byte) *Module {
+	return &Module{d: d, handle: handle, ptx: ptx, log: logText(log)}
 }
 
 // CompileError is the error of LoadModule for a CUresult and a compiler's log.
-func (d *Device) CompileError(code int, log, ptx string) error {
-	return d.compileError(cuModuleLoadDataEx, result(code), log, ptx)
+func (d *Device) CompileError(code int, log []byte, ptx string) error {
+	return d.compileError(cuModuleLoadDataEx, result(code), logText(log), ptx)
 }
 
 // JITLog is what the driver's compiler said, in the form of `ptxas -v`; the

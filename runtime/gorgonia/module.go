@@ -3,10 +3,8 @@
 package gorgonia
 
 import (
-	"bytes"
 	"reflect"
 	goruntime "runtime"
-	"strings"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -33,14 +31,9 @@ func (d *Device) LoadModule(ptx string) (runtime.Module, error) {
 			return nil
 		}
 		code := reflect.ValueOf(err).Int() // a CUresult, of a type that cu does not export
-		return d.CompileError(int(code), text(fault.Buffer), ptx)
+		return d.CompileError(int(code), fault.Buffer, ptx)
 	}); err != nil {
 		return nil, err
 	}
-	return d.AdoptModule(*(*uintptr)(unsafe.Pointer(&m)), ptx, text(info.Buffer)), nil
-}
-
-func text(log []byte) string {
-	log, _, _ = bytes.Cut(log, []byte{0})
-	return strings.TrimSpace(strings.ToValidUTF8(string(log), "?"))
+	return d.AdoptModule(*(*uintptr)(unsafe.Pointer(&m)), ptx, info.Buffer), nil
 }
