@@ -60,7 +60,8 @@ func AdoptContext(context uintptr) (Device, error) {
 }
 
 // AdoptStream is a CUstream that the program holds, in the context of a device; 0 is
-// the default stream. Closing it leaves the CUstream alone. A device without such
+// the default stream. Closing it leaves the CUstream alone. Copies do not wait for a
+// stream of CU_STREAM_NON_BLOCKING, nor it for them. A device without such
 // streams, as the emulator is, gives an [ErrArgs].
 func AdoptStream(dev Device, stream uintptr) (Stream, error) {
 	adopter, ok := dev.(runtime.Adopter)

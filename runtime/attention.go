@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"sync"
 
 	"github.com/s2attention/s2c/launch"
@@ -40,8 +41,9 @@ func Load(dev Device, p *launch.Plan) (*Attention, error) {
 	if err := CheckPlan(p); err != nil {
 		return nil, err
 	}
-	if err := checkTarget(p.Target, dev); err != nil {
-		return nil, err
+	if major, minor := dev.ComputeCapability(); !p.Target.RunsOn(major, minor) {
+		return nil, Errorf(ErrArchitecture, "a kernel for %v %s, but %s has %d.%d; compile for another target with --arch",
+			p.Target, p.Target.Needs(), dev.Describe(), major, minor)
 	}
 	a := &Attention{dev: dev, plan: *p}
 	a.bind()
@@ -105,13 +107,11 @@ func (a *Attention) JITLog() string {
 // an ErrArgs, and nothing is queued. Launch neither waits nor allocates, save
 // for tensor maps that it sees for the first time.
 func (a *Attention) Launch(s Stream, args Args) error {
-	if err := a.hold(); err != nil {
+	c, err := a.begin(args)
+	if err != nil {
 		return err
 	}
-	defer a.mu.RUnlock()
-	c := a.calls.Get().(*call)
-	defer a.calls.Put(c)
-	c.Args = args
+	defer c.end()
 	if err := c.prepare(); err != nil {
 		return err
 	}
@@ -127,30 +127,35 @@ func (a *Attention) Launch(s Stream, args Args) error {
 // WorkspaceBytes is what Args.Workspace must hold for a launch with these
 // lengths; 0: it needs none.
 func (a *Attention) WorkspaceBytes(args Args) (int64, error) {
-	if err := a.hold(); err != nil {
+	c, err := a.begin(args)
+	if err != nil {
 		return 0, err
 	}
-	defer a.mu.RUnlock()
-	c := a.calls.Get().(*call)
-	defer a.calls.Put(c)
-	c.Args = args
+	defer c.end()
 	if reason := c.lengths(); reason != "" {
 		return 0, c.bad(reason)
 	}
 	return c.layWorkspaces()
 }
 
-// hold locks a.mu for reading, unless there is nothing to launch.
-func (a *Attention) hold() error {
+// begin is a call that keeps the plan loaded until its end.
+func (a *Attention) begin(args Args) (*call, error) {
 	if a == nil || a.dev == nil {
-		return Errorf(ErrClosed, "launch of a plan that was not loaded")
+		return nil, Errorf(ErrClosed, "launch of a plan that was not loaded")
 	}
 	a.mu.RLock()
 	if a.unloaded {
 		a.mu.RUnlock()
-		return Errorf(ErrClosed, "launch of %s after Unload", a.plan.Name())
+		return nil, Errorf(ErrClosed, "launch of %s after Unload", a.plan.Name())
 	}
-	return nil
+	c := a.calls.Get().(*call)
+	c.Args = args
+	return c, nil
+}
+
+func (c *call) end() {
+	defer c.a.mu.RUnlock()
+	c.a.calls.Put(c)
 }
 
 // Unload frees the module and the table. Streams with launches of it must have
@@ -165,16 +170,14 @@ func (a *Attention) Unload() error {
 		return nil
 	}
 	a.unloaded = true
-	var first error
+	var err error
 	if a.module != nil {
-		first = a.module.Unload()
+		err = a.module.Unload()
 	}
 	if a.table != 0 {
-		if err := a.dev.Free(a.table); first == nil {
-			first = err
-		}
+		err = cmp.Or(err, a.dev.Free(a.table))
 	}
-	return first
+	return err
 }
 
 func (a *Attention) isUnloaded() bool {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -107,26 +108,21 @@ func (b *Bundle) layers(op launch.Op) []int {
 
 // ranges writes ascending numbers as "0–3, 5".
 func ranges(ns []int) string {
-	if len(ns) == 0 {
-		return "none"
-	}
 	var parts []string
 	for i := 0; i < len(ns); {
-		j := i
-		for j+1 < len(ns) && ns[j+1] == ns[j]+1 {
-			j++
+		end := i + 1
+		for end < len(ns) && ns[end] == ns[end-1]+1 {
+			end++
 		}
-		switch j - i {
-		case 0:
+		if end-i > 2 {
+			parts = append(parts, fmt.Sprintf("%d–%d", ns[i], ns[end-1]))
+			i = end
+		} else {
 			parts = append(parts, fmt.Sprint(ns[i]))
-		case 1:
-			parts = append(parts, fmt.Sprint(ns[i]), fmt.Sprint(ns[j]))
-		default:
-			parts = append(parts, fmt.Sprintf("%d–%d", ns[i], ns[j]))
+			i++
 		}
-		i = j + 1
 	}
-	return strings.Join(parts, ", ")
+	return cmp.Or(strings.Join(parts, ", "), "none")
 }
 
 // targets is the distinct targets of the plans, ascending.
@@ -155,7 +151,7 @@ func (b *Bundle) Check() error {
 	if !slices.Equal(m.Targets, b.targets()) {
 		return Errorf(ErrBundle, "the manifest names targets %v, the plans are for %v", m.Targets, b.targets())
 	}
-	seen := seen{entries: map[entryKey]bool{}, layers: map[layerKey]bool{}}
+	seen := seen{}
 	for i := range b.Plans {
 		p := &b.Plans[i]
 		if err := CheckPlan(p); err != nil {
@@ -180,39 +176,35 @@ func (b *Bundle) Check() error {
 	return nil
 }
 
-// seen is what the plans of a bundle may each have once.
-type seen struct {
-	entries map[entryKey]bool
-	layers  map[layerKey]bool
+// seen is what the plans of a bundle may each have once: entries and layers.
+type seen map[any]bool
+
+type entryKey struct {
+	target target.Target
+	entry  string
 }
 
-type (
-	entryKey struct {
-		target target.Target
-		entry  string
-	}
-	layerKey struct {
-		op     launch.Op
-		target target.Target
-		layer  int
-	}
-)
+type layerKey struct {
+	op     launch.Op
+	target target.Target
+	layer  int
+}
 
 // plan notes what a plan has, of a model with so many layers.
-func (s *seen) plan(p *launch.Plan, layers int) error {
+func (s seen) plan(p *launch.Plan, layers int) error {
 	for i := range p.Kernels {
 		key := entryKey{p.Target, p.Kernels[i].Entry}
-		if s.entries[key] {
+		if s[key] {
 			return Errorf(ErrBundle, "two kernels %s for %s", key.entry, key.target)
 		}
-		s.entries[key] = true
+		s[key] = true
 	}
 	for _, n := range p.Layers {
 		key := layerKey{p.Op, p.Target, n}
-		if n >= layers || s.layers[key] {
+		if n >= layers || s[key] {
 			return Errorf(ErrBundle, "plan %s: layer %d is past the model's %d layers or has two plans of %s for %s", p.Name(), n, layers, p.Op, p.Target)
 		}
-		s.layers[key] = true
+		s[key] = true
 	}
 	return nil
 }

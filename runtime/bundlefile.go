@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -87,15 +88,15 @@ func encodeBundle(b *Bundle) ([]byte, error) {
 		return nil, err
 	}
 	fm := fileManifest{Manifest: c.Manifest}
-	var parts [][]byte
+	var parts []byte
 	numbers := map[[sumBytes]byte]int{}
 	part := func(data []byte) int {
 		sum := sha256.Sum256(data)
 		n, ok := numbers[sum]
 		if !ok {
-			n = len(parts)
+			n = len(fm.Parts)
 			numbers[sum] = n
-			parts = append(parts, data)
+			parts = append(parts, data...)
 			fm.Parts = append(fm.Parts, filePart{int64(len(data)), hex.EncodeToString(sum[:])})
 		}
 		return n
@@ -111,10 +112,7 @@ func encodeBundle(b *Bundle) ([]byte, error) {
 	if err != nil {
 		return nil, Errorf(ErrBundle, "the manifest: %v", err)
 	}
-	total := headerBytes + len(text) + sumBytes
-	for _, p := range parts {
-		total += len(p)
-	}
+	total := headerBytes + len(text) + len(parts) + sumBytes
 	if len(text) > maxManifest || total > maxBundle {
 		return nil, Errorf(ErrBundle, "a manifest of %d bytes and a bundle of %d are more than the %d and %d that a bundle may have",
 			len(text), total, maxManifest, maxBundle)
@@ -124,10 +122,7 @@ func encodeBundle(b *Bundle) ([]byte, error) {
 	out = binary.LittleEndian.AppendUint32(out, BundleFormat)
 	out = binary.LittleEndian.AppendUint32(out, uint32(len(text)))
 	out = binary.LittleEndian.AppendUint64(out, uint64(total))
-	out = append(out, text...)
-	for _, p := range parts {
-		out = append(out, p...)
-	}
+	out = append(append(out, text...), parts...)
 	sum := sha256.Sum256(out)
 	return append(out, sum[:]...), nil
 }
@@ -314,13 +309,7 @@ func WriteBundleFile(path string, b *Bundle) error {
 	}
 	defer os.Remove(tmp.Name()) // fails after the rename, as it should
 	_, err = tmp.Write(data)
-	if cerr := tmp.Chmod(0o644); err == nil {
-		err = cerr
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err := cmp.Or(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
 		return err
 	}
 	return os.Rename(tmp.Name(), path)

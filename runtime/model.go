@@ -84,14 +84,12 @@ func (m *Model) Close() error {
 		return nil
 	}
 	m.closed = true
-	var first error
+	var err error
 	for _, a := range m.loaded {
-		if err := a.Unload(); first == nil {
-			first = err
-		}
+		err = cmp.Or(err, a.Unload())
 	}
 	if m.shared {
-		return first
+		return err
 	}
-	return cmp.Or(first, m.Device.Close())
+	return cmp.Or(err, m.Device.Close())
 }

@@ -25,7 +25,7 @@ type field struct {
 // launch reads it.
 type source struct {
 	typ  launch.Type
-	bind func(f *field, p *launch.Plan) bool // false: Of or Axis names nothing of the plan
+	bind func(f *field, p *launch.Plan) bool // false: Of or Axis names nothing of the plan; strides alone have an axis
 	put  func(c *call, f *field, to []byte) error
 }
 
@@ -77,23 +77,21 @@ var tilings = map[launch.Tiling]func(c *call, positions int64) int64{
 func bind(p *launch.Plan, param *launch.Param) (field, bool) {
 	s := sources[param.From]
 	f := field{at: param.Offset, put: s.put, axis: param.Axis, param: param}
-	return f, s.bind != nil && s.bind(&f, p)
+	return f, s.bind != nil && (f.axis == "" || param.From == launch.Stride) && s.bind(&f, p)
 }
 
-func bindNothing(f *field, _ *launch.Plan) bool { return f.param.Of == "" && f.axis == "" }
-
-func bindTensor(f *field, p *launch.Plan) bool { return f.axis == "" && f.bindRole(p) }
+func bindNothing(f *field, _ *launch.Plan) bool { return f.param.Of == "" }
 
 func bindStride(f *field, p *launch.Plan) bool {
-	if !f.bindRole(p) || launch.Tensors[f.role].Packed || f.axis == launch.AxisDim {
+	if !bindTensor(f, p) || launch.Tensors[f.role].Packed || f.axis == launch.AxisDim {
 		return false
 	}
 	_, ok := launch.Tensors[f.role].Extent(f.axis)
 	return ok
 }
 
-// bindRole wants a tensor of the plan's operation.
-func (f *field) bindRole(p *launch.Plan) (ok bool) {
+// bindTensor wants a tensor of the plan's operation.
+func bindTensor(f *field, p *launch.Plan) (ok bool) {
 	f.role, ok = launch.RoleOf(f.param.Of)
 	op := launch.Operations[p.Op]
 	return ok && (slices.Contains(op.Reads, f.role) || slices.Contains(op.Writes, f.role))
@@ -116,12 +114,12 @@ func bindMap(f *field, p *launch.Plan) bool {
 
 func bindCount(f *field, _ *launch.Plan) bool {
 	f.count = counts[launch.Count(f.param.Of)]
-	return f.count != nil && f.axis == ""
+	return f.count != nil
 }
 
 func bindWorkspace(f *field, p *launch.Plan) bool {
 	f.workspace = slices.IndexFunc(p.Workspaces, func(w launch.Workspace) bool { return w.Name == f.param.Of })
-	return f.workspace >= 0 && f.axis == ""
+	return f.workspace >= 0
 }
 
 func put64(to []byte, v uint64) error { binary.LittleEndian.PutUint64(to, v); return nil }

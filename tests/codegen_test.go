@@ -3,12 +3,13 @@ package tests
 import (
 	"embed"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/internal/conformance"
+	"github.com/s2attention/s2c/target"
 )
 
 //go:embed codegen/*.s2
@@ -33,10 +34,10 @@ func TestCodegen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ptx := map[string]string{}
-			for _, target := range conformance.Targets() {
+			ptx := map[target.Target]string{}
+			for _, on := range compiler.Targets {
 				c := conformance.Case{Source: string(text)}
-				ptx[target] = load(t, &c, target, true).compiled.Plan.PTX
+				ptx[on] = load(t, &c, on, true).compiled.Plan.PTX
 			}
 			if checkText(t, f.Name(), string(text), ptx) == 0 {
 				t.Error("the file checks nothing")
@@ -46,7 +47,7 @@ func TestCodegen(t *testing.T) {
 }
 
 // checkText runs the checks of a source and returns how many it has.
-func checkText(t *testing.T, name, text string, ptx map[string]string) int {
+func checkText(t *testing.T, name, text string, ptx map[target.Target]string) int {
 	n := 0
 	for i, line := range strings.Split(text, "\n") {
 		m := check.FindStringSubmatch(line)
@@ -66,18 +67,19 @@ func checkText(t *testing.T, name, text string, ptx map[string]string) int {
 			t.Errorf("%s:%d: %v", name, i+1, err)
 			continue
 		}
-		for _, target := range strings.Split(m[1], ", ") {
+		for named := range strings.SplitSeq(m[1], ", ") {
 			n++
-			if !slices.Contains(conformance.Targets(), target) {
-				t.Errorf("%s:%d: there is no target %s", name, i+1, target)
+			on, err := compiler.ParseTarget(named)
+			if err != nil {
+				t.Errorf("%s:%d: %v", name, i+1, err)
 				continue
 			}
-			found := re.FindString(ptx[target])
+			found := re.FindString(ptx[on])
 			switch {
 			case m[2] == "" && found == "":
-				t.Errorf("%s:%d: %s has nothing like %s", name, i+1, target, m[3])
+				t.Errorf("%s:%d: %s has nothing like %s", name, i+1, on, m[3])
 			case m[2] == "-" && found != "":
-				t.Errorf("%s:%d: %s has %q, which it should not", name, i+1, target, found[:min(len(found), 200)])
+				t.Errorf("%s:%d: %s has %q, which it should not", name, i+1, on, found[:min(len(found), 200)])
 			}
 		}
 	}

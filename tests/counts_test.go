@@ -8,10 +8,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s2attention/s2c/codegen/ptx/sm80"
+	"github.com/s2attention/s2c/codegen/ptx/sm90a"
+	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/runtime/emu"
+	"github.com/s2attention/s2c/target"
 )
 
 // counted is whether a case takes part in the tests of counts: every kind of
@@ -57,8 +61,8 @@ func lengths(c *conformance.Case) (batch, qLen, kLen int64) {
 // emulator's counts equal those of the layout's closed form, and the bytes that
 // are read equal those of the source predicate.
 func TestSkippedTiles(t *testing.T) {
-	eachCase(t, counted, func(t *testing.T, c *conformance.Case, target string) {
-		l := load(t, c, target, full)
+	eachCase(t, counted, func(t *testing.T, c *conformance.Case, on target.Target) {
+		l := load(t, c, on, full)
 		batch, qLen, kLen := lengths(c)
 		want, ok := conformance.Predict(l.compiled.Layout, batch, qLen, kLen)
 		if !ok {
@@ -77,25 +81,25 @@ func TestSkippedTiles(t *testing.T) {
 // TestSkipsAtLength holds the counts of a sparse layer against the dense one's: at
 // 2113 tokens Phi-3-small skips blocks, and the ratio is that of the attended pairs.
 func TestSkipsAtLength(t *testing.T) {
-	for _, target := range conformance.Targets() {
+	for _, on := range compiler.Targets {
 		c := conformance.Case{File: "phi3-small.s2", KLen: 2113}
-		l := load(t, &c, target, true)
+		l := load(t, &c, on, true)
 		k, shape := l.compiled.Layout, l.subject.Unit.Module.Shape
 		got := k.Total(2113)
 		if got.Skipped == 0 {
-			t.Errorf("%s: nothing is skipped at 2113 tokens", target)
+			t.Errorf("%s: nothing is skipped at 2113 tokens", on)
 		}
 		pairs, err := ir.Pairs(*l.subject.Layer, shape, 2113, 2113)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if dense := ir.DensePairs(shape, 2113, 2113); pairs.Cmp(dense) >= 0 {
-			t.Errorf("%s: %v pairs of %v", target, pairs, dense)
+			t.Errorf("%s: %v pairs of %v", on, pairs, dense)
 		}
 		// Every attended block holds block² pairs at most.
 		most := new(big.Int).SetInt64(got.Attended * int64(shape.Block) * int64(shape.Block))
 		if pairs.Cmp(most) > 0 {
-			t.Errorf("%s: %v attended pairs do not fit in %d blocks", target, pairs, got.Attended)
+			t.Errorf("%s: %v attended pairs do not fit in %d blocks", on, pairs, got.Attended)
 		}
 	}
 }
@@ -125,23 +129,25 @@ func maskLines(t *testing.T, ptx string) []int {
 	return lines
 }
 
+// masks count the (warp, step) pairs of a sequence that mask, by code generator.
+var masks = map[string]func(k *layout.Kernel, qLen, kLen int64) int64{
+	sm80.Generator{}.Family():  maskedWarps,
+	sm90a.Generator{}.Family(): func(k *layout.Kernel, qLen, kLen int64) int64 { return maskedSteps(k, qLen, kLen) * int64(k.Rows/16) },
+}
+
 // TestLazyMasks: a full step carries no mask. The masks are branched over, and the
 // first instruction behind the branch runs exactly once for each warp and step
 // that needs it, counted tile by tile.
 func TestLazyMasks(t *testing.T) {
-	eachCase(t, counted, func(t *testing.T, c *conformance.Case, target string) {
-		l := load(t, c, target, full)
+	eachCase(t, counted, func(t *testing.T, c *conformance.Case, on target.Target) {
+		l := load(t, c, on, full)
 		k := l.compiled.Layout
 		batch, qLen, kLen := lengths(c)
-		var want int64
-		switch k.Family {
-		case "sm80":
-			want = batch * maskedWarps(k, qLen, kLen)
-		case "sm90a":
-			want = batch * maskedSteps(k, qLen, kLen) * int64(k.Rows/16)
-		default:
+		masked := masks[k.Family]
+		if masked == nil {
 			t.Fatalf("it is not known where the code generator %q masks", k.Family)
 		}
+		want := batch * masked(k, qLen, kLen)
 		lines, stats := maskLines(t, l.compiled.Plan.PTX), run(t, c, l)
 		var got int64
 		for _, n := range lines {

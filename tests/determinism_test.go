@@ -4,8 +4,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/runtime/emu"
+	"github.com/s2attention/s2c/target"
 )
 
 // determinismNames are one case of each kind of pattern and cut.
@@ -36,8 +38,8 @@ func TestDeterminism(t *testing.T) {
 		t.Fatalf("%d of the %d cases exist", got, len(determinismNames))
 	}
 	keep := func(c *conformance.Case) bool { return slices.Contains(determinismNames, c.Name) }
-	eachCase(t, keep, func(t *testing.T, c *conformance.Case, target string) {
-		l := load(t, c, target, false)
+	eachCase(t, keep, func(t *testing.T, c *conformance.Case, on target.Target) {
+		l := load(t, c, on, false)
 		p, err := c.Problem(l.subject)
 		if err != nil {
 			t.Fatal(err)
@@ -63,16 +65,16 @@ func TestDeterminism(t *testing.T) {
 
 // TestCompileDeterminism compiles again and again: same PTX, same layout.
 func TestCompileDeterminism(t *testing.T) {
-	for _, target := range conformance.Targets() {
+	for _, on := range compiler.Targets {
 		for _, c := range determinismCases() {
-			if !c.For(target) {
+			if !c.For(on) {
 				continue
 			}
-			a := load(t, &c, target, true)
+			a := load(t, &c, on, true)
 			for range 3 {
-				b := load(t, &c, target, true)
+				b := load(t, &c, on, true)
 				if a.compiled.Plan.PTX != b.compiled.Plan.PTX || a.compiled.Layout.String() != b.compiled.Layout.String() {
-					t.Errorf("%s for %s: two compilations differ", c.Name, target)
+					t.Errorf("%s for %s: two compilations differ", c.Name, on)
 				}
 			}
 		}

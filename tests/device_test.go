@@ -9,10 +9,10 @@ import (
 // TestDevice runs every case on a GPU, all heads and all layers, on every
 // target that it executes.
 func TestDevice(t *testing.T) {
-	onDevice(t, gpu, conformance.Cases(), 1)
+	onDevice(t, openGPU, conformance.Cases(), 1)
 }
 
 // TestDeviceRepeats launches the same input again and again: same bytes out.
 func TestDeviceRepeats(t *testing.T) {
-	onDevice(t, gpu, determinismCases(), 5)
+	onDevice(t, openGPU, determinismCases(), 5)
 }

@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/examples"
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/internal/golden"
 	"github.com/s2attention/s2c/runtime/emu"
+	"github.com/s2attention/s2c/target"
 )
 
 // goldenCase is one file under golden/.
@@ -22,7 +25,7 @@ type goldenCase struct {
 	cases conformance.Case
 	// ptx keeps the whole PTX of the targets named, to be read; of the others the
 	// golden has a digest, and codegen/ has focused checks.
-	ptx []string
+	ptx []target.Target
 }
 
 // goldenCases are every distinct layer of every example, and small patterns for
@@ -38,9 +41,9 @@ func goldenCases() []goldenCase {
 		// Of kernels that differ in a pattern alone one is kept in full.
 		switch e.Name() {
 		case "phi3-small", "s2-gqa":
-			g.ptx = []string{"sm_80", "sm_90a"}
+			g.ptx = []target.Target{target.SM80, target.SM90a}
 		case "bidirectional", "custom-blocks":
-			g.ptx = []string{"sm_80"}
+			g.ptx = []target.Target{target.SM80}
 		}
 		list = append(list, g)
 	}
@@ -98,21 +101,19 @@ func checkGolden(t *testing.T, g *goldenCase, f *golden.File) {
 	}
 	f.Check(t, "ir", s.Layer.String())
 	digests, result := "", ""
-	for _, target := range conformance.Targets() {
-		if !c.For(target) {
+	for _, on := range compiler.Targets {
+		if !c.For(on) {
 			continue
 		}
-		l := load(t, c, target, true)
-		names = append(names, target+".layout")
-		f.Check(t, target+".layout", l.compiled.Layout.String())
-		for _, keep := range g.ptx {
-			if keep == target {
-				names = append(names, target+".ptx")
-				f.Check(t, target+".ptx", l.compiled.Plan.PTX)
-			}
+		l := load(t, c, on, true)
+		names = append(names, on.String()+".layout")
+		f.Check(t, on.String()+".layout", l.compiled.Layout.String())
+		if slices.Contains(g.ptx, on) {
+			names = append(names, on.String()+".ptx")
+			f.Check(t, on.String()+".ptx", l.compiled.Plan.PTX)
 		}
-		digests += digest(target, l.compiled.Plan.PTX)
-		result += emulated(t, c, target, l)
+		digests += digest(on, l.compiled.Plan.PTX)
+		result += emulated(t, c, on, l)
 	}
 	f.Check(t, "ptx", digests)
 	f.Check(t, "emu.out", result)
@@ -121,9 +122,9 @@ func checkGolden(t *testing.T, g *goldenCase, f *golden.File) {
 }
 
 // digest stands for the PTX of a target: any change of it changes the digest.
-func digest(target, ptx string) string {
+func digest(on target.Target, ptx string) string {
 	version, _, _ := strings.Cut(ptx[strings.Index(ptx, ".version"):], "\n")
-	return fmt.Sprintf("%s\n  %s, %d lines, sha256 %x\n", target, version, strings.Count(ptx, "\n"), sha256.Sum256([]byte(ptx)))
+	return fmt.Sprintf("%s\n  %s, %d lines, sha256 %x\n", on, version, strings.Count(ptx, "\n"), sha256.Sum256([]byte(ptx)))
 }
 
 // describe says what the file is, for who reads it.
@@ -146,15 +147,15 @@ var interleavings = []emu.Options{
 // emulated is what the emulator made of a case on a target: the bytes, how far
 // they are from the reference, and what was executed beside what was predicted.
 // All interleavings must give the same bytes.
-func emulated(t *testing.T, c *conformance.Case, target string, l loaded) string {
+func emulated(t *testing.T, c *conformance.Case, on target.Target, l loaded) string {
 	t.Helper()
 	dev := emu.New(emu.Options{Workers: 1})
 	defer dev.Close()
 	o, e, err := c.Check(context.Background(), dev, l.subject, l.compiled)
 	if err != nil {
-		t.Fatalf("%s: %v", target, err)
+		t.Fatalf("%s: %v", on, err)
 	}
-	interleave(t, c, target, l, o.Hash())
+	interleave(t, c, on, l, o.Hash())
 	batch, qLen, kLen := lengths(c)
 	want, ok := conformance.Predict(l.compiled.Layout, batch, qLen, kLen)
 	if !ok {
@@ -162,12 +163,12 @@ func emulated(t *testing.T, c *conformance.Case, target string, l loaded) string
 	}
 	round := func(x float64) string { return strconv.FormatFloat(x, 'g', 2, 64) }
 	return fmt.Sprintf("%s\n  bytes       sha256 %s\n  errors      output %s, worst row %s, log-sum-exp %s\n  executed    %s\n  closed form %s\n",
-		target, o.Hash(), round(e.OutRel), round(e.OutRow), round(e.LSE), conformance.Executed(o.Stats), want)
+		on, o.Hash(), round(e.OutRel), round(e.OutRow), round(e.LSE), conformance.Executed(o.Stats), want)
 }
 
 // interleave runs a case in the other orders, with every check on, and demands the
 // same bytes.
-func interleave(t *testing.T, c *conformance.Case, target string, l loaded, hash string) {
+func interleave(t *testing.T, c *conformance.Case, on target.Target, l loaded, hash string) {
 	t.Helper()
 	p, err := c.Problem(l.subject)
 	if err != nil {
@@ -178,9 +179,9 @@ func interleave(t *testing.T, c *conformance.Case, target string, l loaded, hash
 		dev := emu.New(opt)
 		o, err := p.Launch(dev, l.compiled.Plan)
 		if err != nil {
-			t.Errorf("%s, %+v: %v", target, opt, err)
+			t.Errorf("%s, %+v: %v", on, opt, err)
 		} else if o.Hash() != hash {
-			t.Errorf("%s, %+v gives other bytes", target, opt)
+			t.Errorf("%s, %+v gives other bytes", on, opt)
 		}
 		if err := dev.Close(); err != nil {
 			t.Error(err)

@@ -39,7 +39,7 @@ func TestMagnitude(t *testing.T) {
 }
 
 // TestDeviceMagnitude runs the same on a GPU, and more of it.
-func TestDeviceMagnitude(t *testing.T) { magnitudeSuite.run(t, draws(80), on(gpu(t))) }
+func TestDeviceMagnitude(t *testing.T) { magnitudeSuite.run(t, draws(80), on(openGPU(t))) }
 
 // greatScaleTrials: normal inputs at the greatest softmax scale.
 func greatScaleTrials() []trial {

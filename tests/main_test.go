@@ -8,6 +8,7 @@ import (
 
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/internal/conformance"
+	"github.com/s2attention/s2c/target"
 )
 
 // full is whether all heads and all layers run.
@@ -30,13 +31,13 @@ type loaded struct {
 }
 
 // load reads and compiles a case.
-func load(t testing.TB, c *conformance.Case, target string, full bool) loaded {
+func load(t testing.TB, c *conformance.Case, on target.Target, full bool) loaded {
 	t.Helper()
 	s, err := c.Load(full)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := s.Compile(target, c.Only)
+	k, err := s.Compile(on, c.Only)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,15 +46,15 @@ func load(t testing.TB, c *conformance.Case, target string, full bool) loaded {
 
 // eachCase runs f, in parallel, for every case on every target that a filter
 // lets pass.
-func eachCase(t *testing.T, keep func(*conformance.Case) bool, f func(t *testing.T, c *conformance.Case, target string)) {
-	for _, target := range conformance.Targets() {
-		t.Run(target, func(t *testing.T) {
+func eachCase(t *testing.T, keep func(*conformance.Case) bool, f func(t *testing.T, c *conformance.Case, on target.Target)) {
+	for _, on := range compiler.Targets {
+		t.Run(on.String(), func(t *testing.T) {
 			t.Parallel()
 			for _, c := range conformance.Cases() {
-				if c.For(target) && keep(&c) {
+				if c.For(on) && keep(&c) {
 					t.Run(c.Name, func(t *testing.T) {
 						t.Parallel()
-						f(t, &c, target)
+						f(t, &c, on)
 					})
 				}
 			}

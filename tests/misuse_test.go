@@ -48,10 +48,10 @@ var misuses = []struct {
 
 // TestMisuse: each mistake is an ErrArgs before the launch; nothing runs.
 func TestMisuse(t *testing.T) {
-	for _, target := range conformance.Targets() {
-		t.Run(target, func(t *testing.T) {
+	for _, on := range compiler.Targets {
+		t.Run(on.String(), func(t *testing.T) {
 			c := conformance.Case{Source: misuseModel, Batch: 2, KLen: 100}
-			l := load(t, &c, target, true)
+			l := load(t, &c, on, true)
 			p, err := c.Problem(l.subject)
 			if err != nil {
 				t.Fatal(err)
@@ -88,17 +88,17 @@ func TestMisuse(t *testing.T) {
 
 // TestTableLimit: a table serves every length up to its limit, and none beyond.
 func TestTableLimit(t *testing.T) {
-	for _, target := range conformance.Targets() {
+	for _, on := range compiler.Targets {
 		for _, n := range []int{127, 128, 129, 1000} {
 			c := conformance.Case{Source: misuseModel, KLen: n, Seed: 1}
-			l := load(t, &c, target, true)
+			l := load(t, &c, on, true)
 			if got := l.compiled.Plan.MaxBlocks; got != 8 {
-				t.Fatalf("%s: the kernel serves %d blocks, want 8", target, got)
+				t.Fatalf("%s: the kernel serves %d blocks, want 8", on, got)
 			}
 			dev := device()
 			_, _, err := c.Check(context.Background(), dev, l.subject, l.compiled)
 			if n <= 128 && err != nil || n > 128 && !errors.Is(err, runtime.ErrArgs) {
-				t.Errorf("%s at %d tokens: %v", target, n, err)
+				t.Errorf("%s at %d tokens: %v", on, n, err)
 			}
 			if err := dev.Close(); err != nil {
 				t.Error(err)
@@ -117,7 +117,7 @@ func TestWrongTarget(t *testing.T) {
 	if _, err := s.Unit.Compile(s.Layer, target.Target{Major: 7}, compiler.Options{}); err == nil || !strings.Contains(err.Error(), "sm_70") {
 		t.Errorf("compiling for sm_70 gives %v", err)
 	}
-	l := load(t, &c, "sm_80", true)
+	l := load(t, &c, target.SM80, true)
 	k := *l.compiled.Plan
 	k.Target = target.Target{Major: 12, Rule: target.Chip}
 	dev := device()
@@ -130,9 +130,9 @@ func TestWrongTarget(t *testing.T) {
 // TestGreatestScale: the fully masked tiles of merged query blocks leave no NaN
 // at the greatest scale that a launch accepts.
 func TestGreatestScale(t *testing.T) {
-	for _, target := range conformance.Targets() {
+	for _, on := range compiler.Targets {
 		c := conformance.Case{Source: strings.ReplaceAll(misuseModel, "max: 128", "max: 256"), KLen: 150, Scale: 1e6}
-		l := load(t, &c, target, true)
+		l := load(t, &c, on, true)
 		p, err := c.Problem(l.subject)
 		if err != nil {
 			t.Fatal(err)
@@ -148,7 +148,7 @@ func TestGreatestScale(t *testing.T) {
 		o.Out.Float64s(out, 0)
 		for n, x := range out {
 			if math.IsNaN(x) || math.IsInf(x, 0) {
-				t.Fatalf("%s: element %d is %v", target, n, x)
+				t.Fatalf("%s: element %d is %v", on, n, x)
 			}
 		}
 	}
@@ -158,8 +158,8 @@ func TestGreatestScale(t *testing.T) {
 // never a NaN.
 func TestEmptyRowsAreExact(t *testing.T) {
 	keep := func(c *conformance.Case) bool { return strings.HasPrefix(c.Name, "empty rows/") }
-	eachCase(t, keep, func(t *testing.T, c *conformance.Case, target string) {
-		l := load(t, c, target, true)
+	eachCase(t, keep, func(t *testing.T, c *conformance.Case, on target.Target) {
+		l := load(t, c, on, true)
 		p, err := c.Problem(l.subject)
 		if err != nil {
 			t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/s2attention/s2c/internal/conformance"
+	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/internal/golden"
 	"github.com/s2attention/s2c/internal/normal"
 )
@@ -22,15 +22,15 @@ import (
 func TestNormalForm(t *testing.T) {
 	known := map[string]bool{}
 	for _, g := range goldenCases() {
-		for _, target := range conformance.Targets() {
-			if !g.cases.For(target) {
+		for _, on := range compiler.Targets {
+			if !g.cases.For(on) {
 				continue
 			}
-			path := filepath.Join("golden", "normal", g.name+"."+target+".gz")
+			path := filepath.Join("golden", "normal", g.name+"."+on.String()+".gz")
 			known[path] = true
-			t.Run(g.name+"/"+target, func(t *testing.T) {
+			t.Run(g.name+"/"+on.String(), func(t *testing.T) {
 				t.Parallel()
-				checkNormal(t, path, normal.Form(load(t, &g.cases, target, true).compiled.Plan.PTX))
+				checkNormal(t, path, normal.Form(load(t, &g.cases, on, true).compiled.Plan.PTX))
 			})
 		}
 	}

@@ -31,7 +31,7 @@ func TestPoison(t *testing.T) {
 }
 
 // TestDevicePoison runs the same on a GPU, and more of it.
-func TestDevicePoison(t *testing.T) { poisonSuite.run(t, draws(80), on(gpu(t))) }
+func TestDevicePoison(t *testing.T) { poisonSuite.run(t, draws(80), on(openGPU(t))) }
 
 const alone = "model alone { heads 2  kv_heads 2  head_dim 64  block %d  dtype bf16  %s  layers 1 }\nlayer * -> window(1)\n"
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/internal/ptxas"
+	"github.com/s2attention/s2c/target"
 )
 
 // assembled is whether a case's kernel goes to the assembler. By default these
@@ -39,13 +40,13 @@ func TestAssembler(t *testing.T) {
 		seen[ptx] = true
 		return true
 	}
-	eachCase(t, assembled, func(t *testing.T, c *conformance.Case, target string) {
-		l := load(t, c, target, true) // all heads: that is the kernel that ships
+	eachCase(t, assembled, func(t *testing.T, c *conformance.Case, on target.Target) {
+		l := load(t, c, on, true) // all heads: that is the kernel that ships
 		k := l.compiled.Plan
 		if !first(k.PTX) {
 			return
 		}
-		r, err := ptxas.Run(path, k.PTX, target, t.TempDir())
+		r, err := ptxas.Run(path, k.PTX, on.String(), t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}

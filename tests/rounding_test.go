@@ -6,10 +6,12 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // A row with one key has its score as log-sum-exp, which shows how a target rounds
@@ -33,7 +35,7 @@ var roundingKinds = []struct {
 }
 
 // scoreRoundings measures the greatest rounding of a target on a device.
-func scoreRoundings(t *testing.T, dev runtime.Device, target string, batch int, dims ...int) {
+func scoreRoundings(t *testing.T, dev runtime.Device, on target.Target, batch int, dims ...int) {
 	for _, dim := range dims {
 		for _, dtype := range []string{"bf16", "f16"} {
 			for _, kind := range roundingKinds {
@@ -45,7 +47,7 @@ func scoreRoundings(t *testing.T, dev runtime.Device, target string, batch int, 
 				if err != nil {
 					t.Fatal(err)
 				}
-				compiled, err := s.Compile(target, nil)
+				compiled, err := s.Compile(on, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -73,9 +75,9 @@ func scoreRoundings(t *testing.T, dev runtime.Device, target string, batch int, 
 					}
 					worst = max(worst, math.Abs(got-score)/(0x1p-22*reach))
 				}
-				t.Logf("%s, head dimension %d, %s, terms %s: %.3f", target, dim, dtype, kind.name, worst)
+				t.Logf("%s, head dimension %d, %s, terms %s: %.3f", on, dim, dtype, kind.name, worst)
 				if !(worst <= reference.ScoreRounding) {
-					t.Errorf("%s, head dimension %d, %s, terms %s: scores are off by %.3g, the bound is %g", target, dim, dtype, kind.name, worst, float64(reference.ScoreRounding))
+					t.Errorf("%s, head dimension %d, %s, terms %s: scores are off by %.3g, the bound is %g", on, dim, dtype, kind.name, worst, float64(reference.ScoreRounding))
 				}
 			}
 		}
@@ -83,9 +85,9 @@ func scoreRoundings(t *testing.T, dev runtime.Device, target string, batch int, 
 }
 
 func TestScoreRounding(t *testing.T) {
-	for _, target := range conformance.Targets() {
+	for _, on := range compiler.Targets {
 		dev := device()
-		scoreRoundings(t, dev, target, 4, 16, 64)
+		scoreRoundings(t, dev, on, 4, 16, 64)
 		if err := dev.Close(); err != nil {
 			t.Error(err)
 		}
@@ -94,9 +96,9 @@ func TestScoreRounding(t *testing.T) {
 
 // TestDeviceScoreRounding is the probe behind reference.ScoreRounding.
 func TestDeviceScoreRounding(t *testing.T) {
-	dev := gpu(t)
-	for _, target := range conformance.Targets() {
-		scoreRoundings(t, dev, target, 4096, 16, 64, 128, 256)
+	dev := openGPU(t)
+	for _, on := range compiler.Targets {
+		scoreRoundings(t, dev, on, 4096, 16, 64, 128, 256)
 	}
 }
 

@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/internal/conformance"
+	"github.com/s2attention/s2c/internal/gpu"
 	"github.com/s2attention/s2c/runtime"
 	_ "github.com/s2attention/s2c/runtime/cuda" // registers "cuda"
 )
@@ -27,24 +29,16 @@ var (
 	stuck     string   // the launch that never came back
 )
 
-// gpu opens the first GPU, or skips the test and says so. S2C_REQUIRE_GPU=1
-// makes its absence a failure.
-func gpu(t *testing.T) runtime.Device {
+// openGPU opens the first GPU, or skips the test.
+func openGPU(t *testing.T) runtime.Device {
 	t.Helper()
 	if stuck != "" {
 		t.Fatalf("the GPU never came back from %s", stuck)
 	}
 	dev, err := runtime.OpenDevice("cuda")
-	switch {
-	case err == nil:
-		t.Log(dev.Describe())
-		return dev
-	case errors.Is(err, runtime.ErrNoDevice) && os.Getenv("S2C_REQUIRE_GPU") != "1":
-		t.Skipf("SKIPPED, no kernel runs on a GPU: %v", err)
-	default:
-		t.Fatal(err)
-	}
-	return nil
+	gpu.Need(t, err)
+	t.Log(dev.Describe())
+	return dev
 }
 
 // onDevice runs the selected cases on a device that it opens and closes, and
@@ -56,7 +50,7 @@ func onDevice(t *testing.T, open func(*testing.T) runtime.Device, cases []confor
 	defer cancel()
 	dev := open(t)
 	tab := openTable(t)
-	s := conformance.Suite{Device: dev, Cases: cases, Targets: conformance.Targets(), Launches: launches}
+	s := conformance.Suite{Device: dev, Cases: cases, Targets: compiler.Targets, Launches: launches}
 	since := time.Now()
 	sum := s.Run(ctx, func(r conformance.Row) {
 		tab.add(t, r)
@@ -200,11 +194,11 @@ func TestOnDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, target := range conformance.Targets() {
+	for _, on := range compiler.Targets {
 		for _, name := range []string{"geometry/pack 2", "geometry/pack 2 split 2", "geometry/pack 2 merge 2", "scale/0.5"} {
-			row := fmt.Sprintf("\n| ok      | %-6s | %-42s | ", target, name)
+			row := fmt.Sprintf("\n| ok      | %-6s | %-42s | ", on, name)
 			if n := strings.Count(string(text), row); n != 2 {
-				t.Errorf("%d rows for %s on %s, want 2:\n%s", n, name, target, text)
+				t.Errorf("%d rows for %s on %s, want 2:\n%s", n, name, on, text)
 			}
 		}
 	}

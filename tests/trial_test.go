@@ -14,6 +14,7 @@ import (
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // trial is a problem whose inputs ask something hard of a kernel.
@@ -28,17 +29,17 @@ type trial struct {
 }
 
 // solve runs the trial on a device; every number of the output is judged.
-func (x *trial) solve(dev runtime.Device, target string) (*verdict, *layout.Kernel, error) {
+func (x *trial) solve(dev runtime.Device, on target.Target) (*verdict, *layout.Kernel, error) {
 	s, err := x.Load(true)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w\n%s", err, x.Source)
 	}
 	if x.cut != 0 {
-		if x.Only, err = cutOf(s, target, x.cut); err != nil {
+		if x.Only, err = cutOf(s, on, x.cut); err != nil {
 			return nil, nil, err
 		}
 	}
-	c, err := s.Compile(target, x.Only)
+	c, err := s.Compile(on, x.Only)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,11 +59,7 @@ func (x *trial) solve(dev runtime.Device, target string) (*verdict, *layout.Kern
 // cutOf accepts one of a target's candidates for a pattern. Each way to pack,
 // merge, split and gather is as likely as any other, however many stages and
 // warps it comes with.
-func cutOf(s *conformance.Subject, target string, pick uint64) (func(layout.Candidate) bool, error) {
-	on, err := compiler.ParseTarget(target)
-	if err != nil {
-		return nil, err
-	}
+func cutOf(s *conformance.Subject, on target.Target, pick uint64) (func(layout.Candidate) bool, error) {
 	k, err := s.Unit.Layout(s.Layer, on, compiler.Options{})
 	if err != nil {
 		return nil, err
@@ -115,15 +112,15 @@ func (s *suite) all(n int) []trial {
 
 // run solves the suite's trials on a device that open makes for each.
 func (s *suite) run(t *testing.T, draws int, open func() (dev runtime.Device, done func())) {
-	for _, target := range conformance.Targets() {
+	for _, on := range compiler.Targets {
 		total := &totals{}
-		t.Run(target, func(t *testing.T) {
+		t.Run(on.String(), func(t *testing.T) {
 			for _, x := range s.all(draws) {
 				t.Run(x.Name, func(t *testing.T) {
 					t.Parallel()
 					dev, done := open()
 					defer done()
-					v, k, err := x.solve(dev, target)
+					v, k, err := x.solve(dev, on)
 					switch {
 					case errors.Is(err, runtime.ErrArchitecture):
 						t.Skipf("SKIPPED: %v", err)
@@ -134,9 +131,9 @@ func (s *suite) run(t *testing.T, draws int, open func() (dev runtime.Device, do
 				})
 			}
 		})
-		t.Logf("%s: %v", target, total)
+		t.Logf("%s: %v", on, total)
 		if total.trials > 0 && total.tight == 0 {
-			t.Errorf("%s: no trial has an element that is known well enough to judge by", target)
+			t.Errorf("%s: no trial has an element that is known well enough to judge by", on)
 		}
 	}
 }

@@ -32,7 +32,7 @@ type state struct {
 
 // NewBuilder starts a kernel.
 func NewBuilder(e *Entry) *Builder {
-	e.regs = map[inst.Class]int32{}
+	clear(e.regs[:])
 	return &Builder{state: &state{entry: e}}
 }
 

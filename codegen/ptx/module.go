@@ -4,6 +4,8 @@
 package ptx
 
 import (
+	"fmt"
+
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 	"github.com/s2attention/s2c/target"
 )
@@ -53,11 +55,11 @@ type Entry struct {
 	Shared  string // name of the dynamic shared array, "" for none
 	Body    []Stmt
 
-	regs map[inst.Class]int32
+	regs [len(registers)]int32 // by class
 }
 
-// Stmt is a line of a kernel's body.
-type Stmt interface{ stmt() }
+// Stmt is a line of a kernel's body, as printed.
+type Stmt interface{ line() string }
 
 // Inst is one instruction.
 type Inst struct {
@@ -77,7 +79,7 @@ type Comment struct{ Text string }
 // Pragma is a .pragma directive, such as "nounroll".
 type Pragma struct{ Text string }
 
-func (*Inst) stmt()     {}
-func (LabelStmt) stmt() {}
-func (Comment) stmt()   {}
-func (Pragma) stmt()    {}
+func (in *Inst) line() string    { return "\t" + in.String() }
+func (l LabelStmt) line() string { return string(l.Name) + ":" }
+func (c Comment) line() string   { return "\t// " + c.Text }
+func (p Pragma) line() string    { return fmt.Sprintf("\t.pragma %q;", p.Text) }

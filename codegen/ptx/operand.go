@@ -3,6 +3,7 @@ package ptx
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
@@ -31,7 +32,10 @@ type (
 
 // Sources that are a register or a constant.
 type (
-	Src32   interface{ src32() Arg }
+	Src32 interface {
+		src32() Arg
+		asArg() Arg
+	}
 	Src64   interface{ src64() Arg }
 	SrcF32  interface{ srcF32() Arg }
 	SrcPred interface{ srcPred() Arg }
@@ -92,34 +96,30 @@ func (r R32) At(off int) SAddr { return SAddr{r, off} }
 // At is a global or generic address.
 func (r R64) At(off int) Addr { return Addr{r, off} }
 
-var regPrefix = map[inst.Class]string{
-	inst.ClassPred: "%p", inst.ClassB16: "%h", inst.ClassB32: "%r", inst.ClassB64: "%rd", inst.ClassF32: "%f",
+// registers are the classes of registers: how their names begin, and their type.
+var registers = [...]struct{ prefix, typ string }{
+	inst.ClassPred: {"%p", ".pred"}, inst.ClassB16: {"%h", ".b16"}, inst.ClassB32: {"%r", ".b32"}, inst.ClassB64: {"%rd", ".b64"},
+	inst.ClassF32: {"%f", ".f32"},
 }
 
-var regType = map[inst.Class]string{
-	inst.ClassPred: ".pred", inst.ClassB16: ".b16", inst.ClassB32: ".b32", inst.ClassB64: ".b64", inst.ClassF32: ".f32",
-}
-
-func (r Reg) arg() string { return fmt.Sprintf("%s%d", regPrefix[r.class], r.id) }
-func (i Imm) arg() string { return fmt.Sprintf("%d", int64(i)) }
-func (i FImm) arg() string {
-	return fmt.Sprintf("0f%08X", math.Float32bits(float32(i)))
-}
+func (r Reg) arg() string       { return fmt.Sprintf("%s%d", registers[r.class].prefix, r.id) }
+func (i Imm) arg() string       { return fmt.Sprintf("%d", int64(i)) }
+func (i FImm) arg() string      { return fmt.Sprintf("0f%08X", math.Float32bits(float32(i))) }
 func (a Addr) arg() string      { return bracket(a.Base.arg(), a.Off) }
 func (a SAddr) arg() string     { return bracket(a.Base.arg(), a.Off) }
 func (a ParamAddr) arg() string { return bracket(a.Name, a.Off) }
 func (s Sym) arg() string       { return string(s) }
 func (s SReg) arg() string      { return string(s) }
 func (l Label) arg() string     { return string(l) }
-func (v Vec) arg() string {
-	s := "{"
-	for i, a := range v {
-		if i > 0 {
-			s += ", "
-		}
-		s += a.arg()
+func (v Vec) arg() string       { return "{" + strings.Join(texts(v), ", ") + "}" }
+
+// texts are operands as printed.
+func texts(args []Arg) []string {
+	t := make([]string, len(args))
+	for i, a := range args {
+		t[i] = a.arg()
 	}
-	return s + "}"
+	return t
 }
 
 func bracket(base string, off int) string {
@@ -129,7 +129,7 @@ func bracket(base string, off int) string {
 	return fmt.Sprintf("[%s+%d]", base, off)
 }
 
-// VecOf makes a vector operand of typed registers.
+// VecOf makes a vector operand of typed registers, or of sources.
 func VecOf[T interface{ asArg() Arg }](rs []T) Vec {
 	v := make(Vec, len(rs))
 	for i, r := range rs {
@@ -139,12 +139,4 @@ func VecOf[T interface{ asArg() Arg }](rs []T) Vec {
 }
 
 func (r Reg) asArg() Arg { return r }
-
-// sources makes a vector operand of registers and constants.
-func sources(ss []Src32) Vec {
-	v := make(Vec, len(ss))
-	for i, s := range ss {
-		v[i] = s.src32()
-	}
-	return v
-}
+func (i Imm) asArg() Arg { return i }

@@ -2,7 +2,7 @@ package ptx
 
 import (
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
@@ -10,17 +10,7 @@ import (
 
 // String is the module as PTX text. Same module, same bytes.
 func (m *Module) String() string {
-	var sb strings.Builder
-	p := printer{w: &sb}
-	p.module(m)
-	return sb.String()
-}
-
-type printer struct{ w io.Writer }
-
-func (p *printer) line(format string, args ...any) { fmt.Fprintf(p.w, format+"\n", args...) }
-
-func (p *printer) module(m *Module) {
+	var p printer
 	for _, h := range m.Header {
 		p.line("// %s", h)
 	}
@@ -33,71 +23,50 @@ func (p *printer) module(m *Module) {
 	for _, e := range m.Entries {
 		p.entry(e)
 	}
+	return p.String()
 }
 
+type printer struct{ strings.Builder }
+
+func (p *printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+
 func (p *printer) global(g Global) {
-	p.line("\n.global .align %d .b32 %s[%d] = {", g.Align, g.Name, len(g.Words))
-	for i := 0; i < len(g.Words); i += 16 {
-		row := g.Words[i:min(i+16, len(g.Words))]
-		var parts []string
-		for _, w := range row {
-			parts = append(parts, fmt.Sprint(w))
-		}
-		end := ","
-		if i+16 >= len(g.Words) {
-			end = ""
-		}
-		p.line("\t%s%s", strings.Join(parts, ", "), end)
+	var rows []string
+	for row := range slices.Chunk(g.Words, 16) {
+		rows = append(rows, "\n\t"+strings.ReplaceAll(strings.Trim(fmt.Sprint(row), "[]"), " ", ", "))
 	}
-	p.line("};")
+	p.line("\n.global .align %d .b32 %s[%d] = {%s\n};", g.Align, g.Name, len(g.Words), strings.Join(rows, ","))
 }
 
 func (p *printer) entry(e *Entry) {
 	if e.Shared != "" {
 		p.line("\n.extern .shared .align 1024 .b8 %s[];", e.Shared)
 	}
-	p.line("\n.visible .entry %s(", e.Name)
-	for i, q := range e.Params {
-		comma := ","
-		if i == len(e.Params)-1 {
-			comma = ""
-		}
+	var params []string
+	for _, q := range e.Params {
 		if q.Type == "b8" {
-			p.line("\t.param .align %d .b8 %s[%d]%s", q.Align, q.Name, q.Bytes, comma)
-			continue
+			params = append(params, fmt.Sprintf("\n\t.param .align %d .b8 %s[%d]", q.Align, q.Name, q.Bytes))
+		} else {
+			params = append(params, fmt.Sprintf("\n\t.param .%s %s", q.Type, q.Name))
 		}
-		p.line("\t.param .%s %s%s", q.Type, q.Name, comma)
 	}
-	p.line(")")
+	p.line("\n.visible .entry %s(%s\n)", e.Name, strings.Join(params, ","))
 	if e.MinCTAs > 0 {
 		p.line(".maxntid %d\n.minnctapersm %d", e.Threads, e.MinCTAs)
 	} else {
 		p.line(".reqntid %d", e.Threads)
 	}
 	p.line("{")
-	for _, c := range []inst.Class{inst.ClassPred, inst.ClassB16, inst.ClassB32, inst.ClassB64, inst.ClassF32} {
+	for c, r := range registers {
 		if n := e.regs[c]; n > 0 {
-			p.line("\t.reg %s %s<%d>;", regType[c], regPrefix[c], n+1)
+			p.line("\t.reg %s %s<%d>;", r.typ, r.prefix, n+1)
 		}
 	}
 	p.line("")
 	for _, s := range e.Body {
-		p.stmt(s)
+		p.line("%s", s.line())
 	}
 	p.line("}")
-}
-
-func (p *printer) stmt(s Stmt) {
-	switch s := s.(type) {
-	case LabelStmt:
-		p.line("%s:", s.Name)
-	case Comment:
-		p.line("\t// %s", s.Text)
-	case Pragma:
-		p.line("\t.pragma %q;", s.Text)
-	case *Inst:
-		p.line("\t%s", s)
-	}
 }
 
 // String is the instruction as PTX text.
@@ -110,19 +79,14 @@ func (in *Inst) String() string {
 		}
 		sb.WriteString(in.Guard.arg() + " ")
 	}
-	sb.WriteString(in.Form.Opcode)
-	sb.WriteString(operandText(in))
-	sb.WriteByte(';')
+	sb.WriteString(in.Form.Opcode + operandText(in) + ";")
 	return sb.String()
 }
 
 // operandText joins the operands; a few instructions write theirs in a way of
 // their own (TMA addresses, try_wait's result, elect's sink).
 func operandText(in *Inst) string {
-	t := make([]string, len(in.Args))
-	for i, a := range in.Args {
-		t[i] = a.arg()
-	}
+	t := texts(in.Args)
 	tensor := func(m, at string) string { return "[" + strings.Trim(m, "[]") + ", " + at + "]" }
 	switch in.Form.Kind {
 	case inst.TmaLoad:

@@ -2,6 +2,7 @@ package ptx
 
 import (
 	"fmt"
+	"math/big"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
@@ -111,38 +112,23 @@ func checkEnd(e *Entry) error {
 // checkDefined is a forward data flow over statements: the set of registers
 // that are certainly written on entry to each basic block.
 func checkDefined(e *Entry, labels map[Label]int) error {
-	base, total := map[inst.Class]int32{}, int32(0)
-	for _, c := range []inst.Class{inst.ClassPred, inst.ClassB16, inst.ClassB32, inst.ClassB64, inst.ClassF32} {
-		base[c] = total
-		total += e.regs[c] + 1
-	}
-	index := func(r Reg) int32 { return base[r.class] + r.id }
-	words := int(total+63) / 64
-
-	at := make(map[int][]uint64) // block start → defined on entry
+	at := map[int]*big.Int{0: new(big.Int)} // block start → defined on entry
 	work := []int{0}
-	at[0] = make([]uint64, words)
-	merge := func(to int, set []uint64) {
+	merge := func(to int, set *big.Int) {
 		old, seen := at[to]
-		if !seen {
-			at[to] = append([]uint64(nil), set...)
-			work = append(work, to)
-			return
+		both := new(big.Int).Set(set)
+		if seen {
+			both.And(both, old)
 		}
-		changed := false
-		for w := range old {
-			if n := old[w] & set[w]; n != old[w] {
-				old[w], changed = n, true
-			}
-		}
-		if changed {
+		if !seen || both.Cmp(old) != 0 {
+			at[to] = both
 			work = append(work, to)
 		}
 	}
 	for len(work) > 0 {
 		start := work[len(work)-1]
 		work = work[:len(work)-1]
-		set := append([]uint64(nil), at[start]...)
+		set := new(big.Int).Set(at[start])
 	block:
 		for i := start; i < len(e.Body); i++ {
 			switch s := e.Body[i].(type) {
@@ -152,7 +138,7 @@ func checkDefined(e *Entry, labels map[Label]int) error {
 					break block
 				}
 			case *Inst:
-				if err := useAndDefine(s, set, index); err != nil {
+				if err := useAndDefine(s, set); err != nil {
 					return err
 				}
 				if s.Form.Effects&inst.Branches != 0 {
@@ -173,12 +159,13 @@ func checkDefined(e *Entry, labels map[Label]int) error {
 	return nil
 }
 
+// bit is a register's place in a set.
+func (r Reg) bit() int { return int(r.id)*len(registers) + int(r.class) }
+
 // useAndDefine checks an instruction's reads against the set and adds its writes.
-func useAndDefine(in *Inst, set []uint64, index func(Reg) int32) error {
-	has := func(r Reg) bool { i := index(r); return set[i/64]&(1<<(i%64)) != 0 }
-	var err error
+func useAndDefine(in *Inst, set *big.Int) (err error) {
 	read := func(r Reg) {
-		if !has(r) && err == nil {
+		if set.Bit(r.bit()) == 0 && err == nil {
 			err = fmt.Errorf("%s: %s reads %s, which may be unwritten", in.Pos, in.Form.Name, r.arg())
 		}
 	}
@@ -194,7 +181,7 @@ func useAndDefine(in *Inst, set []uint64, index func(Reg) int32) error {
 		// A guarded write to a register without a value leaves it unwritten on
 		// the other lanes; the emitters initialise such registers first.
 		if o.Write && (in.Guard == Reg{}) {
-			eachReg(in.Args[i], func(r Reg) { i := index(r); set[i/64] |= 1 << (i % 64) })
+			eachReg(in.Args[i], func(r Reg) { set.SetBit(set, r.bit(), 1) })
 		}
 	}
 	return err

@@ -833,47 +833,47 @@ func (bd *Builder) FenceProxyAsyncSharedCta() { bd.Emit("fence.proxy.async.share
 
 // CpAsyncBulkTensor2dSharedClusterGlobalMbarrierCompleteTxBytes emits cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes dst, tmap, at, mbar (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor2dSharedClusterGlobalMbarrierCompleteTxBytes(dst SAddr, tmap Addr, at []Src32, mbar SAddr) {
-	bd.Emit("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes", dst, tmap, sources(at), mbar)
+	bd.Emit("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes", dst, tmap, VecOf(at), mbar)
 }
 
 // CpAsyncBulkTensor2dGlobalSharedCtaBulkGroup emits cp.async.bulk.tensor.2d.global.shared::cta.bulk_group tmap, at, src (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor2dGlobalSharedCtaBulkGroup(tmap Addr, at []Src32, src SAddr) {
-	bd.Emit("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group", tmap, sources(at), src)
+	bd.Emit("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group", tmap, VecOf(at), src)
 }
 
 // CpAsyncBulkTensor3dSharedClusterGlobalMbarrierCompleteTxBytes emits cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes dst, tmap, at, mbar (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor3dSharedClusterGlobalMbarrierCompleteTxBytes(dst SAddr, tmap Addr, at []Src32, mbar SAddr) {
-	bd.Emit("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes", dst, tmap, sources(at), mbar)
+	bd.Emit("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes", dst, tmap, VecOf(at), mbar)
 }
 
 // CpAsyncBulkTensor3dGlobalSharedCtaBulkGroup emits cp.async.bulk.tensor.3d.global.shared::cta.bulk_group tmap, at, src (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor3dGlobalSharedCtaBulkGroup(tmap Addr, at []Src32, src SAddr) {
-	bd.Emit("cp.async.bulk.tensor.3d.global.shared::cta.bulk_group", tmap, sources(at), src)
+	bd.Emit("cp.async.bulk.tensor.3d.global.shared::cta.bulk_group", tmap, VecOf(at), src)
 }
 
 // CpAsyncBulkTensor4dSharedClusterGlobalMbarrierCompleteTxBytes emits cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes dst, tmap, at, mbar (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor4dSharedClusterGlobalMbarrierCompleteTxBytes(dst SAddr, tmap Addr, at []Src32, mbar SAddr) {
-	bd.Emit("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes", dst, tmap, sources(at), mbar)
+	bd.Emit("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes", dst, tmap, VecOf(at), mbar)
 }
 
 // CpAsyncBulkTensor4dSharedClusterGlobalMbarrierCompleteTxBytesL2CacheHint emits cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint dst, tmap, at, mbar, hint (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor4dSharedClusterGlobalMbarrierCompleteTxBytesL2CacheHint(dst SAddr, tmap Addr, at []Src32, mbar SAddr, hint R64) {
-	bd.Emit("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint", dst, tmap, sources(at), mbar, hint.Reg)
+	bd.Emit("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint", dst, tmap, VecOf(at), mbar, hint.Reg)
 }
 
 // CpAsyncBulkTensor4dGlobalSharedCtaBulkGroup emits cp.async.bulk.tensor.4d.global.shared::cta.bulk_group tmap, at, src (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor4dGlobalSharedCtaBulkGroup(tmap Addr, at []Src32, src SAddr) {
-	bd.Emit("cp.async.bulk.tensor.4d.global.shared::cta.bulk_group", tmap, sources(at), src)
+	bd.Emit("cp.async.bulk.tensor.4d.global.shared::cta.bulk_group", tmap, VecOf(at), src)
 }
 
 // CpAsyncBulkTensor5dSharedClusterGlobalMbarrierCompleteTxBytes emits cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes dst, tmap, at, mbar (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor5dSharedClusterGlobalMbarrierCompleteTxBytes(dst SAddr, tmap Addr, at []Src32, mbar SAddr) {
-	bd.Emit("cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes", dst, tmap, sources(at), mbar)
+	bd.Emit("cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes", dst, tmap, VecOf(at), mbar)
 }
 
 // CpAsyncBulkTensor5dGlobalSharedCtaBulkGroup emits cp.async.bulk.tensor.5d.global.shared::cta.bulk_group tmap, at, src (PTX ISA §9.7.9.25.5.2).
 func (bd *Builder) CpAsyncBulkTensor5dGlobalSharedCtaBulkGroup(tmap Addr, at []Src32, src SAddr) {
-	bd.Emit("cp.async.bulk.tensor.5d.global.shared::cta.bulk_group", tmap, sources(at), src)
+	bd.Emit("cp.async.bulk.tensor.5d.global.shared::cta.bulk_group", tmap, VecOf(at), src)
 }
 
 // PrefetchParamTensormap emits prefetch.param.tensormap tmap (PTX ISA §9.7.9.15).

@@ -14,16 +14,8 @@ import (
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/target"
 )
-
-// Targets are the targets that every case is compiled for.
-func Targets() []string {
-	var names []string
-	for _, t := range compiler.Targets {
-		names = append(names, t.String())
-	}
-	return names
-}
 
 // Case is one attention problem.
 type Case struct {
@@ -58,7 +50,7 @@ type Case struct {
 	// Only restricts the choice of the cost model.
 	Only func(layout.Candidate) bool
 	// Targets are those that the case is for; nil means all of them.
-	Targets []string
+	Targets []target.Target
 	// Huge cases are too much for the emulator.
 	Huge bool
 	// Slow cases need S2C_FULL=1 where they would run in the emulator.
@@ -130,20 +122,16 @@ func (c *Custom) subject() *Subject {
 }
 
 // Compile makes the kernel for a target; the layout is verified after each pass.
-func (s *Subject) Compile(target string, only func(layout.Candidate) bool) (*compiler.Compiled, error) {
+func (s *Subject) Compile(on target.Target, only func(layout.Candidate) bool) (*compiler.Compiled, error) {
 	var opt compiler.Options
 	opt.Pass.VerifyEach = true
 	opt.Pass.Only = only
-	on, err := compiler.ParseTarget(target)
-	if err != nil {
-		return nil, err
-	}
 	return s.Unit.Compile(s.Layer, on, opt)
 }
 
 // For is whether the case is for a target.
-func (c *Case) For(target string) bool {
-	return c.Targets == nil || slices.Contains(c.Targets, target)
+func (c *Case) For(on target.Target) bool {
+	return c.Targets == nil || slices.Contains(c.Targets, on)
 }
 
 func (c *Case) batch() int { return max(c.Batch, 1) }

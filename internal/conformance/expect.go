@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
+	"github.com/s2attention/s2c/codegen/ptx/sm80"
+	"github.com/s2attention/s2c/codegen/ptx/sm90a"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/runtime/emu"
 )
@@ -17,7 +19,7 @@ type Work struct {
 
 // predictions are the closed forms by code generator.
 var predictions = map[string]func(k *layout.Kernel, batch, qLen, kLen int64) Work{
-	"sm80": predictSM80, "sm90a": predictSM90a,
+	sm80.Generator{}.Family(): predictSM80, sm90a.Generator{}.Family(): predictSM90a,
 }
 
 // Predict is what a kernel has to execute by the closed form of its layout; false

@@ -7,6 +7,7 @@ import (
 
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // job is a case on its way through a suite. Each field belongs to the stage that
@@ -37,11 +38,11 @@ type run struct {
 	reported *Row // the collector's copy
 }
 
-func newJob(c *Case, targets []string) *job {
+func newJob(c *Case, targets []target.Target) *job {
 	j := &job{c: c, ready: make(chan struct{}), launched: make(chan struct{})}
-	for _, target := range targets {
-		if c.For(target) {
-			plan := Row{Case: c.Name, Target: target}
+	for _, on := range targets {
+		if c.For(on) {
+			plan := Row{Case: c.Name, Target: on}
 			j.runs = append(j.runs, &run{plan: plan, row: plan})
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/target"
 )
 
 // Example is one distinct layer of an example.
@@ -230,7 +231,7 @@ func geometryCases() []Case {
 	return list
 }
 
-var sm80Only, sm90aOnly = []string{"sm_80"}, []string{"sm_90a"}
+var sm80Only, sm90aOnly = []target.Target{target.SM80}, []target.Target{target.SM90a}
 
 // patternCases are patterns that no example has.
 func patternCases() []Case {

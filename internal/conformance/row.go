@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/internal/reference"
+	"github.com/s2attention/s2c/target"
 )
 
 // Result is what became of a case on a target.
@@ -22,16 +23,17 @@ var Results = []Result{Passed, Skipped, Failed, NotRun}
 
 // Row is a case on a target: what was measured and what came of it.
 type Row struct {
-	Case, Target string
-	Result       Result
-	Errors       reference.Errors
-	Millis       float64 // of the first launch
-	Note         string  // why it was skipped, failed or not run
-	Layout       string  // the kernel's, where there is one
+	Case   string
+	Target target.Target
+	Result Result
+	Errors reference.Errors
+	Millis float64 // of the first launch
+	Note   string  // why it was skipped, failed or not run
+	Layout string  // the kernel's, where there is one
 }
 
 // Name is what tests call the row.
-func (r Row) Name() string { return r.Target + "/" + r.Case }
+func (r Row) Name() string { return r.Target.String() + "/" + r.Case }
 
 // TableHead is the head of a table of rows, in Markdown.
 const TableHead = "| result  | target | case                                       | out rel  | worst row | lse      | launch ms | note |\n" +

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/s2attention/s2c/runtime"
+	"github.com/s2attention/s2c/target"
 )
 
 // Suite runs many cases on one device. While the device works on a case, the CPU
@@ -23,7 +24,7 @@ import (
 type Suite struct {
 	Device  runtime.Device
 	Cases   []Case
-	Targets []string
+	Targets []target.Target
 	// Launches is how often a kernel is launched; each must give the same bytes. 0: once.
 	Launches int
 	// Memory bounds the bytes on the host of the cases under way; one that takes

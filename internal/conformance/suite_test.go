@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/runtime/emu"
+	"github.com/s2attention/s2c/target"
 )
 
 // spy is an emulator that calls a function at each launch.
@@ -88,7 +90,7 @@ func queryBytesOf(c *Case) int { return 4 * c.KLen * 64 * dtype.BF16.Bytes() }
 func runSuite(t *testing.T, ctx context.Context, s *Suite) *Summary {
 	t.Helper()
 	if s.Targets == nil {
-		s.Targets = Targets()
+		s.Targets = compiler.Targets
 	}
 	seen := map[string]Row{}
 	sum := s.Run(ctx, func(r Row) {
@@ -99,9 +101,9 @@ func runSuite(t *testing.T, ctx context.Context, s *Suite) *Summary {
 	})
 	var want, got []string
 	for _, c := range s.Cases {
-		for _, target := range s.Targets {
-			if c.For(target) {
-				want = append(want, target+"/"+c.Name)
+		for _, on := range s.Targets {
+			if c.For(on) {
+				want = append(want, on.String()+"/"+c.Name)
 			}
 		}
 	}
@@ -121,10 +123,10 @@ func runSuite(t *testing.T, ctx context.Context, s *Suite) *Summary {
 }
 
 // results are those of the rows on a target.
-func results(s *Summary, target string) []Result {
+func results(s *Summary, on target.Target) []Result {
 	var list []Result
 	for _, r := range s.Rows {
-		if r.Target == target {
+		if r.Target == on {
 			list = append(list, r.Result)
 		}
 	}
@@ -207,7 +209,7 @@ func TestCaseBytes(t *testing.T) {
 // TestSuiteFailures: what fails is reported with its reason, and nothing else stops.
 func TestSuiteFailures(t *testing.T) {
 	dev := newSpy(t)
-	s := &Suite{Device: dev, Cases: someCases(6), Targets: []string{"sm_80"}}
+	s := &Suite{Device: dev, Cases: someCases(6), Targets: []target.Target{target.SM80}}
 	s.Cases[1].Source = "model"
 	s.Cases[2].Only = func(layout.Candidate) bool { return false }
 	lie := emptyRowCases()[0]
@@ -223,7 +225,7 @@ func TestSuiteFailures(t *testing.T) {
 		return nil
 	}
 	sum := runSuite(t, t.Context(), s)
-	if got, want := results(sum, "sm_80"), []Result{Passed, Failed, Failed, Failed, Failed, Passed}; !slices.Equal(got, want) {
+	if got, want := results(sum, target.SM80), []Result{Passed, Failed, Failed, Failed, Failed, Passed}; !slices.Equal(got, want) {
 		t.Fatalf("%q, want %q\n%s", got, want, sum)
 	}
 	for n, part := range map[int]string{1: "model", 2: "no tile fits", 3: "output off by", 4: fails.Error()} {
@@ -245,8 +247,8 @@ func TestSuiteSkips(t *testing.T) {
 		}
 		return nil
 	}
-	sum := runSuite(t, t.Context(), &Suite{Device: dev, Cases: someCases(2), Targets: []string{"sm_90a"}})
-	if got, want := results(sum, "sm_90a"), []Result{Skipped, Passed}; !slices.Equal(got, want) {
+	sum := runSuite(t, t.Context(), &Suite{Device: dev, Cases: someCases(2), Targets: []target.Target{target.SM90a}})
+	if got, want := results(sum, target.SM90a), []Result{Skipped, Passed}; !slices.Equal(got, want) {
 		t.Fatalf("%q, want %q\n%s", got, want, sum)
 	}
 	if !strings.Contains(sum.Rows[0].Note, "no memory") {
@@ -265,7 +267,7 @@ func TestSuiteTimeLimit(t *testing.T) {
 		}
 		return nil
 	}
-	sum := runSuite(t, ctx, &Suite{Device: dev, Cases: someCases(6), Targets: []string{"sm_80"}})
+	sum := runSuite(t, ctx, &Suite{Device: dev, Cases: someCases(6), Targets: []target.Target{target.SM80}})
 	if n := dev.launches.Load(); n != 3 {
 		t.Errorf("%d launches", n)
 	}
@@ -291,7 +293,7 @@ func TestSuiteHangs(t *testing.T) {
 		}
 		return nil
 	}
-	sum := runSuite(t, ctx, &Suite{Device: dev, Cases: someCases(3), Targets: []string{"sm_80"}, Grace: 100 * time.Millisecond})
+	sum := runSuite(t, ctx, &Suite{Device: dev, Cases: someCases(3), Targets: []target.Target{target.SM80}, Grace: 100 * time.Millisecond})
 	if sum.Stuck != "sm_80/some/1" || !strings.Contains(sum.String(), "never came back from sm_80/some/1") {
 		t.Errorf("stuck at %q\n%s", sum.Stuck, sum)
 	}
@@ -313,8 +315,8 @@ func TestSuiteDeadDevice(t *testing.T) {
 		}
 		return nil
 	}
-	sum := runSuite(t, t.Context(), &Suite{Device: dev, Cases: someCases(5), Targets: []string{"sm_80"}})
-	if got, want := results(sum, "sm_80"), []Result{Passed, Passed, Failed, NotRun, NotRun}; !slices.Equal(got, want) {
+	sum := runSuite(t, t.Context(), &Suite{Device: dev, Cases: someCases(5), Targets: []target.Target{target.SM80}})
+	if got, want := results(sum, target.SM80), []Result{Passed, Passed, Failed, NotRun, NotRun}; !slices.Equal(got, want) {
 		t.Fatalf("%q, want %q\n%s", got, want, sum)
 	}
 	if note := sum.Rows[4].Note; !strings.Contains(note, "no longer answers after sm_80/some/2") {
@@ -325,7 +327,7 @@ func TestSuiteDeadDevice(t *testing.T) {
 // TestSuiteRepeats: of several launches each must give the same bytes.
 func TestSuiteRepeats(t *testing.T) {
 	dev := newSpy(t)
-	s := &Suite{Device: dev, Cases: someCases(2), Targets: []string{"sm_80"}, Launches: 3}
+	s := &Suite{Device: dev, Cases: someCases(2), Targets: []target.Target{target.SM80}, Launches: 3}
 	dev.download = func(launch int64, dst []byte) {
 		if launch == 5 && len(dst) == queryBytesOf(&s.Cases[1]) {
 			dst[7] ^= 1
@@ -335,7 +337,7 @@ func TestSuiteRepeats(t *testing.T) {
 	if n := dev.launches.Load(); n != 5 {
 		t.Errorf("%d launches, want 3 of the first case and 2 of the second", n)
 	}
-	if got, want := results(sum, "sm_80"), []Result{Passed, Failed}; !slices.Equal(got, want) {
+	if got, want := results(sum, target.SM80), []Result{Passed, Failed}; !slices.Equal(got, want) {
 		t.Fatalf("%q, want %q\n%s", got, want, sum)
 	}
 	if note := sum.Rows[1].Note; !strings.Contains(note, "launch 1 gives other bytes") {
@@ -352,7 +354,7 @@ func TestSuiteSharesKernels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		compiled, err := sub.Compile("sm_80", cases[n].Only)
+		compiled, err := sub.Compile(target.SM80, cases[n].Only)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -373,8 +375,8 @@ func TestRowText(t *testing.T) {
 	columns := func(line string) int { return strings.Count(line, "|") }
 	head, _, _ := strings.Cut(TableHead, "\n")
 	for _, r := range []Row{
-		{Case: "a", Target: "sm_80", Result: Passed},
-		{Case: "a", Target: "sm_90a", Result: Failed, Note: "a|b\nc"},
+		{Case: "a", Target: target.SM80, Result: Passed},
+		{Case: "a", Target: target.SM90a, Result: Failed, Note: "a|b\nc"},
 	} {
 		if text := r.String(); strings.Contains(text, "\n") || columns(text) != columns(head) {
 			t.Errorf("%q does not fit below %q", text, head)

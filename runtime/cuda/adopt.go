@@ -25,7 +25,7 @@ func (l *Library) adopt(context uintptr) (*Device, error) {
 	if context == 0 {
 		return nil, s2c.Errorf(s2c.ErrArgs, "cannot adopt a CUDA context that is nil")
 	}
-	handle, popped := new(int32), new(uintptr)
+	popped := new(uintptr)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	switch r := l.call(cuCtxPushCurrent, context); r {
@@ -35,12 +35,12 @@ func (l *Library) adopt(context uintptr) (*Device, error) {
 	default:
 		return nil, l.check(cuCtxPushCurrent, r, "adopting a context")
 	}
-	r := l.call(cuCtxGetDevice, uintptr(unsafe.Pointer(handle)))
+	handle, r := ask[int32](l, cuCtxGetDevice)
 	l.call(cuCtxPopCurrent, uintptr(unsafe.Pointer(popped)))
 	if r != success {
 		return nil, l.check(cuCtxGetDevice, r, "finding the GPU of a context")
 	}
-	d := &Device{lib: l, handle: uintptr(*handle), adopted: true}
+	d := &Device{lib: l, handle: uintptr(handle), adopted: true}
 	if err := d.describe("the GPU of the context"); err != nil {
 		return nil, err
 	}
@@ -55,7 +55,8 @@ func (d *Device) Context() uintptr { return d.ctx }
 // AdoptStream is a CUstream of this device's context that the program made itself
 // or got from another library, such as PyTorch's current stream; 0 is the default
 // stream. It is good for launches, also while the stream captures a graph. Close
-// leaves the CUstream alone. The driver does not say whether a handle is one: a
+// leaves the CUstream alone. One that was made with CU_STREAM_NON_BLOCKING, as
+// PyTorch's are, does not wait for Upload, nor Download for it: wait in between. The driver does not say whether a handle is one: a
 // wrong one shows, at best, in the first call that uses it.
 func (d *Device) AdoptStream(handle uintptr) (s2c.Stream, error) {
 	if err := d.enter(); err != nil {

@@ -266,7 +266,7 @@ func TestZeroValues(t *testing.T) {
 	if err := errors.Join(new(emu.Stream).Close(), new(Stream).Close(), new(Module).Unload(), new(Event).Close()); err != nil {
 		t.Errorf("closing zero values: %v", err)
 	}
-	if _, err := new(Library).EncodeTensorMap(m); !errors.Is(err, s2c.ErrOldDriver) {
+	if _, err := new(Library).encodeTensorMap(m); !errors.Is(err, s2c.ErrOldDriver) {
 		t.Errorf("a library that was not opened: %v", err)
 	}
 }

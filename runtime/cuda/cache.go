@@ -85,10 +85,7 @@ func (c *cache) get(ptx string) (object, bool) {
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxCacheFile {
 		return object{}, false
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return object{}, false
-	}
+	data, _ := os.ReadFile(path) // without data there is no object
 	o, ok := decodeObject(data)
 	if ok && time.Since(info.ModTime()) > touchAfter {
 		now := time.Now()
@@ -108,7 +105,7 @@ func (c *cache) put(ptx string, o object) {
 	}
 	defer os.Remove(tmp.Name()) // gone already after the rename
 	_, err = tmp.Write(encodeObject(o))
-	if cerr := tmp.Close(); err != nil || cerr != nil {
+	if cmp.Or(err, tmp.Close()) != nil {
 		return
 	}
 	if os.Rename(tmp.Name(), c.path(ptx)) == nil {
@@ -142,13 +139,10 @@ func (c *cache) trim() {
 			_ = os.Remove(filepath.Join(c.dir, e.Name()))
 		}
 	}
-	if len(infos) <= cacheEntries {
-		return
-	}
 	slices.SortFunc(infos, func(a, b fs.FileInfo) int {
 		return cmp.Or(b.ModTime().Compare(a.ModTime()), strings.Compare(a.Name(), b.Name()))
 	})
-	for _, info := range infos[cacheEntries:] {
+	for _, info := range infos[min(cacheEntries, len(infos)):] {
 		_ = os.Remove(filepath.Join(c.dir, info.Name()))
 	}
 }

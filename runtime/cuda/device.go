@@ -70,26 +70,27 @@ func Open(n int) (*Device, error) {
 }
 
 func (l *Library) open(n int) (*Device, error) {
-	count, handle := new(int32), new(int32)
-	if r := l.call(cuDeviceGetCount, uintptr(unsafe.Pointer(count))); r != success {
+	count, r := ask[int32](l, cuDeviceGetCount)
+	if r != success {
 		return nil, l.check(cuDeviceGetCount, r, "counting the GPUs")
 	}
-	if n >= int(*count) || n < 0 {
-		return nil, s2c.Errorf(s2c.ErrNoDevice, "there is no GPU %d: the driver shows %d (CUDA_VISIBLE_DEVICES may hide some)", n, *count)
+	if n >= int(count) || n < 0 {
+		return nil, s2c.Errorf(s2c.ErrNoDevice, "there is no GPU %d: the driver shows %d (CUDA_VISIBLE_DEVICES may hide some)", n, count)
 	}
 	gpu := fmt.Sprintf("GPU %d", n)
-	if r := l.call(cuDeviceGet, uintptr(unsafe.Pointer(handle)), uintptr(n)); r != success {
+	handle, r := ask[int32](l, cuDeviceGet, uintptr(n))
+	if r != success {
 		return nil, l.check(cuDeviceGet, r, "opening "+gpu)
 	}
-	d := &Device{lib: l, handle: uintptr(*handle)}
+	d := &Device{lib: l, handle: uintptr(handle)}
 	if err := d.describe(gpu); err != nil {
 		return nil, err
 	}
-	ctx := new(uintptr)
-	if r := l.call(cuDevicePrimaryCtxRetain, uintptr(unsafe.Pointer(ctx)), d.handle); r != success {
+	ctx, r := ask[uintptr](l, cuDevicePrimaryCtxRetain, d.handle)
+	if r != success {
 		return nil, l.check(cuDevicePrimaryCtxRetain, r, "making a context on "+d.name)
 	}
-	d.use(*ctx)
+	d.use(ctx)
 	return d, nil
 }
 
@@ -104,8 +105,8 @@ func (d *Device) use(ctx uintptr) {
 // device that is too old is an ErrNoDevice.
 func (d *Device) describe(gpu string) error {
 	l := d.lib
-	var name [256]byte
-	if r := l.call(cuDeviceGetName, uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)), d.handle); r != success {
+	name, r := ask[[256]byte](l, cuDeviceGetName, 256, d.handle)
+	if r != success {
 		return l.check(cuDeviceGetName, r, "naming "+gpu)
 	}
 	d.name = string(name[:max(bytes.IndexByte(name[:], 0), 0)])
@@ -113,11 +114,11 @@ func (d *Device) describe(gpu string) error {
 		attr uintptr
 		to   *int
 	}{{attrMultiprocessors, &d.sms}, {attrMajor, &d.major}, {attrMinor, &d.minor}, {attrMaxShared, &d.maxShared}} {
-		v := new(int32)
-		if r := l.call(cuDeviceGetAttribute, uintptr(unsafe.Pointer(v)), a.attr, d.handle); r != success {
+		v, r := ask[int32](l, cuDeviceGetAttribute, a.attr, d.handle)
+		if r != success {
 			return l.check(cuDeviceGetAttribute, r, "reading an attribute of "+d.name)
 		}
-		*a.to = int(*v)
+		*a.to = int(v)
 	}
 	if d.major < 8 {
 		return s2c.Errorf(s2c.ErrNoDevice, "%s, %s, has compute capability %d.%d, and s2c needs 8.0 or later", gpu, d.name, d.major, d.minor)
@@ -125,9 +126,9 @@ func (d *Device) describe(gpu string) error {
 	return nil
 }
 
-// with runs f on a thread whose current context is the device's, and restores
+// With runs f on a thread whose current context is the device's, and restores
 // the thread's own context after it.
-func (d *Device) with(f func() error) error {
+func (d *Device) With(f func() error) error {
 	if err := d.enter(); err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (d *Device) Library() *Library { return d.lib }
 
 // MemInfo is the free and the whole memory in bytes.
 func (d *Device) MemInfo() (free, total int64, err error) {
-	err = d.with(func() error { free, total, err = d.memInfo(); return err })
+	err = d.With(func() error { free, total, err = d.memInfo(); return err })
 	return free, total, err
 }
 
@@ -204,15 +205,15 @@ func (d *Device) Alloc(n int64) (s2c.Ptr, error) {
 	if n <= 0 {
 		return 0, s2c.Errorf(s2c.ErrArgs, "cannot allocate %d bytes", n)
 	}
-	p := new(uint64)
-	err := d.with(func() error {
-		r := d.lib.call(cuMemAlloc, uintptr(unsafe.Pointer(p)), uintptr(n))
-		if r == errOutOfMemory {
+	var p s2c.Ptr
+	err := d.With(func() error {
+		var r result
+		if p, r = ask[s2c.Ptr](d.lib, cuMemAlloc, uintptr(n)); r == errOutOfMemory {
 			return d.outOfMemory(n, d.lib.fail(cuMemAlloc, r))
 		}
 		return d.lib.check(cuMemAlloc, r, fmt.Sprintf("allocating %s", size(n)))
 	})
-	return s2c.Ptr(*p), err
+	return p, err
 }
 
 func (d *Device) outOfMemory(n int64, cause error) error {
@@ -236,7 +237,7 @@ func size(n int64) string {
 
 // Free frees what Alloc gave; 0 is nothing to free.
 func (d *Device) Free(p s2c.Ptr) error {
-	return d.with(func() error {
+	return d.With(func() error {
 		if p == 0 {
 			return nil
 		}
@@ -246,31 +247,29 @@ func (d *Device) Free(p s2c.Ptr) error {
 
 // Upload copies to the device, after all work queued so far, and waits.
 func (d *Device) Upload(dst s2c.Ptr, src []byte) error {
-	return d.with(func() error {
-		if len(src) == 0 {
-			return nil
-		}
-		r := d.lib.call(cuMemcpyHtoD, uintptr(dst), uintptr(unsafe.Pointer(&src[0])), uintptr(len(src)))
-		return d.lib.checkArgs(cuMemcpyHtoD, r, fmt.Sprintf("copying %s to %#x", size(int64(len(src))), uint64(dst)))
+	return d.With(func() error {
+		return d.lib.copy(fmt.Sprintf("copying %s to %#x", size(int64(len(src))), uint64(dst)),
+			cuMemcpyHtoD, uintptr(dst), uintptr(unsafe.Pointer(unsafe.SliceData(src))), uintptr(len(src)))
 	})
+}
+
+// copy copies between host and device, where there is anything to copy: to, from,
+// bytes, and a stream where it goes into one.
+//
+//go:uintptrescapes
+func (l *Library) copy(doing string, p proc, args ...uintptr) error {
+	if args[2] == 0 {
+		return nil
+	}
+	return l.checkArgs(p, l.call(p, args...), doing)
 }
 
 // Download copies from the device, after all work queued so far, and waits.
 func (d *Device) Download(dst []byte, src s2c.Ptr) error {
-	return d.with(func() error {
-		if len(dst) == 0 {
-			return nil
-		}
-		r := d.lib.call(cuMemcpyDtoH, uintptr(unsafe.Pointer(&dst[0])), uintptr(src), uintptr(len(dst)))
-		return d.lib.checkArgs(cuMemcpyDtoH, r, fmt.Sprintf("copying %s from %#x", size(int64(len(dst))), uint64(src)))
+	return d.With(func() error {
+		return d.lib.copy(fmt.Sprintf("copying %s from %#x", size(int64(len(dst))), uint64(src)),
+			cuMemcpyDtoH, uintptr(unsafe.Pointer(unsafe.SliceData(dst))), uintptr(src), uintptr(len(dst)))
 	})
-}
-
-// EncodeTensorMap fills the object that TMA copies take. The driver must be
-// for CUDA 12.0 or later, else it is an ErrOldDriver.
-func (d *Device) EncodeTensorMap(m s2c.TensorMap) (out [128]byte, err error) {
-	err = d.with(func() error { out, err = d.lib.EncodeTensorMap(m); return err })
-	return out, err
 }
 
 // Close waits for calls in progress and gives the primary context back; an adopted
@@ -289,5 +288,5 @@ func (d *Device) Close() error {
 	if d.adopted {
 		return nil
 	}
-	return d.lib.check(cuDevicePrimaryCtxRelease, d.lib.call(cuDevicePrimaryCtxRelease, d.handle), "closing "+d.name)
+	return d.lib.do("closing "+d.name, cuDevicePrimaryCtxRelease, d.handle)
 }

@@ -76,15 +76,15 @@ func (f *Function) Launch(s s2c.Stream, grid, block [3]int, params []byte) error
 		return err
 	}
 	defer d.leave()
-	if err := d.lib.Launch(f.handle, h, grid, block, f.shared, params, f.params); err != nil {
+	if err := f.launch(h, grid, block, params); err != nil {
 		return fmt.Errorf("launch of %s: %w", f.entry, err)
 	}
 	return nil
 }
 
-// Launch queues a CUfunction on a CUstream with a whole parameter block, which it
-// copies; at is the function's ParamLayout.
-func (l *Library) Launch(function, stream uintptr, grid, block [3]int, shared int, params []byte, at *ParamLayout) error {
+// launch queues the kernel on a CUstream, with the context current.
+func (f *Function) launch(stream uintptr, grid, block [3]int, params []byte) error {
+	l := f.m.d.lib
 	for i := range 3 {
 		if grid[i] < 1 || block[i] < 1 || grid[i] > math.MaxInt32 || block[i] > math.MaxInt32 {
 			return s2c.Errorf(s2c.ErrArgs, "a grid of %v blocks of %v threads", grid, block)
@@ -95,10 +95,10 @@ func (l *Library) Launch(function, stream uintptr, grid, block [3]int, shared in
 	}
 	fr := frames.Get().(*launchFrame)
 	defer frames.Put(fr)
-	fr.size = uintptr(at.place(fr.params[:], params))
+	fr.size = uintptr(f.params.place(fr.params[:], params))
 	fr.args = [11]uintptr{
-		function, uintptr(grid[0]), uintptr(grid[1]), uintptr(grid[2]), uintptr(block[0]), uintptr(block[1]), uintptr(block[2]),
-		uintptr(shared), stream, 0, uintptr(unsafe.Pointer(&fr.extra[0])),
+		f.handle, uintptr(grid[0]), uintptr(grid[1]), uintptr(grid[2]), uintptr(block[0]), uintptr(block[1]), uintptr(block[2]),
+		uintptr(f.shared), stream, 0, uintptr(unsafe.Pointer(&fr.extra[0])),
 	}
 	r := l.call(cuLaunchKernel, fr.args[:]...)
 	runtime.KeepAlive(fr)
@@ -106,7 +106,7 @@ func (l *Library) Launch(function, stream uintptr, grid, block [3]int, shared in
 	case success:
 		return nil
 	case errOutOfResources:
-		return s2c.Errorf(s2c.ErrArgs, "a thread block of %v threads and %d bytes of shared memory does not fit on the device: %v", block, shared, l.fail(cuLaunchKernel, r))
+		return s2c.Errorf(s2c.ErrArgs, "a thread block of %v threads and %d bytes of shared memory does not fit on the device: %v", block, f.shared, l.fail(cuLaunchKernel, r))
 	}
 	return l.checkArgs(cuLaunchKernel, r, "the launch")
 }

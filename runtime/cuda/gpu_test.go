@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s2attention/s2c/internal/gpu"
 	s2c "github.com/s2attention/s2c/runtime"
 )
 
@@ -48,12 +49,7 @@ const scale = `.version VERSION
 func realDevice(t testing.TB) *Device {
 	t.Helper()
 	d, err := Open(0)
-	if errors.Is(err, s2c.ErrNoDevice) {
-		t.Skipf("SKIPPED, not tested on a GPU: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	gpu.Need(t, err)
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)

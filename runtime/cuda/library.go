@@ -13,120 +13,75 @@ import (
 // libraryName is the driver's library; the toolkit is not needed.
 const libraryName = "libcuda.so.1"
 
-// proc is a function of the driver.
+// proc is a function of the driver: its place among symbols.
 type proc int
-
-const (
-	cuInit proc = iota
-	cuDriverGetVersion
-	cuGetErrorName
-	cuGetErrorString
-	cuDeviceGetCount
-	cuDeviceGet
-	cuDeviceGetName
-	cuDeviceGetAttribute
-	cuDevicePrimaryCtxRetain
-	cuDevicePrimaryCtxRelease
-	cuCtxPushCurrent
-	cuCtxPopCurrent
-	cuCtxGetDevice
-	cuMemGetInfo
-	cuMemAlloc
-	cuMemFree
-	cuMemcpyHtoD
-	cuMemcpyDtoH
-	cuMemcpyHtoDAsync
-	cuMemcpyDtoHAsync
-	cuLinkCreate
-	cuLinkAddData
-	cuLinkComplete
-	cuLinkDestroy
-	cuModuleLoadDataEx
-	cuModuleGetFunction
-	cuModuleUnload
-	cuFuncSetAttribute
-	cuFuncGetParamInfo
-	cuLaunchKernel
-	cuStreamCreate
-	cuStreamSynchronize
-	cuStreamDestroy
-	cuEventCreate
-	cuEventRecord
-	cuEventSynchronize
-	cuEventElapsedTime
-	cuEventDestroy
-	cuTensorMapEncodeTiled
-	procCount
-)
 
 // symbols are the names in the library: cuda.h maps most names to a numbered
 // version, and a later driver keeps the earlier ones.
-var symbols = [procCount]string{
-	cuInit:                    "cuInit",
-	cuDriverGetVersion:        "cuDriverGetVersion",
-	cuGetErrorName:            "cuGetErrorName",
-	cuGetErrorString:          "cuGetErrorString",
-	cuDeviceGetCount:          "cuDeviceGetCount",
-	cuDeviceGet:               "cuDeviceGet",
-	cuDeviceGetName:           "cuDeviceGetName",
-	cuDeviceGetAttribute:      "cuDeviceGetAttribute",
-	cuDevicePrimaryCtxRetain:  "cuDevicePrimaryCtxRetain",
-	cuDevicePrimaryCtxRelease: "cuDevicePrimaryCtxRelease_v2",
-	cuCtxPushCurrent:          "cuCtxPushCurrent_v2",
-	cuCtxPopCurrent:           "cuCtxPopCurrent_v2",
-	cuCtxGetDevice:            "cuCtxGetDevice",
-	cuMemGetInfo:              "cuMemGetInfo_v2",
-	cuMemAlloc:                "cuMemAlloc_v2",
-	cuMemFree:                 "cuMemFree_v2",
-	cuMemcpyHtoD:              "cuMemcpyHtoD_v2",
-	cuMemcpyDtoH:              "cuMemcpyDtoH_v2",
-	cuMemcpyHtoDAsync:         "cuMemcpyHtoDAsync_v2",
-	cuMemcpyDtoHAsync:         "cuMemcpyDtoHAsync_v2",
-	cuLinkCreate:              "cuLinkCreate_v2",
-	cuLinkAddData:             "cuLinkAddData_v2",
-	cuLinkComplete:            "cuLinkComplete",
-	cuLinkDestroy:             "cuLinkDestroy",
-	cuModuleLoadDataEx:        "cuModuleLoadDataEx",
-	cuModuleGetFunction:       "cuModuleGetFunction",
-	cuModuleUnload:            "cuModuleUnload",
-	cuFuncSetAttribute:        "cuFuncSetAttribute",
-	cuFuncGetParamInfo:        "cuFuncGetParamInfo",
-	cuLaunchKernel:            "cuLaunchKernel",
-	cuStreamCreate:            "cuStreamCreate",
-	cuStreamSynchronize:       "cuStreamSynchronize",
-	cuStreamDestroy:           "cuStreamDestroy_v2",
-	cuEventCreate:             "cuEventCreate",
-	cuEventRecord:             "cuEventRecord",
-	cuEventSynchronize:        "cuEventSynchronize",
-	cuEventElapsedTime:        "cuEventElapsedTime",
-	cuEventDestroy:            "cuEventDestroy_v2",
-	cuTensorMapEncodeTiled:    "cuTensorMapEncodeTiled",
+var symbols []string
+
+func function(symbol string) proc {
+	symbols = append(symbols, symbol)
+	return proc(len(symbols) - 1)
 }
+
+var (
+	cuInit                    = function("cuInit")
+	cuDriverGetVersion        = function("cuDriverGetVersion")
+	cuGetErrorName            = function("cuGetErrorName")
+	cuGetErrorString          = function("cuGetErrorString")
+	cuDeviceGetCount          = function("cuDeviceGetCount")
+	cuDeviceGet               = function("cuDeviceGet")
+	cuDeviceGetName           = function("cuDeviceGetName")
+	cuDeviceGetAttribute      = function("cuDeviceGetAttribute")
+	cuDevicePrimaryCtxRetain  = function("cuDevicePrimaryCtxRetain")
+	cuDevicePrimaryCtxRelease = function("cuDevicePrimaryCtxRelease_v2")
+	cuCtxPushCurrent          = function("cuCtxPushCurrent_v2")
+	cuCtxPopCurrent           = function("cuCtxPopCurrent_v2")
+	cuCtxGetDevice            = function("cuCtxGetDevice")
+	cuMemGetInfo              = function("cuMemGetInfo_v2")
+	cuMemAlloc                = function("cuMemAlloc_v2")
+	cuMemFree                 = function("cuMemFree_v2")
+	cuMemcpyHtoD              = function("cuMemcpyHtoD_v2")
+	cuMemcpyDtoH              = function("cuMemcpyDtoH_v2")
+	cuMemcpyHtoDAsync         = function("cuMemcpyHtoDAsync_v2")
+	cuMemcpyDtoHAsync         = function("cuMemcpyDtoHAsync_v2")
+	cuLinkCreate              = function("cuLinkCreate_v2")
+	cuLinkAddData             = function("cuLinkAddData_v2")
+	cuLinkComplete            = function("cuLinkComplete")
+	cuLinkDestroy             = function("cuLinkDestroy")
+	cuModuleLoadDataEx        = function("cuModuleLoadDataEx")
+	cuModuleGetFunction       = function("cuModuleGetFunction")
+	cuModuleUnload            = function("cuModuleUnload")
+	cuFuncSetAttribute        = function("cuFuncSetAttribute")
+	cuFuncGetParamInfo        = function("cuFuncGetParamInfo")
+	cuLaunchKernel            = function("cuLaunchKernel")
+	cuStreamCreate            = function("cuStreamCreate")
+	cuStreamSynchronize       = function("cuStreamSynchronize")
+	cuStreamDestroy           = function("cuStreamDestroy_v2")
+	cuEventCreate             = function("cuEventCreate")
+	cuEventRecord             = function("cuEventRecord")
+	cuEventSynchronize        = function("cuEventSynchronize")
+	cuEventElapsedTime        = function("cuEventElapsedTime")
+	cuEventDestroy            = function("cuEventDestroy_v2")
+	cuTensorMapEncodeTiled    = function("cuTensorMapEncodeTiled")
+)
 
 // since is the CUDA version that brought a function, where a driver that is
 // good enough for sm_80 may lack it.
 var since = map[proc]int{cuTensorMapEncodeTiled: 12000, cuFuncGetParamInfo: 12040}
 
-// Library is the opened driver. Its exported methods work on the calling
-// thread's current context, for programs that manage contexts themselves;
-// Device does that for all others.
+// Library is the opened driver.
 type Library struct {
-	procs   [procCount]uintptr // 0: the driver lacks it
-	version int                // of CUDA: 13000 is 13.0
+	procs   [64]uintptr // by proc, fewer than that; 0: the driver lacks it
+	version int         // of CUDA: 13000 is 13.0
 }
 
-var system struct {
-	once sync.Once
-	lib  *Library
-	err  error
-}
+var system = sync.OnceValues(func() (*Library, error) { return openLibrary(libraryName) })
 
 // OpenLibrary opens the system's driver and initialises it. It is an
 // ErrNoDriver where there is none, an ErrOldDriver where it is older than 11.0.
-func OpenLibrary() (*Library, error) {
-	system.once.Do(func() { system.lib, system.err = openLibrary(libraryName) })
-	return system.lib, system.err
-}
+func OpenLibrary() (*Library, error) { return system() }
 
 func openLibrary(path string) (*Library, error) {
 	handle, err := openShared(path)
@@ -134,18 +89,14 @@ func openLibrary(path string) (*Library, error) {
 		return nil, s2c.Errorf(s2c.ErrNoDriver, "there is no NVIDIA driver: %v", err)
 	}
 	l := &Library{}
-	var missing []string
 	for p, name := range symbols {
-		if l.procs[p], err = symbol(handle, name); err != nil {
-			l.procs[p] = 0
-			if since[proc(p)] == 0 {
-				missing = append(missing, name)
-			}
+		at, err := symbol(handle, name)
+		switch {
+		case err == nil:
+			l.procs[p] = at
+		case since[proc(p)] == 0:
+			return nil, tooOld("it lacks %s; install one for CUDA 11.0 or later", name)
 		}
-	}
-	if len(missing) > 0 {
-		return nil, &s2c.Error{Kind: s2c.ErrOldDriver, Cause: s2c.ErrNoDevice,
-			Msg: "the NVIDIA driver is too old: it lacks " + missing[0] + "; install one for CUDA 11.0 or later"}
 	}
 	return l, l.init()
 }
@@ -155,16 +106,21 @@ func (l *Library) init() error {
 	if r := l.call(cuInit, 0); r != success {
 		return l.initError(r)
 	}
-	version := new(int32)
-	if r := l.call(cuDriverGetVersion, uintptr(unsafe.Pointer(version))); r != success {
+	version, r := ask[int32](l, cuDriverGetVersion)
+	if r != success {
 		return l.fail(cuDriverGetVersion, r)
 	}
-	l.version = int(*version)
-	if l.version < oldest {
-		return &s2c.Error{Kind: s2c.ErrOldDriver, Cause: s2c.ErrNoDevice,
-			Msg: "the NVIDIA driver is too old: it is for CUDA " + dotted(l.version) + ", and s2c needs " + dotted(oldest) + " or later"}
+	if l.version = int(version); l.version < oldest {
+		return tooOld("it is for CUDA %s, and s2c needs %s or later", dotted(l.version), dotted(oldest))
 	}
 	return nil
+}
+
+// tooOld is the error of a driver that nothing here can use: as good as none.
+func tooOld(format string, args ...any) error {
+	err := s2c.Errorf(s2c.ErrOldDriver, "the NVIDIA driver is too old: "+format, args...)
+	err.Cause = s2c.ErrNoDevice
+	return err
 }
 
 func (l *Library) initError(r result) error {
@@ -193,6 +149,27 @@ func (l *Library) call(p proc, args ...uintptr) result {
 	}
 	r, _, _ := purego.SyscallN(l.procs[p], args...)
 	return result(int32(r))
+}
+
+// callTo is call with an argument before the others.
+//
+//go:uintptrescapes
+func (l *Library) callTo(p proc, to uintptr, args []uintptr) result {
+	return l.call(p, append([]uintptr{to}, args...)...)
+}
+
+// ask calls a function that writes an answer to where its first argument says.
+func ask[T any](l *Library, p proc, args ...uintptr) (T, result) {
+	answer := new(T)
+	r := l.callTo(p, uintptr(unsafe.Pointer(answer)), args)
+	return *answer, r
+}
+
+// do calls a function and says what could not be done and why, see check.
+//
+//go:uintptrescapes
+func (l *Library) do(doing string, p proc, args ...uintptr) error {
+	return l.check(p, l.call(p, args...), doing)
 }
 
 // has is an ErrOldDriver where the driver lacks a function.

@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math"
 	"runtime"
@@ -49,11 +50,10 @@ func newLog() *jitLog {
 
 func (g *jitLog) text() string  { return logText(g.info[:]) }
 func (g *jitLog) fault() string { return logText(g.error[:]) }
+func (g *jitLog) said() string  { return cmp.Or(g.fault(), g.text()) }
 
 func logText(b []byte) string {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		b = b[:i]
-	}
+	b, _, _ = bytes.Cut(b, []byte{0})
 	return strings.TrimSpace(strings.ToValidUTF8(string(b), "?"))
 }
 
@@ -81,8 +81,8 @@ var (
 // ErrArchitecture.
 func (d *Device) LoadModule(ptx string) (s2c.Module, error) {
 	m := &Module{d: d, ptx: ptx}
-	err := d.with(func() error {
-		if err := d.lib.CheckPTX(ptx, d.major, d.minor, d.name); err != nil {
+	err := d.With(func() error {
+		if err := d.CheckPTX(ptx); err != nil {
 			return err
 		}
 		if wholeProgram(ptx) {
@@ -125,16 +125,22 @@ func wholeProgram(ptx string) bool {
 
 // loadText has the driver compile the module's PTX while it loads it.
 func (m *Module) loadText() error {
-	l, text := m.d.lib, append([]byte(m.ptx), 0)
+	g, r := m.loadData(append([]byte(m.ptx), 0))
+	if r != success {
+		return m.d.compileError(cuModuleLoadDataEx, r, g.said(), m.ptx)
+	}
+	m.log = g.text()
+	return nil
+}
+
+// loadData has the driver load code or text, with the context current.
+func (m *Module) loadData(data []byte) (*jitLog, result) {
 	g, h := newLog(), new(uintptr)
-	r := l.call(cuModuleLoadDataEx, uintptr(unsafe.Pointer(h)), uintptr(unsafe.Pointer(&text[0])),
+	r := m.d.lib.call(cuModuleLoadDataEx, uintptr(unsafe.Pointer(h)), uintptr(unsafe.Pointer(&data[0])),
 		uintptr(len(g.keys)), uintptr(unsafe.Pointer(&g.keys[0])), uintptr(unsafe.Pointer(&g.values[0])))
 	runtime.KeepAlive(g)
-	if r != success {
-		return m.d.compileError(cuModuleLoadDataEx, r, g, m.ptx)
-	}
-	m.handle, m.log = *h, g.text()
-	return nil
+	m.handle = *h
+	return g, r
 }
 
 // compile turns PTX into the device's code, with the context current.
@@ -144,7 +150,7 @@ func (d *Device) compile(ptx string) (object, error) {
 	g, state := newLog(), new(uintptr)
 	r := l.call(cuLinkCreate, uintptr(len(g.keys)), uintptr(unsafe.Pointer(&g.keys[0])), uintptr(unsafe.Pointer(&g.values[0])), uintptr(unsafe.Pointer(state)))
 	if r != success {
-		return object{}, d.compileError(cuLinkCreate, r, g, ptx)
+		return object{}, d.compileError(cuLinkCreate, r, g.said(), ptx)
 	}
 	defer func() {
 		l.call(cuLinkDestroy, *state)
@@ -152,12 +158,12 @@ func (d *Device) compile(ptx string) (object, error) {
 	}()
 	r = l.call(cuLinkAddData, *state, inputPTX, uintptr(unsafe.Pointer(&text[0])), uintptr(len(text)), uintptr(unsafe.Pointer(&name[0])), 0, 0, 0)
 	if r != success {
-		return object{}, d.compileError(cuLinkAddData, r, g, ptx)
+		return object{}, d.compileError(cuLinkAddData, r, g.said(), ptx)
 	}
 	out, n := new(*byte), new(uintptr)
 	r = l.call(cuLinkComplete, *state, uintptr(unsafe.Pointer(out)), uintptr(unsafe.Pointer(n)))
 	if r != success {
-		return object{}, d.compileError(cuLinkComplete, r, g, ptx)
+		return object{}, d.compileError(cuLinkComplete, r, g.said(), ptx)
 	}
 	if *out == nil || *n == 0 || *n > math.MaxInt32 {
 		return object{}, s2c.Errorf(errDriver, "the NVIDIA driver compiled PTX into %d bytes", *n)
@@ -168,13 +174,9 @@ func (d *Device) compile(ptx string) (object, error) {
 
 // compileError says why PTX did not compile, with the lines of the text that
 // the compiler's log names.
-func (d *Device) compileError(p proc, r result, g *jitLog, ptx string) error {
+func (d *Device) compileError(p proc, r result, log, ptx string) error {
 	h, _ := readHeader(ptx)
 	err := d.lib.fail(p, r)
-	log := g.fault()
-	if log == "" {
-		log = g.text()
-	}
 	switch r {
 	case errNoBinary:
 		return s2c.Errorf(s2c.ErrArchitecture, "PTX for %s does not run on %s: %v", h.target, d.Describe(), err)
@@ -185,11 +187,11 @@ func (d *Device) compileError(p proc, r result, g *jitLog, ptx string) error {
 	case errOutOfMemory:
 		return d.lib.check(p, r, "compiling PTX")
 	}
-	return s2c.Errorf(s2c.ErrCompile, "the NVIDIA driver refuses the PTX: %v\n%s", err, Annotate(log, ptx))
+	return s2c.Errorf(s2c.ErrCompile, "the NVIDIA driver refuses the PTX: %v\n%s", err, annotate(log, ptx))
 }
 
-// Annotate adds the PTX line to each line of a compiler's log that names one.
-func Annotate(log, ptx string) string {
+// annotate adds the PTX line to each line of a compiler's log that names one.
+func annotate(log, ptx string) string {
 	lines := strings.Split(ptx, "\n")
 	var b strings.Builder
 	for line := range strings.Lines(log) {
@@ -207,19 +209,22 @@ func Annotate(log, ptx string) string {
 
 // load gives the driver compiled code, with the context current.
 func (m *Module) load(cubin []byte) error {
-	l := m.d.lib
-	g, h := newLog(), new(uintptr)
-	r := l.call(cuModuleLoadDataEx, uintptr(unsafe.Pointer(h)), uintptr(unsafe.Pointer(&cubin[0])),
-		uintptr(len(g.keys)), uintptr(unsafe.Pointer(&g.keys[0])), uintptr(unsafe.Pointer(&g.values[0])))
-	runtime.KeepAlive(g)
-	if r != success {
-		if log := g.fault(); log != "" {
-			return s2c.Errorf(errDriver, "loading compiled code on %s failed: %v\n%s", m.d.name, l.fail(cuModuleLoadDataEx, r), log)
-		}
-		return l.check(cuModuleLoadDataEx, r, "loading compiled code on "+m.d.name)
+	g, r := m.loadData(cubin)
+	if log := g.fault(); r != success && log != "" {
+		return s2c.Errorf(errDriver, "loading compiled code on %s failed: %v\n%s", m.d.name, m.d.lib.fail(cuModuleLoadDataEx, r), log)
 	}
-	m.handle = *h
-	return nil
+	return m.d.lib.check(cuModuleLoadDataEx, r, "loading compiled code on "+m.d.name)
+}
+
+// AdoptModule is a CUmodule that the program made itself, of PTX text and in the
+// device's context; log is what the compiler wrote. Unload unloads it.
+func (d *Device) AdoptModule(handle uintptr, ptx string, log []byte) *Module {
+	return &Module{d: d, handle: handle, ptx: ptx, log: logText(log)}
+}
+
+// CompileError is the error of LoadModule for a CUresult and a compiler's log.
+func (d *Device) CompileError(code int, log []byte, ptx string) error {
+	return d.compileError(cuModuleLoadDataEx, result(code), logText(log), ptx)
 }
 
 // JITLog is what the driver's compiler said, in the form of `ptxas -v`; the
@@ -237,9 +242,7 @@ func (m *Module) Unload() error {
 		return nil
 	}
 	m.unloaded = true
-	return m.d.with(func() error {
-		return m.d.lib.check(cuModuleUnload, m.d.lib.call(cuModuleUnload, m.handle), "unloading a module")
-	})
+	return m.d.With(func() error { return m.d.lib.do("unloading a module", cuModuleUnload, m.handle) })
 }
 
 // Function finds an entry and grants it dynamic shared memory. More than the
@@ -262,7 +265,7 @@ func (m *Module) Function(entry string, sharedBytes int) (s2c.Function, error) {
 	}
 	f := &Function{m: m, entry: entry, shared: sharedBytes}
 	name, h := append([]byte(entry), 0), new(uintptr)
-	err := d.with(func() error {
+	err := d.With(func() error {
 		r := d.lib.call(cuModuleGetFunction, uintptr(unsafe.Pointer(h)), m.handle, uintptr(unsafe.Pointer(&name[0])))
 		if r == errNotFound {
 			return s2c.Errorf(s2c.ErrKernel, "the PTX text has no entry %s: %v", entry, d.lib.fail(cuModuleGetFunction, r))
@@ -273,22 +276,13 @@ func (m *Module) Function(entry string, sharedBytes int) (s2c.Function, error) {
 		f.handle = *h
 		var err error
 		f.declared = DeclaredParams(m.ptx, entry)
-		if f.params, err = d.lib.ParamLayout(f.handle, f.declared.Count); err != nil {
+		if f.params, err = d.lib.ParamLayout(f.handle, f.declared.Count); err != nil || sharedBytes <= maxStaticShared {
 			return err
 		}
-		return d.lib.SetSharedBytes(f.handle, sharedBytes)
+		return d.lib.do(fmt.Sprintf("granting %d bytes of shared memory", sharedBytes), cuFuncSetAttribute, f.handle, funcMaxDynamicShared, uintptr(sharedBytes))
 	})
 	if err != nil {
 		return nil, err
 	}
 	return f, nil
-}
-
-// SetSharedBytes lets a CUfunction use as much dynamic shared memory a block.
-func (l *Library) SetSharedBytes(function uintptr, n int) error {
-	if n <= maxStaticShared {
-		return nil
-	}
-	r := l.call(cuFuncSetAttribute, function, funcMaxDynamicShared, uintptr(n))
-	return l.check(cuFuncSetAttribute, r, fmt.Sprintf("granting %d bytes of shared memory", n))
 }

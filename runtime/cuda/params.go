@@ -1,8 +1,9 @@
 package cuda
 
 import (
+	"cmp"
+	"regexp"
 	"strconv"
-	"strings"
 	"unsafe"
 
 	s2c "github.com/s2attention/s2c/runtime"
@@ -21,59 +22,44 @@ type ParamLayout struct {
 // paramMove copies one run of parameters from the declared block.
 type paramMove struct{ from, to, bytes int }
 
-// naturalAlign is the alignment of a parameter in the declared block: its size,
-// or a tensor map's 64 (PTX ISA 9.0 §9.7.9.25.5.2).
-func naturalAlign(bytes int) int {
+// aligned is where a parameter of so many bytes lies in the declared block, at or
+// after a place: at a multiple of its size, or a tensor map's 64
+// (PTX ISA 9.0 §9.7.9.25.5.2).
+func aligned(at, bytes int) int {
+	align := max(bytes, 1)
 	if bytes > 8 {
-		return 64
+		align = 64
 	}
-	return bytes
+	return (at + align - 1) / align * align
 }
 
 // Declared is the parameters that an entry of a PTX text declares.
 type Declared struct{ Count, Bytes int }
 
-// DeclaredParams reads the parameter list of an entry, each as ".param .u64 q" or
-// ".param .align 64 .b8 map[128]"; it is empty where the text has no such entry.
+// An entry with its parameter list, a comment, and a parameter: ".param .u64 q" or
+// ".param .align 64 .b8 map[128]".
+var (
+	entryText   = regexp.MustCompile(`\.entry\s+([^\s(]+)\s*\(([^)]*)`)
+	commentText = regexp.MustCompile(`//.*`)
+	paramText   = regexp.MustCompile(`\.param\s+(?:\.align\s+\d+\s+)?\.[bsuf](\d+)\s+[^\s\[,]+(?:\[(\d+)\])?`)
+)
+
+// DeclaredParams reads the parameter list of an entry; it is empty where the text has
+// no such entry.
 func DeclaredParams(ptx, entry string) (d Declared) {
-	for rest := ptx; ; {
-		_, after, found := strings.Cut(rest, ".entry")
-		if !found {
-			return d
-		}
-		rest = after
-		name, list, _ := strings.Cut(after, "(")
-		if strings.TrimSpace(name) != entry {
+	for _, e := range entryText.FindAllStringSubmatch(ptx, -1) {
+		if e[1] != entry {
 			continue
 		}
-		list, _, _ = strings.Cut(list, ")")
-		var text strings.Builder
-		for line := range strings.Lines(list) {
-			line, _, _ = strings.Cut(line, "//")
-			text.WriteString(line + " ")
+		for _, p := range paramText.FindAllStringSubmatch(commentText.ReplaceAllString(e[2], ""), -1) {
+			bits, _ := strconv.Atoi(p[1])
+			items, _ := strconv.Atoi(cmp.Or(p[2], "1"))
+			d.Count++
+			d.Bytes = aligned(d.Bytes, bits/8*items) + bits/8*items
 		}
-		for param := range strings.SplitSeq(text.String(), ",") {
-			d.add(strings.Fields(param))
-		}
-		return d
+		break
 	}
-}
-
-// add reads one parameter: its type is the last word but one, its name the last.
-func (d *Declared) add(words []string) {
-	if len(words) < 3 || words[0] != ".param" {
-		return
-	}
-	bits, _ := strconv.Atoi(strings.TrimLeft(words[len(words)-2], ".bsuf"))
-	n := bits / 8
-	if _, items, array := strings.Cut(words[len(words)-1], "["); array {
-		length, _ := strconv.Atoi(strings.TrimSuffix(items, "]"))
-		n *= length
-	}
-	d.Count++
-	if align := naturalAlign(n); align > 0 {
-		d.Bytes = (d.Bytes+align-1)/align*align + n
-	}
+	return d
 }
 
 // Check is an ErrArgs where a parameter block has another size than the list.
@@ -103,8 +89,7 @@ func (l *Library) ParamLayout(function uintptr, count int) (*ParamLayout, error)
 		if n <= 0 || to < 0 || to+n > maxParamBytes {
 			return nil, s2c.Errorf(errDriver, "the NVIDIA driver reports a parameter of %d bytes at %d", n, to)
 		}
-		align := naturalAlign(n)
-		declared = (declared + align - 1) / align * align
+		declared = aligned(declared, n)
 		same = same && declared == to
 		p.add(paramMove{declared, to, n})
 		declared, p.size = declared+n, to+n

@@ -62,11 +62,11 @@ func (l *Library) text(p proc, r result, unknown string) string {
 	if l.call(p, uintptr(r), uintptr(unsafe.Pointer(s))) != success || *s == nil {
 		return unknown
 	}
-	var text []byte
-	for c := *s; *c != 0 && len(text) < 1024; c = (*byte)(unsafe.Add(unsafe.Pointer(c), 1)) {
-		text = append(text, *c)
+	var n int
+	for n < 1024 && *(*byte)(unsafe.Add(unsafe.Pointer(*s), n)) != 0 {
+		n++
 	}
-	return string(text)
+	return string(unsafe.Slice(*s, n))
 }
 
 // check is nil on success, and otherwise says what could not be done and why.

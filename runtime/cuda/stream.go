@@ -25,14 +25,13 @@ var (
 // NewStream makes a queue of work.
 func (d *Device) NewStream() (s2c.Stream, error) {
 	s := &Stream{d: d}
-	h := new(uintptr)
-	err := d.with(func() error {
-		return d.lib.check(cuStreamCreate, d.lib.call(cuStreamCreate, uintptr(unsafe.Pointer(h)), 0), "making a stream")
-	})
-	if err != nil {
+	if err := d.With(func() error {
+		var r result
+		s.handle, r = ask[uintptr](d.lib, cuStreamCreate, 0)
+		return d.lib.check(cuStreamCreate, r, "making a stream")
+	}); err != nil {
 		return nil, err
 	}
-	s.handle = *h
 	return s, nil
 }
 
@@ -67,54 +66,46 @@ func (s *Stream) with(f func(h uintptr) error) error {
 	if err != nil {
 		return err
 	}
-	return s.d.with(func() error { return f(h) })
+	return s.d.With(func() error { return f(h) })
 }
 
 // Wait blocks until everything queued so far is done, and returns its error.
 func (s *Stream) Wait() error {
 	return s.with(func(h uintptr) error {
-		return s.d.lib.check(cuStreamSynchronize, s.d.lib.call(cuStreamSynchronize, h), "waiting for a stream")
+		return s.d.lib.do("waiting for a stream", cuStreamSynchronize, h)
 	})
 }
 
 // UploadAsync queues a copy to the device.
 func (s *Stream) UploadAsync(dst s2c.Ptr, src []byte) error {
 	return s.with(func(h uintptr) error {
-		if len(src) == 0 {
-			return nil
-		}
-		r := s.d.lib.call(cuMemcpyHtoDAsync, uintptr(dst), uintptr(unsafe.Pointer(&src[0])), uintptr(len(src)), h)
-		return s.d.lib.checkArgs(cuMemcpyHtoDAsync, r, fmt.Sprintf("queueing a copy of %s", size(int64(len(src)))))
+		return s.d.lib.copy(fmt.Sprintf("queueing a copy of %s", size(int64(len(src)))),
+			cuMemcpyHtoDAsync, uintptr(dst), uintptr(unsafe.Pointer(unsafe.SliceData(src))), uintptr(len(src)), h)
 	})
 }
 
 // DownloadAsync queues a copy from the device.
 func (s *Stream) DownloadAsync(dst []byte, src s2c.Ptr) error {
 	return s.with(func(h uintptr) error {
-		if len(dst) == 0 {
-			return nil
-		}
-		r := s.d.lib.call(cuMemcpyDtoHAsync, uintptr(unsafe.Pointer(&dst[0])), uintptr(src), uintptr(len(dst)), h)
-		return s.d.lib.checkArgs(cuMemcpyDtoHAsync, r, fmt.Sprintf("queueing a copy of %s", size(int64(len(dst)))))
+		return s.d.lib.copy(fmt.Sprintf("queueing a copy of %s", size(int64(len(dst)))),
+			cuMemcpyDtoHAsync, uintptr(unsafe.Pointer(unsafe.SliceData(dst))), uintptr(src), uintptr(len(dst)), h)
 	})
 }
 
 // Record marks this point for timing.
 func (s *Stream) Record() (s2c.Event, error) {
 	e := new(Event)
-	err := s.with(func(h uintptr) error {
-		ev := new(uintptr)
-		if r := s.d.lib.call(cuEventCreate, uintptr(unsafe.Pointer(ev)), 0); r != success {
+	if err := s.with(func(h uintptr) error {
+		var r result
+		if e.handle, r = ask[uintptr](s.d.lib, cuEventCreate, 0); r != success {
 			return s.d.lib.check(cuEventCreate, r, "making an event")
 		}
-		e.handle = *ev
-		if r := s.d.lib.call(cuEventRecord, e.handle, h); r != success {
+		err := s.d.lib.do("recording an event", cuEventRecord, e.handle, h)
+		if err != nil {
 			s.d.lib.call(cuEventDestroy, e.handle)
-			return s.d.lib.check(cuEventRecord, r, "recording an event")
 		}
-		return nil
-	})
-	if err != nil {
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	e.d = s.d
@@ -127,9 +118,7 @@ func (s *Stream) Close() error {
 	if s == nil || s.handle == 0 || s.closed.Swap(true) || s.foreign {
 		return nil
 	}
-	return s.d.with(func() error {
-		return s.d.lib.check(cuStreamDestroy, s.d.lib.call(cuStreamDestroy, s.handle), "closing a stream")
-	})
+	return s.d.With(func() error { return s.d.lib.do("closing a stream", cuStreamDestroy, s.handle) })
 }
 
 // Event is a point in a stream.
@@ -152,17 +141,18 @@ func (e *Event) Since(earlier s2c.Event) (float64, error) {
 	if e.closed.Load() || from.closed.Load() {
 		return 0, s2c.Errorf(s2c.ErrClosed, "use of an event after Close")
 	}
-	ms := new(float32)
-	err := e.d.with(func() error {
+	var ms float32
+	err := e.d.With(func() error {
 		for _, ev := range []*Event{from, e} {
-			if r := e.d.lib.call(cuEventSynchronize, ev.handle); r != success {
-				return e.d.lib.check(cuEventSynchronize, r, "waiting for an event")
+			if err := e.d.lib.do("waiting for an event", cuEventSynchronize, ev.handle); err != nil {
+				return err
 			}
 		}
-		r := e.d.lib.call(cuEventElapsedTime, uintptr(unsafe.Pointer(ms)), from.handle, e.handle)
+		var r result
+		ms, r = ask[float32](e.d.lib, cuEventElapsedTime, from.handle, e.handle)
 		return e.d.lib.check(cuEventElapsedTime, r, "timing")
 	})
-	return float64(*ms), err
+	return float64(ms), err
 }
 
 // Close gives the event back. A second call does nothing.
@@ -170,7 +160,5 @@ func (e *Event) Close() error {
 	if e == nil || e.d == nil || e.closed.Swap(true) {
 		return nil
 	}
-	return e.d.with(func() error {
-		return e.d.lib.check(cuEventDestroy, e.d.lib.call(cuEventDestroy, e.handle), "closing an event")
-	})
+	return e.d.With(func() error { return e.d.lib.do("closing an event", cuEventDestroy, e.handle) })
 }

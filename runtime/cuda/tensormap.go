@@ -34,8 +34,14 @@ type mapFrame struct {
 	out      [128 + 127]byte
 }
 
-// EncodeTensorMap fills a tensor map; see Device.EncodeTensorMap.
-func (l *Library) EncodeTensorMap(m s2c.TensorMap) (out [128]byte, err error) {
+// EncodeTensorMap fills the object that TMA copies take. The driver must be
+// for CUDA 12.0 or later, else it is an ErrOldDriver.
+func (d *Device) EncodeTensorMap(m s2c.TensorMap) (out [128]byte, err error) {
+	err = d.With(func() error { out, err = d.lib.encodeTensorMap(m); return err })
+	return out, err
+}
+
+func (l *Library) encodeTensorMap(m s2c.TensorMap) (out [128]byte, err error) {
 	if err := l.has(cuTensorMapEncodeTiled, "tensor maps"); err != nil {
 		return out, err
 	}

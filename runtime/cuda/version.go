@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	s2c "github.com/s2attention/s2c/runtime"
@@ -30,65 +31,39 @@ type header struct {
 	target  string // "sm_90a"
 }
 
-// readHeader finds .version and .target, which PTX has before all else
-// (PTX ISA 9.0 §11.1).
+// The directives that PTX has before all else (PTX ISA 9.0 §11.1).
+var (
+	versionText = regexp.MustCompile(`(?m)^\s*\.version\s+([^\s,/]+)`)
+	targetText  = regexp.MustCompile(`(?m)^\s*\.target\s+([^\s,/]+)`)
+)
+
 func readHeader(ptx string) (header, error) {
-	var h header
-	for line := range strings.Lines(ptx) {
-		line, _, _ = strings.Cut(line, "//")
-		fields := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' || r == '\n' || r == '\r' })
-		if len(fields) < 2 {
-			continue
-		}
-		switch fields[0] {
-		case ".version":
-			h.version = fields[1]
-		case ".target":
-			h.target = fields[1]
-		}
-		if h.version != "" && h.target != "" {
-			return h, nil
-		}
+	version, name := versionText.FindStringSubmatch(ptx), targetText.FindStringSubmatch(ptx)
+	if version == nil || name == nil {
+		return header{}, s2c.Errorf(s2c.ErrCompile, "the PTX text has no .version or no .target")
 	}
-	return h, s2c.Errorf(s2c.ErrCompile, "the PTX text has no .version or no .target")
+	return header{version[1], name[1]}, nil
 }
 
-// CheckPTX says whether this driver can compile a PTX text for a device of
-// compute capability major.minor: an ErrCompile for what is no PTX, an
-// ErrOldDriver, or an ErrArchitecture.
-func (l *Library) CheckPTX(ptx string, major, minor int, device string) error {
+// CheckPTX says whether the driver can compile a PTX text for the device: an
+// ErrCompile for what is no PTX, an ErrOldDriver, or an ErrArchitecture, of which the
+// driver would say no more than "no binary". Versions and targets that are unknown
+// here are the driver's to judge.
+func (d *Device) CheckPTX(ptx string) error {
 	h, err := readHeader(ptx)
 	if err != nil {
 		return err
 	}
-	if err := checkTarget(h.target, major, minor, device); err != nil {
-		return err
-	}
-	if err := l.checkVersion(h); err != nil {
-		return err
-	}
-	if strings.IndexByte(ptx, 0) >= 0 {
+	t, err := target.Parse(h.target)
+	need := ptxSince[h.version]
+	switch {
+	case err == nil && !t.RunsOn(d.major, d.minor):
+		return s2c.Errorf(s2c.ErrArchitecture, "PTX for %s %s, and %s has %d.%d", h.target, t.Needs(), d.name, d.major, d.minor)
+	case d.lib.version < need:
+		return s2c.Errorf(s2c.ErrOldDriver, "the NVIDIA driver is too old: it is for CUDA %s, and PTX %s needs %s or later",
+			dotted(d.lib.version), h.version, dotted(need))
+	case strings.Contains(ptx, "\x00"):
 		return s2c.Errorf(s2c.ErrCompile, "the PTX text holds a zero byte, where the driver would stop reading")
 	}
 	return nil
-}
-
-// checkVersion is an ErrOldDriver where the driver does not know the PTX version.
-func (l *Library) checkVersion(h header) error {
-	need, known := ptxSince[h.version]
-	if known && l.version < need {
-		return s2c.Errorf(s2c.ErrOldDriver, "the NVIDIA driver is too old: it is for CUDA %s, and PTX %s needs %s or later",
-			dotted(l.version), h.version, dotted(need))
-	}
-	return nil // an unknown version is the driver's to judge
-}
-
-// checkTarget is an ErrArchitecture where PTX for the target does not run on
-// compute capability major.minor. The driver would say no more than "no binary".
-func checkTarget(name string, major, minor int, device string) error {
-	t, err := target.Parse(name)
-	if err != nil || t.RunsOn(major, minor) {
-		return nil // what is no name is the driver's to judge
-	}
-	return s2c.Errorf(s2c.ErrArchitecture, "PTX for %s %s, and %s has %d.%d", name, t.Needs(), device, major, minor)
 }

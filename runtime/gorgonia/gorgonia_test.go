@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"github.com/ebitengine/purego"
 	"gorgonia.org/cu"
@@ -41,7 +43,7 @@ func open(t *testing.T) *Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := New(ctx, dev)
+	d, err := New(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,13 +57,34 @@ func open(t *testing.T) *Device {
 
 // fake is whether the driver is runtime/cuda/testdata/fakecuda.c, which
 // compiles and launches, but does not execute.
-func fake() bool {
+func fake() bool { return openFake() != nil }
+
+// fakeDriver asks the driver for tests what it was given.
+type fakeDriver struct {
+	get    func(key string) int64
+	launch func(i int32, out *fakeLaunch)
+}
+
+// openFake is the driver for tests, or nil where there is a real one.
+func openFake() *fakeDriver {
 	h, err := purego.Dlopen("libcuda.so.1", purego.RTLD_NOW)
 	if err != nil {
-		return false
+		return nil
 	}
-	_, err = purego.Dlsym(h, "fake_reset")
-	return err == nil
+	if _, err := purego.Dlsym(h, "fake_reset"); err != nil {
+		return nil
+	}
+	f := new(fakeDriver)
+	purego.RegisterLibFunc(&f.get, h, "fake_get")
+	purego.RegisterLibFunc(&f.launch, h, "fake_launch")
+	return f
+}
+
+// launched is the i-th launch since the program started.
+func (f *fakeDriver) launched(i int32) *fakeLaunch {
+	l := new(fakeLaunch)
+	f.launch(i, l)
+	return l
 }
 
 func TestDevice(t *testing.T) {
@@ -130,7 +153,7 @@ func TestLaunch(t *testing.T) {
 	// The caller's own pointer and stream.
 	var mine cu.Stream
 	var ptr cu.DevicePtr
-	if err := d.with(func() (err error) {
+	if err := d.With(func() (err error) {
 		if mine, err = cu.MakeStream(cu.DefaultStream); err != nil {
 			return err
 		}
@@ -139,7 +162,14 @@ func TestLaunch(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	s := d.Stream(mine)
+	s, err := d.Stream(mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, before := openFake(), int32(0)
+	if f != nil {
+		before = int32(f.get("launches"))
+	}
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
@@ -156,8 +186,8 @@ func TestLaunch(t *testing.T) {
 	if err := errors.Join(s.Wait(), fn.Launch(nil, [3]int{1, 1, 1}, [3]int{1, 1, 1}, params)); err != nil {
 		t.Error(err)
 	}
-	if fake() {
-		checkFake(t, uint64(ptr))
+	if f != nil {
+		f.check(t, before, uint64(ptr))
 	} else {
 		out := make([]byte, 4*64)
 		if err := d.Download(out, runtime.Ptr(ptr)); err != nil {
@@ -173,7 +203,7 @@ func TestLaunch(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := d.with(func() error { return errors.Join(mine.Synchronize(), mine.Destroy(), cu.MemFree(ptr)) }); err != nil {
+	if err := d.With(func() error { return errors.Join(mine.Synchronize(), mine.Destroy(), cu.MemFree(ptr)) }); err != nil {
 		t.Error(err)
 	}
 	if err := fn.Launch(s, [3]int{1, 1, 1}, [3]int{1, 1, 1}, params); !errors.Is(err, runtime.ErrClosed) {
@@ -191,19 +221,12 @@ type fakeLaunch struct {
 	params      [4352]byte
 }
 
-// checkFake compares what reached the driver for tests.
-func checkFake(t *testing.T, ptr uint64) {
+// check compares 64 launches that reached the driver for tests.
+func (f *fakeDriver) check(t *testing.T, from int32, ptr uint64) {
 	t.Helper()
-	var l fakeLaunch
-	h, err := purego.Dlopen("libcuda.so.1", purego.RTLD_NOW)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var launch func(i int32, out *fakeLaunch)
-	purego.RegisterLibFunc(&launch, h, "fake_launch")
 	seen := map[uint32]bool{}
 	for i := range int32(64) {
-		launch(i, &l)
+		l := f.launched(from + i)
 		at, v := binary.LittleEndian.Uint64(l.params[:]), binary.LittleEndian.Uint32(l.params[8:])
 		if at != ptr+4*uint64(v-1) || l.size != 12 || l.shared != 64<<10 || l.stream == 0 {
 			t.Errorf("launch %d: %d bytes, %d at %#x, shared %d, stream %#x", i, l.size, v, at, l.shared, l.stream)
@@ -212,6 +235,103 @@ func checkFake(t *testing.T, ptr uint64) {
 	}
 	if len(seen) != 64 {
 		t.Errorf("%d distinct launches", len(seen))
+	}
+}
+
+// within runs f on a thread whose current context is ctx.
+func within(ctx cu.CUContext, f func() error) error {
+	goruntime.LockOSThread()
+	defer goruntime.UnlockOSThread()
+	if err := cu.PushCurrentCtx(ctx); err != nil {
+		return err
+	}
+	defer cu.PopCurrentCtx()
+	return f()
+}
+
+// TestAdopt runs in a context and on a stream that are known as numbers alone, and
+// leaves them to those who made them.
+func TestAdopt(t *testing.T) {
+	host := open(t) // finds the GPU
+	dev := cu.Device(0)
+	if fake() {
+		dev = 7
+	}
+	goruntime.LockOSThread()
+	ctx, err := dev.MakeContext(cu.SchedAuto)
+	_, err1 := cu.PopCurrentCtx() // making it made it current
+	goruntime.UnlockOSThread()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err2 := Adopt(*(*uintptr)(unsafe.Pointer(&ctx)))
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	if d.Describe() != host.Describe() || d.Multiprocessors() != host.Multiprocessors() {
+		t.Errorf("it calls itself %q", d.Describe())
+	}
+	var made cu.Stream
+	if err := within(ctx, func() (err error) { made, err = cu.MakeStream(cu.DefaultStream); return err }); err != nil {
+		t.Fatal(err)
+	}
+	s, err1 := d.AdoptStream(uintptr(unsafe.Pointer(made.C())))
+	p, err2 := d.Alloc(4)
+	m, err3 := d.LoadModule(store)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	fn, err := m.Function("store", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := binary.LittleEndian.AppendUint64(nil, uint64(p))
+	params = binary.LittleEndian.AppendUint32(params, 7)
+	out := make([]byte, 4)
+	one := [3]int{1, 1, 1}
+	if err := errors.Join(fn.Launch(s, one, one, params), s.Wait(), d.Download(out, p)); err != nil {
+		t.Fatal(err)
+	}
+	if f := openFake(); f != nil {
+		if l := f.launched(int32(f.get("launches")) - 1); l.stream != uintptr(unsafe.Pointer(made.C())) {
+			t.Errorf("the launch went to stream %#x", l.stream)
+		}
+	} else if out[0] != 7 {
+		t.Errorf("the kernel stored %d", out[0])
+	}
+	stranger, err := host.AdoptStream(uintptr(unsafe.Pointer(made.C())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fn.Launch(stranger, one, one, params); !errors.Is(err, runtime.ErrArgs) {
+		t.Errorf("launch on another device's stream: %v", err)
+	}
+	if err := errors.Join(s.Close(), d.Free(p)); err != nil {
+		t.Error(err)
+	}
+	if err := within(ctx, made.Synchronize); err != nil {
+		t.Errorf("the stream after Close of the adopted one: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.AdoptStream(0); !errors.Is(err, runtime.ErrClosed) {
+		t.Errorf("a stream of a closed device: %v", err)
+	}
+	if err := errors.Join(within(ctx, made.Destroy), ctx.Destroy()); err != nil {
+		t.Errorf("the context after Close of the adopted one: %v", err)
+	}
+}
+
+func TestAdoptFails(t *testing.T) {
+	if _, err := Adopt(0); !errors.Is(err, runtime.ErrArgs) || !strings.Contains(err.Error(), "nil") {
+		t.Errorf("no context: %v", err)
+	}
+	if !fake() {
+		t.Skip("SKIPPED, a number that is no context is not adopted: a real driver may crash on it")
+	}
+	if _, err := Adopt(0xdead0); !errors.Is(err, runtime.ErrArgs) {
+		t.Errorf("a number: %v", err)
 	}
 }
 

@@ -9,10 +9,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/s2attention/s2c/target"
 )
 
 // least is how many broken kernels there must be for a target.
-var least = map[string]int{"sm_80": 175, "sm_90a": 225}
+var least = map[target.Target]int{target.SM80: 175, target.SM90a: 225}
 
 func TestMain(m *testing.M) {
 	start := time.Now()
@@ -40,7 +42,7 @@ func subjects() []*subject {
 // TestSound runs the unchanged kernels: nothing may be reported in any order.
 func TestSound(t *testing.T) {
 	for _, s := range subjects() {
-		t.Run(s.target+"/"+s.Name, func(t *testing.T) {
+		t.Run(s.target.String()+"/"+s.Name, func(t *testing.T) {
 			t.Parallel()
 			if err := s.prepare(); err != nil {
 				t.Fatal(err)
@@ -63,12 +65,12 @@ func TestSound(t *testing.T) {
 // TestBroken runs every broken kernel. It must be reported in one of the orders,
 // and in none of them as something that it is not.
 func TestBroken(t *testing.T) {
-	count := map[string]int{}
+	count := map[target.Target]int{}
 	var texts sync.Map
 	var reported atomic.Int64
 	for _, v := range variants() {
 		count[v.of.target]++
-		t.Run(v.of.target+"/"+strings.ReplaceAll(v.name, " ", "_"), func(t *testing.T) {
+		t.Run(v.of.target.String()+"/"+strings.ReplaceAll(v.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
 			k, err := v.broken()
 			if err != nil {
@@ -100,15 +102,15 @@ func TestBroken(t *testing.T) {
 		})
 	}
 	total := 0
-	for target, n := range least {
-		total += count[target]
-		if count[target] < n {
-			t.Errorf("%d broken kernels for %s, there must be at least %d", count[target], target, n)
+	for on, n := range least {
+		total += count[on]
+		if count[on] < n {
+			t.Errorf("%d broken kernels for %s, there must be at least %d", count[on], on, n)
 		}
 	}
 	t.Cleanup(func() {
 		fmt.Printf("tests/broken: %d broken kernels (%d for sm_80, %d for sm_90a), %d reported\n",
-			total, count["sm_80"], count["sm_90a"], reported.Load())
+			total, count[target.SM80], count[target.SM90a], reported.Load())
 	})
 }
 
@@ -116,7 +118,7 @@ func TestBroken(t *testing.T) {
 // reported, or else they belong among the others.
 func TestHarmless(t *testing.T) {
 	for _, v := range harmlessVariants() {
-		t.Run(v.of.target+"/"+strings.ReplaceAll(v.name, " ", "_"), func(t *testing.T) {
+		t.Run(v.of.target.String()+"/"+strings.ReplaceAll(v.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
 			k, err := v.broken()
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime/emu"
+	"github.com/s2attention/s2c/target"
 )
 
 // variant is one broken kernel.
@@ -54,7 +55,7 @@ const budget = 1 << 22
 // fewer than the keys, so that heads, tails and both ends of the queries matter.
 type subject struct {
 	conformance.Case
-	target string
+	target target.Target
 	sm     int // multiprocessors: persistent kernels get several work items
 	// spoil makes inputs of those drawn that the main path leaves to Redo; nil: it
 	// must leave nothing.

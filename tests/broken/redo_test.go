@@ -6,6 +6,7 @@ import (
 	"github.com/s2attention/s2c/internal/conformance"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/target"
 )
 
 // redoSubjects are the good kernels of a target whose main path must leave rows to
@@ -40,10 +41,10 @@ const (
 
 // redoSubjectsOf makes the subjects of a target, with merged query blocks and with
 // single ones.
-func redoSubjectsOf(target string, sm int, enter []string, sites int, merged, single func(layout.Candidate) bool) *redoSubjects {
+func redoSubjectsOf(on target.Target, sm int, enter []string, sites int, merged, single func(layout.Candidate) bool) *redoSubjects {
 	of := func(spoil func(*conformance.Problem), only func(layout.Candidate) bool, c conformance.Case) *subject {
 		c.Only = only
-		return &subject{target: target, sm: sm, Case: c, spoil: spoil}
+		return &subject{target: on, sm: sm, Case: c, spoil: spoil}
 	}
 	huge := of(enlarge, merged, conformance.Case{Name: "huge scores", Source: redoHuge, KLen: 23, Scale: 1e6, Seed: 3})
 	huge.exact = true
@@ -61,8 +62,8 @@ func redoSubjectsOf(target string, sm int, enter []string, sites int, merged, si
 }
 
 var (
-	sm80Redo  = redoSubjectsOf("sm_80", 0, []string{rowsOut, `vote\.sync\.any`}, 1, tile(1, 2, 32, 2), tile(1, 1, 64, 2))
-	sm90aRedo = redoSubjectsOf("sm_90a", 1, []string{lastTile, nextCopy, `vote\.sync\.any`}, 2, warpgroups(1, 1, 4, 64), warpgroups(1, 1, 1, 64))
+	sm80Redo  = redoSubjectsOf(target.SM80, 0, []string{rowsOut, `vote\.sync\.any`}, 1, tile(1, 2, 32, 2), tile(1, 1, 64, 2))
+	sm90aRedo = redoSubjectsOf(target.SM90a, 1, []string{lastTile, nextCopy, `vote\.sync\.any`}, 2, warpgroups(1, 1, 4, 64), warpgroups(1, 1, 1, 64))
 )
 
 var nan = float32(math.NaN())

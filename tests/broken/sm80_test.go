@@ -7,6 +7,7 @@ import (
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime/emu"
+	"github.com/s2attention/s2c/target"
 )
 
 const (
@@ -23,19 +24,19 @@ const (
 // The good kernels for sm_80. A scale of 1 makes rows so steep that their maxima
 // outgrow the lazy softmax from tile to tile.
 var (
-	twoStages = &subject{target: "sm_80", Case: conformance.Case{
+	twoStages = &subject{target: target.SM80, Case: conformance.Case{
 		Name: "two stages", Source: stripesByHead, Batch: 2, QLen: 71, KLen: 345, Scale: 1, Seed: 1, Only: tile(1, 1, 64, 2),
 	}}
-	oneStage = &subject{target: "sm_80", Case: conformance.Case{
+	oneStage = &subject{target: target.SM80, Case: conformance.Case{
 		Name: "one stage", Source: stripesByHead, QLen: 71, KLen: 345, Seed: 2, Only: tile(1, 1, 64, 1),
 	}}
-	gathered = &subject{target: "sm_80", Case: conformance.Case{
+	gathered = &subject{target: target.SM80, Case: conformance.Case{
 		Name: "packed and gathered", Source: stripesByGroup, QLen: 71, KLen: 345, Seed: 3, Only: tile(2, 1, 128, 2),
 	}}
-	padded = &subject{target: "sm_80", Case: conformance.Case{
+	padded = &subject{target: target.SM80, Case: conformance.Case{
 		Name: "bidirectional, padded", Source: bothWays, QLen: 51, KLen: 205, Seed: 4, Only: tile(1, 2, 32, 2),
 	}}
-	tabled = &subject{target: "sm_80", Case: conformance.Case{
+	tabled = &subject{target: target.SM80, Case: conformance.Case{
 		Name: "table", Source: blockTable, QLen: 173, KLen: 269, Seed: 5, Only: tile(1, 1, 32, 2),
 	}}
 )

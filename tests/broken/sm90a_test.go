@@ -5,22 +5,23 @@ import (
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime/emu"
+	"github.com/s2attention/s2c/target"
 )
 
 // The good kernels for sm_90a. One multiprocessor, so that a thread block works on
 // item after item and every ring wraps around.
 var (
-	turns = &subject{target: "sm_90a", sm: 1, Case: conformance.Case{
+	turns = &subject{target: target.SM90a, sm: 1, Case: conformance.Case{
 		Name: "turns", Batch: 2, QLen: 71, KLen: 345, Scale: 1, Seed: 1, Only: warpgroups(2, 2, 1, 64),
 		Source: "model broken { heads 2  kv_heads 1  head_dim 64  block 64  causal  layers 1 }\n" +
 			"layer * -> window(2) | stride(3, phase: -g)\n",
 	}}
-	merged = &subject{target: "sm_90a", sm: 1, Case: conformance.Case{
+	merged = &subject{target: target.SM90a, sm: 1, Case: conformance.Case{
 		Name: "merged and gathered", QLen: 91, KLen: 205, Seed: 2, Only: warpgroups(1, 1, 2, 64),
 		Source: "model broken { heads 2  kv_heads 1  head_dim 64  block 32  causal  layers 1 }\n" +
 			"layer * -> window(2) | stride(3, phase: -h)\n",
 	}}
-	slabs = &subject{target: "sm_90a", sm: 1, Case: conformance.Case{
+	slabs = &subject{target: target.SM90a, sm: 1, Case: conformance.Case{
 		Name: "two slabs", QLen: 51, KLen: 205, Seed: 3, Only: warpgroups(1, 2, 1, 64),
 		Source: "model broken { heads 2  kv_heads 1  head_dim 128  block 32  causal  layers 1 }\n" +
 			"layer * -> window(2) | stride(3, phase: -g)\n",
@@ -29,7 +30,7 @@ var (
 
 // wide has memory for one query buffer only: an item is written before the queries
 // of the next can load.
-var wide = &subject{target: "sm_90a", sm: 1, Case: conformance.Case{
+var wide = &subject{target: target.SM90a, sm: 1, Case: conformance.Case{
 	Name: "one query buffer", QLen: 37, KLen: 77, Seed: 5, Only: warpgroups(2, 2, 4, 64),
 	Source: "model broken { heads 2  kv_heads 1  head_dim 256  block 16  causal  layers 1 }\n" +
 		"layer * -> window(3) | sink(1)\n",
@@ -37,7 +38,7 @@ var wide = &subject{target: "sm_90a", sm: 1, Case: conformance.Case{
 
 // rows is a subject of items of one tile each, so short that the producer runs far
 // ahead of the warpgroup that writes the outputs.
-var rows = &subject{target: "sm_90a", sm: 1, Case: conformance.Case{
+var rows = &subject{target: target.SM90a, sm: 1, Case: conformance.Case{
 	Name: "short items", QLen: 300, KLen: 345, Seed: 4, Only: warpgroups(2, 2, 1, 64),
 	Source: "model broken { heads 2  kv_heads 1  head_dim 64  block 64  causal  layers 1 }\n" +
 		"layer * -> window(1)\n",

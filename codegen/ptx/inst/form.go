@@ -4,7 +4,8 @@
 package inst
 
 import (
-	"fmt"
+	"cmp"
+	"strconv"
 	"strings"
 
 	"github.com/s2attention/s2c/target"
@@ -35,17 +36,9 @@ var classNames = map[string]Class{
 }
 
 // Bytes is the width of a register class, 0 for the others.
-func (c Class) Bytes() int {
-	switch c {
-	case ClassB16:
-		return 2
-	case ClassB32, ClassF32:
-		return 4
-	case ClassB64:
-		return 8
-	}
-	return 0
-}
+func (c Class) Bytes() int { return classBytes[c] }
+
+var classBytes = map[Class]int{ClassB16: 2, ClassB32: 4, ClassF32: 4, ClassB64: 8}
 
 // Operand is one operand of a form.
 type Operand struct {
@@ -56,8 +49,6 @@ type Operand struct {
 	Read  bool
 	Write bool
 	Imm   bool // an integer or float constant may stand for the register
-	// Tuple operands are the coordinates of a TMA address: [map, {x, y, …}].
-	Tuple bool
 }
 
 // Effects are what an instruction does beyond its registers.
@@ -131,6 +122,8 @@ const (
 	Param
 )
 
+var spaceNames = map[string]Space{"global": Global, "shared": Shared, "param": Param}
+
 // Cmp is a comparison.
 type Cmp uint8
 
@@ -150,61 +143,35 @@ func Lookup(name string) *Form { return byName[name] }
 // Candidates lists the rows that one opcode may stand for; the operands decide.
 func Candidates(opcode string) []*Form { return byOpcode[opcode] }
 
-var byOpcode = func() map[string][]*Form {
-	m := make(map[string][]*Form, len(Forms))
-	for i := range Forms {
-		m[Forms[i].Opcode] = append(m[Forms[i].Opcode], &Forms[i])
-	}
-	return m
-}()
-
-var byName = func() map[string]*Form {
-	m := make(map[string]*Form, len(Forms))
+var byName, byOpcode = func() (map[string]*Form, map[string][]*Form) {
+	names, opcodes := map[string]*Form{}, map[string][]*Form{}
 	for i := range Forms {
 		f := &Forms[i]
-		if m[f.Name] != nil {
+		if names[f.Name] != nil {
 			panic("inst: two rows for " + f.Name)
 		}
-		f.ID = i
-		m[f.Name] = f
+		f.ID, names[f.Name] = i, f
+		opcodes[f.Opcode] = append(opcodes[f.Opcode], f)
 	}
-	return m
+	return names, opcodes
 }()
 
 // parseOperands reads the table's operand notation: a comma-separated list of
 // [=|+]name:class[*count][/i]; "=" marks a result, "+" one that is also read,
 // "*n" a vector in braces, "/i" that a constant may stand in.
-func parseOperands(sig string) []Operand {
-	if sig == "" {
-		return nil
-	}
-	var ops []Operand
-	for _, field := range strings.Split(sig, ",") {
-		field = strings.TrimSpace(field)
-		o := Operand{Count: 1, Read: true}
-		switch field[0] {
-		case '=':
-			o.Write, o.Read, field = true, false, field[1:]
-		case '+':
-			o.Write, field = true, field[1:]
+func parseOperands(sig string) (ops []Operand) {
+	for field := range strings.FieldsFuncSeq(sig, func(r rune) bool { return r == ',' }) {
+		field, imm := strings.CutSuffix(strings.TrimSpace(field), "/i")
+		name, class, _ := strings.Cut(strings.TrimLeft(field, "=+"), ":")
+		class, number, vec := strings.Cut(class, "*")
+		count, err := strconv.Atoi(cmp.Or(number, "1"))
+		c, known := classNames[class]
+		if !known || err != nil {
+			panic("inst: " + field + " is no operand, in " + sig)
 		}
-		field, o.Imm = strings.CutSuffix(field, "/i")
-		name, class, ok := strings.Cut(field, ":")
-		if !ok {
-			panic("inst: operand without a class in " + sig)
-		}
-		if c, n, ok := strings.Cut(class, "*"); ok {
-			class, o.Vec = c, true
-			if _, err := fmt.Sscan(n, &o.Count); err != nil {
-				panic("inst: bad count in " + sig)
-			}
-		}
-		c, ok := classNames[class]
-		if !ok {
-			panic("inst: unknown class " + class + " in " + sig)
-		}
-		o.Name, o.Class = name, c
-		ops = append(ops, o)
+		ops = append(ops, Operand{
+			Name: name, Class: c, Count: count, Vec: vec, Imm: imm, Read: field[0] != '=', Write: strings.ContainsRune("=+", rune(field[0])),
+		})
 	}
 	return ops
 }

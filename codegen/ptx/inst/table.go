@@ -1,6 +1,7 @@
 package inst
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -44,12 +45,8 @@ func (t *table) add(name string, k Kind, section, sig string, opts ...func(*Form
 			f.Trans = true
 		case "aligned":
 			f.Effects |= Aligned
-		case "global":
-			f.Space = Global
-		case "shared":
-			f.Space = Shared
-		case "param":
-			f.Space = Param
+		default:
+			f.Space = cmp.Or(spaceNames[part], f.Space)
 		}
 	}
 	if len(types) > 0 {
@@ -92,7 +89,7 @@ func space(s Space) func(*Form)          { return func(f *Form) { f.Space = s } 
 func vec(n int) func(*Form)              { return func(f *Form) { f.Vec = n } }
 func shape(m, n, k int) func(*Form)      { return func(f *Form) { f.Shape = [3]int{m, n, k} } }
 func types(ty, from Type) func(*Form)    { return func(f *Form) { f.Type, f.From = ty, from } }
-func cmp(c Cmp) func(*Form)              { return func(f *Form) { f.Cmp = c } }
+func compares(c Cmp) func(*Form)         { return func(f *Form) { f.Cmp = c } }
 func since(v target.Version) func(*Form) { return func(f *Form) { f.PTX = v } }
 func on(s target.Set) func(*Form)        { return func(f *Form) { f.Targets = s } }
 
@@ -163,11 +160,8 @@ func (t *table) logic() {
 }
 
 func (t *table) comparisons() {
-	for _, c := range []struct {
-		name string
-		cmp  Cmp
-	}{{"eq", EQ}, {"ne", NE}, {"lt", LT}, {"le", LE}, {"gt", GT}, {"ge", GE}} {
-		t.each("s32 u32 s64 u64 f32", "setp."+c.name+".T", Setp, "9.7.6.1", "=d:p, a:C, b:C/i", cmp(c.cmp))
+	for n, name := range []string{"eq", "ne", "lt", "le", "gt", "ge"} {
+		t.each("s32 u32 s64 u64 f32", "setp."+name+".T", Setp, "9.7.6.1", "=d:p, a:C, b:C/i", compares(EQ+Cmp(n)))
 	}
 }
 
@@ -270,12 +264,11 @@ func (t *table) hopper() {
 
 	const tma = "9.7.9.25.5"
 	for rank := 2; rank <= 5; rank++ {
-		t.add(fmt.Sprintf("cp.async.bulk.tensor.%dd.shared::cluster.global.mbarrier::complete_tx::bytes", rank), TmaLoad, tma+".2",
-			fmt.Sprintf("dst:saddr, tmap:addr, at:b32*%d/i, mbar:saddr", rank), s90, effects(ReadsMemory|WritesMemory|Async), vec(rank), space(Shared))
-		t.add(fmt.Sprintf("cp.async.bulk.tensor.%dd.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint", rank), TmaLoad, tma+".2",
-			fmt.Sprintf("dst:saddr, tmap:addr, at:b32*%d/i, mbar:saddr, hint:b64", rank), s90, effects(ReadsMemory|WritesMemory|Async), vec(rank), space(Shared))
-		t.add(fmt.Sprintf("cp.async.bulk.tensor.%dd.global.shared::cta.bulk_group", rank), TmaStore, tma+".2",
-			fmt.Sprintf("tmap:addr, at:b32*%d/i, src:saddr", rank), s90, effects(ReadsMemory|WritesMemory|Async), vec(rank), space(Global))
+		name, at := fmt.Sprintf("cp.async.bulk.tensor.%dd.", rank), fmt.Sprintf("tmap:addr, at:b32*%d/i, ", rank)
+		load, copies := name+"shared::cluster.global.mbarrier::complete_tx::bytes", effects(ReadsMemory|WritesMemory|Async)
+		t.add(load, TmaLoad, tma+".2", "dst:saddr, "+at+"mbar:saddr", s90, copies, vec(rank), space(Shared))
+		t.add(load+".L2::cache_hint", TmaLoad, tma+".2", "dst:saddr, "+at+"mbar:saddr, hint:b64", s90, copies, vec(rank), space(Shared))
+		t.add(name+"global.shared::cta.bulk_group", TmaStore, tma+".2", at+"src:saddr", s90, copies, vec(rank), space(Global))
 	}
 	t.add("prefetch.param.tensormap", TmaPrefetchMap, "9.7.9.15", "tmap:addr", s90)
 	t.add("cp.async.bulk.commit_group", BulkCommit, "9.7.9.25.6.1", "", s90, effects(Async))

@@ -3,6 +3,7 @@ package sm90a
 import (
 	"testing"
 
+	"github.com/s2attention/s2c/codegen/ptx/tile"
 	"github.com/s2attention/s2c/dtype"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
@@ -31,7 +32,7 @@ func TestSplit(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%d consumer warpgroups, %d blocks a tile: %+v, want %+v", c.groups, c.gather, got, c.want)
 		}
-		own := Generator{}.Registers(shape, layout.Candidate{Rows: c.groups * groupRows, KVTile: c.gather * shape.Block})
+		own := Generator{}.Registers(shape, layout.Candidate{Rows: c.groups * tile.GroupRows, KVTile: c.gather * shape.Block})
 		if own.Given != c.want.consumer || own.Limit != c.want.consumer {
 			t.Errorf("%d consumer warpgroups, %d blocks a tile: registers %+v, want %d", c.groups, c.gather, own, c.want.consumer)
 		}

@@ -70,7 +70,7 @@ func param(o inst.Operand) (typ, expr string) {
 		return t, o.Name
 	}
 	if o.Vec && o.Imm {
-		return "[]" + srcGo[o.Class][0], "sources(" + o.Name + ")"
+		return "[]" + srcGo[o.Class][0], "VecOf(" + o.Name + ")"
 	}
 	if o.Vec {
 		return "[]" + regGo[o.Class], "VecOf(" + o.Name + ")"

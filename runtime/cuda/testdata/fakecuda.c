@@ -27,11 +27,12 @@ typedef struct { uint64_t opaque[16]; } CUtensorMap;
 #define CUDAAPI
 #endif
 
-enum { MAX = 4096, PARAMS = 4352 };
+enum { MAX = 4096, PARAMS = 4352, CONTEXTS = 16 };
 
-struct CUmod_st { char *text; };
+struct CUctx_st { int open; };
+struct CUmod_st { char *text; CUcontext ctx; };
 struct CUfunc_st { char name[128]; CUmodule mod; int granted; };
-struct CUstream_st { int open; };
+struct CUstream_st { int open; CUcontext ctx; };
 struct CUevent_st { int open; int at; };
 struct CUlinkState_st { char *info, *error; size_t infoSize, errorSize; int verbose; char *image; size_t size; };
 
@@ -51,7 +52,7 @@ static int launchCount;
 static size_t paramOffsets[128], paramSizes[128]; // what cuFuncGetParamInfo says of every kernel; 0: as declared, 8 bytes each
 static __thread CUcontext stack[64];
 static __thread int depth;
-static char primary; // its address is the primary context
+static struct CUctx_st primary, made[CONTEXTS];
 
 // begin counts a call and says whether it is to fail.
 static int begin(const char *name) {
@@ -72,8 +73,16 @@ static int begin(const char *name) {
 	return code;
 }
 
+// known is whether a number is a context that is there.
+static int known(CUcontext c) {
+	if (c == &primary) return retained > 0;
+	for (int i = 0; i < CONTEXTS; i++)
+		if (c == &made[i]) return c->open;
+	return 0;
+}
+
 static int current(void) {
-	if (depth > 0 && stack[depth - 1] == (CUcontext)&primary && retained > 0) return 1;
+	if (depth > 0 && known(stack[depth - 1])) return 1;
 	__sync_fetch_and_add(&badContext, 1);
 	return 0;
 }
@@ -86,6 +95,7 @@ static int current(void) {
 void fake_reset(void) {
 	version = 13000, devices = 1, major = 9, minor = 0, sms = 132, maxShared = 232448;
 	total = 1 << 30, used = 0, retained = badContext = clock_ = linked = launchCount = 0;
+	memset(made, 0, sizeof made);
 	memset(failures, 0, sizeof failures);
 	memset(paramSizes, 0, sizeof paramSizes);
 	memset(counters, 0, sizeof counters);
@@ -163,7 +173,7 @@ CUresult CUDAAPI cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice d) {
 	BEGIN("cuDevicePrimaryCtxRetain");
 	if (d < 7) return 101;
 	retained++;
-	*c = (CUcontext)&primary;
+	*c = &primary;
 	return 0;
 }
 
@@ -177,7 +187,7 @@ CUresult CUDAAPI cuDevicePrimaryCtxRelease_v2(CUdevice d) {
 
 CUresult CUDAAPI cuCtxPushCurrent_v2(CUcontext c) {
 	BEGIN("cuCtxPushCurrent_v2");
-	if (depth == 64 || c != (CUcontext)&primary) return 201;
+	if (depth == 64 || !known(c)) return 201;
 	stack[depth++] = c;
 	return 0;
 }
@@ -186,6 +196,27 @@ CUresult CUDAAPI cuCtxPopCurrent_v2(CUcontext *c) {
 	BEGIN("cuCtxPopCurrent_v2");
 	if (depth == 0) { __sync_fetch_and_add(&badContext, 1); return 201; }
 	*c = stack[--depth];
+	return 0;
+}
+
+// cuCtxCreate_v2 leaves the new context current, as the driver does.
+CUresult CUDAAPI cuCtxCreate_v2(CUcontext *c, unsigned int flags, CUdevice d) {
+	BEGIN("cuCtxCreate_v2");
+	if (d < 7) return 101;
+	if (flags || depth == 64) return 1;
+	for (int i = 0; i < CONTEXTS; i++)
+		if (!made[i].open) {
+			made[i].open = 1;
+			*c = stack[depth++] = &made[i];
+			return 0;
+		}
+	return 2;
+}
+
+CUresult CUDAAPI cuCtxDestroy_v2(CUcontext c) {
+	BEGIN("cuCtxDestroy_v2");
+	if (c == &primary || !known(c)) return 201;
+	c->open = 0;
 	return 0;
 }
 
@@ -250,7 +281,8 @@ static CUresult fetch(void *d, CUdeviceptr s, size_t n) {
 	return 0;
 }
 
-static int openStream(CUstream s) { return !s || s->open == 1; }
+// openStream is whether a stream is one of the current context.
+static int openStream(CUstream s) { return !s || (s->open == 1 && depth > 0 && s->ctx == stack[depth - 1]); }
 
 CUresult CUDAAPI cuMemcpyHtoD_v2(CUdeviceptr d, const void *s, size_t n) { BEGIN("cuMemcpyHtoD_v2"); return put(d, s, n); }
 CUresult CUDAAPI cuMemcpyDtoH_v2(void *d, CUdeviceptr s, size_t n) { BEGIN("cuMemcpyDtoH_v2"); return fetch(d, s, n); }
@@ -345,6 +377,7 @@ CUresult CUDAAPI cuModuleLoadDataEx(CUmodule *m, const void *image, unsigned int
 	}
 	*m = calloc(1, sizeof **m);
 	(*m)->text = strdup(text);
+	(*m)->ctx = stack[depth - 1];
 	return 0;
 }
 
@@ -391,7 +424,7 @@ CUresult CUDAAPI cuLaunchKernel(CUfunction f, unsigned int gx, unsigned int gy, 
 	unsigned int bz, unsigned int shared, CUstream s, void **params, void **extra) {
 	BEGIN("cuLaunchKernel");
 	CONTEXT();
-	if (!f->mod->text || !openStream(s)) return 400;
+	if (!f->mod->text || f->mod->ctx != stack[depth - 1] || !openStream(s)) return 400;
 	if (params || !extra || (int)shared > f->granted || gy > 65535 || gz > 65535) return 1;
 	if (bx * by * bz > 1024) return 701;
 	void *buffer = 0;
@@ -419,6 +452,7 @@ CUresult CUDAAPI cuStreamCreate(CUstream *s, unsigned int flags) {
 	if (flags) return 1;
 	*s = calloc(1, sizeof **s);
 	(*s)->open = 1;
+	(*s)->ctx = stack[depth - 1];
 	return 0;
 }
 
