@@ -76,7 +76,10 @@ func TestGPU(t *testing.T) {
 			}
 			log := m.(s2c.Logger).JITLog()
 			t.Logf("%s from %s in %v:\n%s", target, from, time.Since(start), log)
-			if !strings.Contains(log, "registers") {
+			// Code for sm_90a is compiled while it is loaded: the driver keeps it, and what its
+			// compiler said is lost.
+			kept := target == "sm_80" || from == "the compiler"
+			if kept && !strings.Contains(log, "registers") {
 				t.Errorf("the log of %s from %s lacks the register count:\n%s", target, from, log)
 			}
 			scaleOnGPU(t, d, m)
