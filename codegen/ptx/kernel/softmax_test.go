@@ -289,7 +289,9 @@ func constantRows(tiles int, score func(row, tile int) float32) [][softmaxFrags]
 // and follows in all rows once one has passed that.
 func TestSoftmaxLazy(t *testing.T) {
 	const scale = 0.6931472 // 1 in base 2, or a unit in the last place of it
+	const product = "mul.ftz.f32"
 	s := loadSoftmax(t, 3, true)
+	var products []int64
 	for _, c := range []struct {
 		rise    float32
 		matters int32
@@ -307,6 +309,10 @@ func TestSoftmaxLazy(t *testing.T) {
 		if x.matters[0] != 1 || x.matters[1] != c.matters || x.matters[2] != 0 {
 			t.Errorf("a rise of %v: rescaled %v", c.rise, x.matters[:3])
 		}
+		products = append(products, s.Executed(product))
+	}
+	if products[1] != products[0] || products[2] != products[0]+4 { // the accumulators of one tile
+		t.Errorf("products: %v: a tile is rescaled that need not be", products)
 	}
 }
 
