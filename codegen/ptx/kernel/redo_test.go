@@ -311,6 +311,23 @@ func TestRedo(t *testing.T) {
 	})
 }
 
+// TestRedoOthers: the rows before and behind a warp's sixteen are not its own.
+func TestRedoOthers(t *testing.T) {
+	x := loadRedo(t, redoLayout(64, 16, 2, true, dtype.BF16))
+	p := x.draw(0)
+	for seed := uint64(1); p.query(0) < 1 || p.query(15) < 0 || p.query(15)+1 >= p.qLen; seed++ {
+		p = x.draw(seed)
+	}
+	bad := x.pack(float32(math.NaN()))
+	for row := int64(-1); row <= 16; row++ {
+		p.o[p.at(p.head, p.query(0)+row, 1)] = bad
+	}
+	p.o[p.at(p.head+1, p.query(0), 1)] = bad
+	if n := p.compare(t, true); n != 16 {
+		t.Errorf("%d rows were computed again", n)
+	}
+}
+
 // TestRedoExplained: a row stays where a value that it attends is infinite or NaN in
 // the very column, unless its log-sum-exp has to be computed again; it does not stay
 // for values of other columns, or of keys that it does not see.
