@@ -296,6 +296,9 @@ func TestRedo(t *testing.T) {
 			p := x.draw(80 + seed)
 			r := random(seed)
 			for row := range int64(16) {
+				if p.query(row) >= 0 && r.IntN(6) == 0 { // no matter of a row that is finite
+					p.lse[p.lseAt(row)] = float32(math.NaN())
+				}
 				if p.query(row) >= 0 && r.IntN(3) > 0 {
 					bad := oneOf(r, math.NaN(), math.Inf(1), math.Inf(-1))
 					*p.output(row, between(r, 0, int64(x.k.Shape.HeadDim-1))) = x.pack(float32(bad))
@@ -307,6 +310,23 @@ func TestRedo(t *testing.T) {
 			t.Errorf("%d rows were computed again: what has been tested?", rows)
 		}
 	})
+}
+
+// TestRedoOthers: the rows before and behind a warp's sixteen are not its own.
+func TestRedoOthers(t *testing.T) {
+	x := loadRedo(t, redoLayout(64, 16, 2, true, dtype.BF16))
+	p := x.draw(0)
+	for seed := uint64(1); p.query(0) < 1 || p.query(15) < 0 || p.query(15)+1 >= p.qLen; seed++ {
+		p = x.draw(seed)
+	}
+	bad := x.pack(float32(math.NaN()))
+	for row := int64(-1); row <= 16; row++ {
+		p.o[p.at(p.head, p.query(0)+row, 1)] = bad
+	}
+	p.o[p.at(p.head+1, p.query(0), 1)] = bad
+	if n := p.compare(t, true); n != 16 {
+		t.Errorf("%d rows were computed again", n)
+	}
 }
 
 // TestRedoExplained: a row stays where a value that it attends is infinite or NaN in
@@ -365,4 +385,27 @@ func TestRedoHuge(t *testing.T) {
 			p.compare(t, true)
 		}
 	})
+}
+
+// TestRedoGreatest: the greatest values there are are finite, and so is any mean of
+// them: an output that is not is computed again, and comes out as they are.
+func TestRedoGreatest(t *testing.T) {
+	for typ, greatest := range map[dtype.Type]float32{dtype.BF16: 0x1.fep127, dtype.F16: 65504} {
+		x := loadRedo(t, redoLayout(64, 32, 1, true, typ))
+		p := x.draw(110)
+		for i := range p.v {
+			p.v[i] = x.pack(greatest)
+		}
+		for row := range int64(16) {
+			if p.query(row) < 0 {
+				continue
+			}
+			for col := range int64(x.k.Shape.HeadDim) {
+				*p.output(row, col) = x.pack(float32(math.Inf(1)))
+			}
+		}
+		if n := p.compare(t, true); n < 8 || len(p.keys(0)) < 2 {
+			t.Errorf("%d rows of %d key blocks", n, len(p.keys(0)))
+		}
+	}
 }

@@ -44,7 +44,7 @@ func order(k *layout.Kernel, s sizes) []item {
 	return all
 }
 
-// decodeWork decodes all items of a problem and one beyond each end of nothing.
+// decodeWork decodes all items of some problems, and holds them against the order.
 func decodeWork(t *testing.T, k *layout.Kernel, problems ...sizes) {
 	t.Helper()
 	shape := ptxtest.Shape{Params: []ptx.Param{ptxtest.U32("q_len"), ptxtest.U32("k_len"), ptxtest.U64("items"), ptxtest.U64("lengths")}}
