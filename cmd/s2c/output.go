@@ -18,11 +18,12 @@ import (
 // newStreams looks at what the files are: colours and progress go to terminals
 // only, and not where NO_COLOR is set (https://no-color.org).
 func newStreams(out, err *os.File) *streams {
-	s := &streams{out: out, err: err}
+	s := &streams{in: os.Stdin, out: out, err: err}
 	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
 	s.outColor = isatty.IsTerminal(out.Fd()) && !plain
 	s.errColor = isatty.IsTerminal(err.Fd()) && !plain
-	if isatty.IsTerminal(out.Fd()) {
+	s.outTerminal = isatty.IsTerminal(out.Fd())
+	if s.outTerminal {
 		if width, _, sizeErr := term.GetSize(int(out.Fd())); sizeErr == nil {
 			s.width = width
 		}

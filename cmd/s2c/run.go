@@ -21,8 +21,8 @@ type runCmd struct {
 	source
 	layerFlag
 	tuningFlag
-	Seq    *int     `placeholder:"N" help:"Context length in tokens (2048)."`
-	QLen   *int     `name:"q-len" placeholder:"N" help:"Queries: the last N positions of the context. Without it, as many as --seq."`
+	Seq    *int     `type:"tokens" placeholder:"N" help:"Context length in tokens, as in 8192 or 8K (2048)."`
+	QLen   *int     `name:"q-len" type:"tokens" placeholder:"N" help:"Queries: the last N positions of the context. Without it, as many as --seq."`
 	Batch  *int     `placeholder:"B" help:"Sequences (1)."`
 	Device string   `default:"auto" placeholder:"auto|cuda|emu" help:"auto takes a GPU where there is one, else the emulator; cuda:1 is the second GPU (${default})."`
 	Arch   arch     `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80. The emulator runs both: --device emu --arch sm_90a runs the Hopper kernel."`
