@@ -151,7 +151,8 @@ func (c *runCmd) checkFlags() error {
 	if x := c.Scale; x != nil && (!(*x > 0) || math.IsInf(*x, 0)) {
 		return usagef("--scale %v is no positive number", *x)
 	}
-	return errors.Join(atLeastOne("--seq", c.Seq), atLeastOne("--q-len", c.QLen), atLeastOne("--batch", c.Batch))
+	return errors.Join(atLeastOne("--seq", c.Seq), atLeastOne("--q-len", c.QLen), atLeastOne("--batch", c.Batch),
+		notTooLong("--seq", c.Seq), notTooLong("--q-len", c.QLen))
 }
 
 // attentionInputs are the tensors of a run.

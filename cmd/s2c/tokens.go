@@ -51,6 +51,15 @@ func decodeTokens(ctx *kong.DecodeContext, field reflect.Value) error {
 	return nil
 }
 
+// notTooLong refuses a number of tokens that no context has, before memory is
+// taken for them.
+func notTooLong(flag string, n *int) error {
+	if n != nil && int64(*n) > ir.MaxTokens {
+		return usagef("%s %d: a context has at most %d tokens", flag, *n, ir.MaxTokens)
+	}
+	return nil
+}
+
 // lengthList is a choice of lengths in tokens: "8192,32768" or "8K,1M".
 type lengthList []int
 
