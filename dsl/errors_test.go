@@ -164,6 +164,8 @@ func TestHints(t *testing.T) {
 		"layer * -> if heads == 4: dense":        "if c then a else b",
 		"layer * -> if h == 0 then dense, dense": "if c then a else b",
 		"layer * -> head 0-3: dense":             "a range is written 0..3",
+		"layer * -> head 0-3 dense":              "a colon stands between the heads, or the rows, and their pattern",
+		"layer * -> for rows { 0..3 dense }":     "a colon stands between the heads, or the rows, and their pattern",
 		"layer 0-3 -> dense":                     "a range is written 0..3",
 		"layer * -> columns(0-3)":                "a range is written 0..3",
 

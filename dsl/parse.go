@@ -269,7 +269,7 @@ func (b *builder) syntaxError(err error, tokens []lexer.Token) {
 		}
 		if want := expected(err); want != "" {
 			message += ", expected " + want
-			hint = cmp.Or(wantedHints[want], hint)
+			hint = cmp.Or(wantedHints[want], hint, colonHints[want])
 		}
 	case errors.As(err, &other):
 		message = other.Message()
@@ -393,6 +393,11 @@ func syntaxHint(t lexer.Token, tokens []lexer.Token) string {
 var wantedHints = map[string]string{
 	"`then`": conditionalHint,
 	"`else`": conditionalHint,
+}
+
+// colonHints are too, where nothing else is known.
+var colonHints = map[string]string{
+	"`:`": "a colon stands between the heads, or the rows, and their pattern: head 0..3: dense",
 }
 
 const conditionalHint = "a conditional has both branches: if c then a else b"
