@@ -83,7 +83,7 @@ func (r *renderer) snippet(s Span, colour string) {
 	}
 	pos := s.Pos()
 	text, start := s.Src.lineAt(pos.Line)
-	line, caret, width := excerpt(text, min(s.Start-start, len(text)), min(max(s.End, s.Start)-start, len(text)))
+	line, caret, width := excerpt(text, min(max(s.Start-start, 0), len(text)), min(max(s.End, s.Start, start)-start, len(text)))
 	number := fmt.Sprint(pos.Line)
 	r.printf(" %s %s %s\n", r.paint(blue, number), r.paint(blue, "|"), line)
 	r.printf(" %s %s %s%s\n", strings.Repeat(" ", len(number)), r.paint(blue, "|"),

@@ -5,6 +5,7 @@ package diag
 import (
 	"fmt"
 	"sort"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -15,9 +16,16 @@ type Source struct {
 	lines []int // byte offset of each line's start
 }
 
+// Mark is the byte order mark. Some editors begin a file with it; it is no part
+// of the first line.
+const Mark = "\uFEFF"
+
 // NewSource indexes the lines of a text.
 func NewSource(name, text string) *Source {
 	s := &Source{Name: name, Text: text, lines: []int{0}}
+	if strings.HasPrefix(text, Mark) {
+		s.lines[0] = len(Mark)
+	}
 	for i := 0; i < len(text); i++ {
 		if text[i] == '\n' {
 			s.lines = append(s.lines, i+1)
@@ -43,7 +51,7 @@ func (p Pos) String() string {
 
 // Pos converts a byte offset.
 func (s *Source) Pos(offset int) Pos {
-	offset = min(max(offset, 0), len(s.Text))
+	offset = min(max(offset, s.lines[0]), len(s.Text))
 	line := sort.Search(len(s.lines), func(i int) bool { return s.lines[i] > offset }) - 1
 	col := utf8.RuneCountInString(s.Text[s.lines[line]:offset]) + 1
 	return Pos{File: s.Name, Line: line + 1, Col: col}

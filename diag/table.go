@@ -50,7 +50,7 @@ var table = []Info{
 		Example: shape + strings.Repeat("param p = q, p = q\nparam r = \n", 80) + "layer * -> dense\n", Described: "a file with hundreds of errors"},
 
 	{Code: BadCharacter, Title: "a character or word that the language does not have",
-		Why:     "Set algebra is written with | & -, the remainder with `mod`, negation with `not`, comments with //. Names begin with a letter.",
+		Why:     "Set algebra is written with | & -, the remainder with `mod`, negation with `not`, comments with //. Names begin with a letter. Whole numbers may end in K or M, for 2^10 or 2^20. A byte order mark may stand at the very start of a file alone.",
 		Example: shape + "param p = 7 % 2\nlayer * -> dense\n"},
 	{Code: Unterminated, Title: "a comment or text that never ends",
 		Why:     "Close /* with */ and close a text with \" on the line where it begins.",

@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -225,7 +226,10 @@ func (b *builder) atom(a *atom) expr {
 	at := b.tokens(a.Tokens)
 	switch {
 	case a.Int != "":
-		v, err := strconv.ParseInt(a.Int, 10, 64)
+		v, err := integer(a.Int)
+		if errors.Is(err, strconv.ErrSyntax) {
+			return &badExpr{at} // the scanner has reported it
+		}
 		if err != nil {
 			b.bag.Add(diag.New(diag.HugeNumber, at.span, "%s does not fit in 64 bits", clip(a.Int)))
 			return &badExpr{at}

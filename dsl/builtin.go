@@ -1,5 +1,11 @@
 package dsl
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // kind is the static type of an expression.
 type kind int
 
@@ -27,6 +33,23 @@ type builtin struct {
 	ij       bool // params[0] may use i and j
 	usage    string
 	doc      string
+}
+
+// has reports whether a parameter is called so.
+func (b *builtin) has(name string) bool {
+	return slices.ContainsFunc(b.params, func(p parameter) bool { return p.name == name })
+}
+
+// named lists the parameters by name.
+func (b *builtin) named() string {
+	var names []string
+	for _, p := range b.params {
+		names = append(names, p.name)
+	}
+	if len(names) == 1 {
+		return fmt.Sprintf("the parameter of `%s` is %s", b.name, names[0])
+	}
+	return fmt.Sprintf("the parameters of `%s` are %s", b.name, strings.Join(names, ", "))
 }
 
 type parameter struct {

@@ -71,6 +71,18 @@ func TestErrorsOf(t *testing.T) {
 		{"mismatched brackets", "layer * -> window(4]", "1:20 S2C0104"},
 		{"garbage between declarations", "layer * -> dense\n@\nparam a = 1", "2:1 S2C0101"},
 		{"stray word", "lyer 0 -> dense\nlayer * -> dense", "1:1 S2C0103"},
+		{"bytes", "layer * -> window(4KB)", "1:19 S2C0101"},
+		{"a part of a unit", "layer * -> window(1.5K)", "1:19 S2C0101"},
+		{"a small unit", "layer * -> window(4k)", "1:19 S2C0101"},
+		{"two units", "layer * -> window(4KK)", "1:19 S2C0101"},
+		{"a unit apart", "layer * -> window(4 K)", "1:21 S2C0103"},
+		{"overflow of a unit", "param a = 9007199254740992K\nlayer * -> dense", "1:11 S2C0106"},
+		{"a name that is none of the parameters", "layer * -> window(n: 4)", "1:19 S2C0205"},
+		{"a mark before a declaration", "layer * -> dense\n\uFEFFparam a = 1", "2:1 S2C0101"},
+		{"a mark within a word", "layer * -> den\uFEFFse", "1:15 S2C0101"},
+		{"two marks within a comment", "layer * -> dense // a \uFEFF b \uFEFF", "1:23 S2C0101 1:27 S2C0101"},
+		{"a mark within a text", "import \"a\uFEFFb\"\nlayer * -> dense", "1:10 S2C0101"},
+		{"a mark and another", "\uFEFF\uFEFFlayer * -> dense", "1:1 S2C0101"},
 		{"number and name", "param a = 12abc\nlayer * -> dense", "1:11 S2C0101"},
 		{"real number", "layer * -> window(1.5)", "1:19 S2C0301"},
 		{"square root", "layer * -> window(sqrt(4))", "1:19 S2C0301"},
@@ -149,7 +161,27 @@ func TestHints(t *testing.T) {
 		"param layer = 1\nlayer * -> dense":          "`layer` begins a declaration: it cannot be a name",
 		"layer * -> dense | layer 0 -> dense":        "the declaration before it has to be complete",
 
+		"layer * -> if heads == 4: dense":        "if c then a else b",
+		"layer * -> if h == 0 then dense, dense": "if c then a else b",
+		"layer * -> head 0-3: dense":             "a range is written 0..3",
+		"layer * -> head 0-3 dense":              "a colon stands between the heads, or the rows, and their pattern",
+		"layer * -> for rows { 0..3 dense }":     "a colon stands between the heads, or the rows, and their pattern",
+		"layer 0-3 -> dense":                     "a range is written 0..3",
+		"layer * -> columns(0-3)":                "a range is written 0..3",
+
+		// Numbers with units.
+		"layer * -> window(4KB)":  "write 4K",
+		"layer * -> window(4kiB)": "write 4K",
+		"layer * -> window(1.5K)": "K follows whole numbers alone: write 1536",
+		"layer * -> window(1.3M)": "M follows whole numbers alone",
+		"layer * -> window(4k)":   "a capital letter: write 4K",
+		"layer * -> window(4 K)":  "without a space: 4K",
+		"layer * -> window(2G)":   "K or M for 2^10 or 2^20",
+
 		// Arguments by name.
+		"layer * -> window(n: 4)":                                      "the parameters of `window` are left, right; without names",
+		"layer * -> window(w=4)":                                       "name is followed by a colon, and the parameters of `window` are left, right",
+		"layer * -> where(j = 4, max: 64)":                             "==",
 		"layer * -> stride(4, phase -h)":                               "as the argument's name: phase: -h",
 		"layer * -> stride(4, phase - 2 * h + 1)":                      "phase: - 2 * h + 1",
 		"layer * -> stride(4, phase +h)":                               "phase: +h",
@@ -184,6 +216,55 @@ func TestHints(t *testing.T) {
 	}
 	_, list := loadText("model m { heads: 4 }", nil)
 	if len(list) != 1 || !strings.Contains(list[0].Hint, "without a sign") {
+		t.Error(diag.Text(list, false))
+	}
+}
+
+// TestUnits reads numbers of K and M in all places that take a number.
+func TestUnits(t *testing.T) {
+	p, list := loadText("model m { heads 4  head_dim 64  causal  layers 1 }\nparam a = 4K, b = 2M - 1, c = [1K][0], d = 0K, e = 8796093022207M\n"+
+		"layer * -> window(1K) | where(j == i, max: 128K) | columns(0..2K)\nrequire density <= 1K at 4K\n", map[string]string{"layers": "1"})
+	if p == nil {
+		t.Fatal(diag.Text(list, false))
+	}
+	want := map[string]string{"a": "4096", "b": "2097151", "c": "1024", "d": "0", "e": "9223372036853727232"}
+	for _, q := range p.Params {
+		if want[q.Name] != q.Value {
+			t.Errorf("%s is %s, want %s", q.Name, q.Value, want[q.Name])
+		}
+	}
+	if r := p.Requires[0]; r.Seq != 4096 || r.Bound != 1024 || r.Text != "density <= 1K at 4K" {
+		t.Errorf("%+v", r)
+	}
+	if p, list := loadText(testModel+"param a = 1\nlayer * -> dense\n", map[string]string{"a": "2K"}); p == nil || p.Params[0].Value != "2048" {
+		t.Error(diag.Text(list, false))
+	}
+}
+
+// TestMark takes a byte order mark at the very start, which has no column.
+func TestMark(t *testing.T) {
+	for _, text := range []string{diag.Mark + testModel + "layer * -> dense\n", diag.Mark + "import \"lib.s2\"\n" + testModel + "layer * -> p\n"} {
+		files := map[string]string{"t.s2": text, "lib.s2": diag.Mark + "pattern p = dense\n"}
+		if p, list := Load("t.s2", Options{ReadFile: memory(files)}); p == nil || p.Text != text {
+			t.Error(diag.Text(list, false))
+		}
+	}
+	_, list := loadText(diag.Mark+"layer * -> dens\n"+testModel, nil)
+	if want := "t.s2:1:12: error[S2C0201]"; !strings.HasPrefix(diag.Text(list, false), want) {
+		t.Errorf("want %s\n%s", want, diag.Text(list, false))
+	}
+	if _, list := loadText(testModel+"param a = 1\nlayer * -> dense\n", map[string]string{"a": diag.Mark + "2"}); len(list) != 1 || list[0].Code != diag.BadCharacter {
+		t.Error(diag.Text(list, false))
+	}
+	if got, want := mustFormat(t, diag.Mark+testModel), testModel; got != want {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestNUL names the byte, since UTF-8 text may hold it.
+func TestNUL(t *testing.T) {
+	_, list := loadText(testModel+"\x00", nil)
+	if len(list) != 1 || list[0].Code != diag.NotText || !strings.Contains(list[0].Message, "NUL byte") || strings.Contains(list[0].Message, "UTF-8") {
 		t.Error(diag.Text(list, false))
 	}
 }

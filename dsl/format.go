@@ -20,7 +20,7 @@ func Format(path string, text []byte) ([]byte, diag.List) {
 	if bag.Failed() {
 		return nil, bag.List()
 	}
-	tokens, _ := scan(src, bag)
+	tokens, _ := scanFile(src, bag)
 	f := formatter{tokens: tokens}
 	for i := range tokens {
 		f.token(i)

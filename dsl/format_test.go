@@ -101,6 +101,7 @@ func TestFormat(t *testing.T) {
 		{"arrows",
 			"layer 0 -> dense // x\nlayer 1..12->dense,\n head 0: p\nlayer odd -> dense\n\nlayer * -> dense",
 			"layer 0     -> dense  // x\nlayer 1..12 -> dense,\n    head 0: p\nlayer odd -> dense\n\nlayer * -> dense\n"},
+		{"units", "param a=4K,b = [ 1M ]\nlayer *->window( 0001K )", "param a = 4K, b = [1M]\nlayer * -> window(0001K)\n"},
 		{"empty", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

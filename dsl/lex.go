@@ -3,6 +3,8 @@ package dsl
 import (
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -44,10 +46,22 @@ var punctuation = []string{
 	"{", "}", "(", ")", "[", "]", ",", ":", ";", "|", "&", "-", "+", "*", "/", "<", ">", "=",
 }
 
+// scanFile is scan for a file, which may begin with a byte order mark.
+func scanFile(src *diag.Source, bag *diag.Bag) (tokens []lexer.Token, bad []int) {
+	if strings.HasPrefix(src.Text, diag.Mark) {
+		return scanFrom(len(diag.Mark), src, bag)
+	}
+	return scan(src, bag)
+}
+
 // scan cuts a source into tokens, comments included, white space not. What is
 // no token is reported and left out; bad lists where.
 func scan(src *diag.Source, bag *diag.Bag) (tokens []lexer.Token, bad []int) {
-	s := scanner{src: src, text: src.Text, bag: bag, line: 1, column: 1}
+	return scanFrom(0, src, bag)
+}
+
+func scanFrom(offset int, src *diag.Source, bag *diag.Bag) (tokens []lexer.Token, bad []int) {
+	s := scanner{src: src, text: src.Text, bag: bag, offset: offset, line: 1, column: 1}
 	for s.next() {
 	}
 	return s.tokens, s.errors
@@ -121,10 +135,15 @@ func (s *scanner) str(rest string) {
 		s.advance(1 + end)
 		return
 	}
+	if strings.Contains(rest[:end+2], diag.Mark) {
+		s.marksIn(rest[:end+2])
+		s.advance(end + 2) // no file of that name is looked for
+		return
+	}
 	s.take(tokString, end+2)
 }
 
-// number takes 12, 0.25, 1e-3 and reports 12abc.
+// number takes 12, 4K, 0.25, 1e-3 and reports 12abc.
 func (s *scanner) number(rest string) {
 	n := span(rest, isDigit)
 	kind := tokInt
@@ -136,13 +155,60 @@ func (s *scanner) number(rest string) {
 		kind = tokFloat
 		n += m
 	}
-	if m := span(rest[n:], func(c byte) bool { return isLetter(c) || isDigit(c) }); m > 0 {
+	m := span(rest[n:], func(c byte) bool { return isLetter(c) || isDigit(c) })
+	switch {
+	case m == 0:
+	case m == 1 && kind == tokInt && units[rest[n:n+1]] != 0:
+		n++
+	default:
 		s.report(diag.BadCharacter, n+m, fmt.Sprintf("%s is neither a number nor a name", clip(rest[:n+m])),
-			"names begin with a letter; numbers are written in decimal digits alone")
-		s.advance(n + m)
-		return
+			numberHint(rest[:n], rest[n:n+m], kind))
+		kind = tokInt // of no value: what stands around it is still judged
+		n += m
 	}
 	s.take(kind, n)
+}
+
+// product says what a real number of units is in digits, where that is a whole
+// number.
+func product(digits string, shift uint) string {
+	v, err := strconv.ParseFloat(digits, 64)
+	v = math.Ldexp(v, int(shift))
+	if err != nil || v != math.Trunc(v) || v >= 1<<53 {
+		return ""
+	}
+	return fmt.Sprintf(": write %.0f", v)
+}
+
+// units may follow a whole number: each is a power of two.
+var units = map[string]uint{"K": 10, "M": 20}
+
+// integer reads the digits and the unit of a token.
+func integer(text string) (int64, error) {
+	last := len(text) - 1
+	shift := units[text[last:]]
+	if shift > 0 {
+		text = text[:last]
+	}
+	v, err := strconv.ParseInt(text, 10, 64)
+	if err == nil && v > math.MaxInt64>>shift {
+		err = strconv.ErrRange
+	}
+	return v << shift, err
+}
+
+// numberHint says how a number is written whose digits are followed by letters.
+func numberHint(digits, letters string, kind lexer.TokenType) string {
+	unit, rest := strings.ToUpper(letters[:1]), strings.ToLower(letters[1:])
+	switch {
+	case units[unit] == 0 || rest != "" && rest != "b" && rest != "i" && rest != "ib":
+		return "names begin with a letter; numbers are decimal digits, with K or M for 2^10 or 2^20 right behind whole ones"
+	case kind == tokFloat:
+		return fmt.Sprintf("%s follows whole numbers alone%s", unit, product(digits, units[unit]))
+	case rest != "":
+		return fmt.Sprintf("K and M, for 2^10 and 2^20, stand alone: write %s%s", clip(digits), unit)
+	}
+	return fmt.Sprintf("the unit is a capital letter: write %s%s", clip(digits), unit)
 }
 
 // exponent is the length of an e±dd suffix, or 0.
@@ -161,6 +227,11 @@ func exponent(rest string) int {
 }
 
 func (s *scanner) bad(rest string) {
+	if strings.HasPrefix(rest, diag.Mark) {
+		s.mark(0)
+		s.advance(len(diag.Mark))
+		return
+	}
 	r, n := utf8.DecodeRuneInString(rest)
 	hint := ""
 	switch r {
@@ -185,19 +256,44 @@ func (s *scanner) bad(rest string) {
 	s.advance(n)
 }
 
+// mark reports a byte order mark, which is invisible, at bytes from here.
+func (s *scanner) mark(at int) {
+	s.reportAt(s.offset+at, diag.BadCharacter, len(diag.Mark), "a byte order mark (U+FEFF) stands within the file",
+		"it may stand at the very start alone; delete it here")
+}
+
 func (s *scanner) report(code diag.Code, n int, message, hint string) {
-	d := diag.New(code, diag.Span{Src: s.src, Start: s.offset, End: s.offset + n}, "%s", message)
+	s.reportAt(s.offset, code, n, message, hint)
+}
+
+func (s *scanner) reportAt(offset int, code diag.Code, n int, message, hint string) {
+	d := diag.New(code, diag.Span{Src: s.src, Start: offset, End: offset + n}, "%s", message)
 	d.Hint = hint
 	s.bag.Add(d)
-	s.errors = append(s.errors, s.offset)
+	s.errors = append(s.errors, offset)
 }
 
 func (s *scanner) take(kind lexer.TokenType, n int) {
+	if kind == tokComment {
+		s.marksIn(s.text[s.offset : s.offset+n])
+	}
 	s.tokens = append(s.tokens, lexer.Token{
 		Type: kind, Value: s.text[s.offset : s.offset+n],
 		Pos: lexer.Position{Filename: s.src.Name, Offset: s.offset, Line: s.line, Column: s.column},
 	})
 	s.advance(n)
+}
+
+// marksIn reports the byte order marks of a comment or text from here on.
+func (s *scanner) marksIn(text string) {
+	for at := 0; ; at += len(diag.Mark) {
+		next := strings.Index(text[at:], diag.Mark)
+		if next < 0 {
+			return
+		}
+		at += next
+		s.mark(at)
+	}
 }
 
 func (s *scanner) advance(n int) {

@@ -21,6 +21,9 @@ type Options struct {
 	Defines map[string]string
 	// ReadFile reads a file and what it imports; nil is the file system.
 	ReadFile func(path string) ([]byte, error)
+	// Main, where it is set, is the text of the file itself: its path is then a
+	// name, beside which imports are looked for.
+	Main io.Reader
 }
 
 // Load reads a file and what it imports, and checks it. It returns every error
@@ -28,7 +31,7 @@ type Options struct {
 // and in the program.
 func Load(path string, opt Options) (*Program, diag.List) {
 	bag := &diag.Bag{}
-	l := loader{read: opt.ReadFile, bag: bag, state: map[string]loadState{}}
+	l := loader{read: opt.ReadFile, main: opt.Main, bag: bag, state: map[string]loadState{}}
 	if l.read == nil {
 		l.read = readLimited
 		l.regular = true
@@ -113,6 +116,7 @@ const (
 // loader reads files depth first and keeps each once.
 type loader struct {
 	read  func(string) ([]byte, error)
+	main  io.Reader // nil: read gives the main file too
 	bag   *diag.Bag
 	state map[string]loadState
 	units []*unit
@@ -165,6 +169,9 @@ func (l *loader) file(path string, from diag.Span) {
 }
 
 func (l *loader) text(path string, imported bool) ([]byte, error) {
+	if l.main != nil && !imported {
+		return io.ReadAll(io.LimitReader(l.main, MaxFileSize+1))
+	}
 	if l.regular && imported {
 		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 			return nil, errors.New("it is not a regular file")

@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,7 +37,7 @@ func parse(src *diag.Source, bag *diag.Bag) *unit {
 		u.broken = true
 		return u
 	}
-	tokens, bad := scan(src, bag)
+	tokens, bad := scanFile(src, bag)
 	b := &builder{src: src, bag: bag, unit: u}
 	list := pieces(withoutComments(tokens))
 	for i, piece := range list {
@@ -96,6 +97,11 @@ func checkText(src *diag.Source, bag *diag.Bag) bool {
 				}
 			}
 		}
+	}
+	if bad >= 0 && src.Text[bad] == 0 {
+		bag.Add(diag.New(diag.NotText, diag.Span{Src: src, Start: bad, End: bad + 1}, "the file is not text: it holds a NUL byte").
+			WithHint("a .s2 file is UTF-8 text; is this another kind of file, or UTF-16?"))
+		return false
 	}
 	if bad >= 0 {
 		bag.Add(diag.New(diag.NotText, diag.Span{Src: src, Start: bad, End: bad + 1},
@@ -263,6 +269,7 @@ func (b *builder) syntaxError(err error, tokens []lexer.Token) {
 		}
 		if want := expected(err); want != "" {
 			message += ", expected " + want
+			hint = cmp.Or(wantedHints[want], hint, colonHints[want])
 		}
 	case errors.As(err, &other):
 		message = other.Message()
@@ -275,12 +282,12 @@ func (b *builder) syntaxError(err error, tokens []lexer.Token) {
 	b.report(d)
 }
 
-// namesArgument reports whether the last of the tokens is the first word of an
-// argument and a parameter of the builtin that is called, or of a pattern.
-func namesArgument(tokens []lexer.Token) bool {
+// argumentOf is what is called where the last of the tokens is the first word of
+// an argument, or "".
+func argumentOf(tokens []lexer.Token) string {
 	last := len(tokens) - 1
 	if last < 2 || tokens[last].Type != tokIdent || tokens[last-1].Value != "(" && tokens[last-1].Value != "," {
-		return false
+		return ""
 	}
 	depth := 0
 	for n := last - 1; n > 0; n-- {
@@ -293,13 +300,12 @@ func namesArgument(tokens []lexer.Token) bool {
 			}
 			fn := tokens[n-1]
 			if tokens[n].Value != "(" || fn.Type != tokIdent || n > 1 && tokens[n-2].Value == "pattern" {
-				return false
+				return ""
 			}
-			b := builtins[fn.Value]
-			return b == nil || slices.ContainsFunc(b.params, func(p parameter) bool { return p.name == tokens[last].Value })
+			return fn.Value
 		}
 	}
-	return false
+	return ""
 }
 
 // nonterminals in words, for messages.
@@ -356,8 +362,17 @@ func syntaxHint(t lexer.Token, tokens []lexer.Token) string {
 	if i+1 < len(tokens) {
 		next = tokens[i+1]
 	}
-	if namesArgument(tokens[:i]) && (t.Type == tokIdent || t.Type == tokInt || t.Value == "=" && next.Value != "=" || t.Value == "[") {
-		return fmt.Sprintf("an argument's name is followed by a colon: %s: …", clip(prev.Value))
+	if units[t.Value] != 0 && prev.Type == tokInt {
+		return fmt.Sprintf("the unit follows without a space: %s%s", clip(prev.Value), t.Value)
+	}
+	assigns := t.Value == "=" && next.Value != "="
+	if fn := argumentOf(tokens[:i]); fn != "" && (t.Type == tokIdent || t.Type == tokInt || assigns || t.Value == "[") {
+		switch b := builtins[fn]; {
+		case b == nil || b.has(prev.Value):
+			return fmt.Sprintf("an argument's name is followed by a colon: %s: …", clip(prev.Value))
+		case assigns && !b.ij && !b.variadic:
+			return fmt.Sprintf("an argument's name is followed by a colon, and %s", b.named())
+		}
 	}
 	for _, h := range hints {
 		if (h.prev == "" || h.prev == prev.Value) && (h.token == "" || h.token == t.Value) && (h.next == "" || h.next == next.Value) &&
@@ -373,6 +388,19 @@ func syntaxHint(t lexer.Token, tokens []lexer.Token) string {
 	}
 	return ""
 }
+
+// wantedHints are by what the parser expected.
+var wantedHints = map[string]string{
+	"`then`": conditionalHint,
+	"`else`": conditionalHint,
+}
+
+// colonHints are too, where nothing else is known.
+var colonHints = map[string]string{
+	"`:`": "a colon stands between the heads, or the rows, and their pattern: head 0..3: dense",
+}
+
+const conditionalHint = "a conditional has both branches: if c then a else b"
 
 const causalHint = "causality is the model's: write `causal` between its braces, and `dense` for all that it admits"
 

@@ -268,6 +268,10 @@ func (c *checker) interval(x *rangeExpr, v *env) (lo, hi int64, ok bool) {
 	if !ok {
 		return 0, 0, false
 	}
+	if r := meantRange(x); r != "" && lo < 0 {
+		c.bag.Add(diag.New(diag.OutOfRange, x.lo.at(), "a block number is %d%s", lo, v.where()).WithHint("a range is written %s", r))
+		return 0, 0, false
+	}
 	ok = c.inRange(lo, 0, x.lo.at(), "a block number", v)
 	if x.hi != nil {
 		ok = ok && c.inRange(hi, 0, x.hi.at(), "a block number", v)

@@ -46,6 +46,21 @@ func (c *checker) pick(s *selectExpr, count int64, what string, code diag.Code) 
 	return out, all
 }
 
+// meantRange is the range that a difference of two numbers, such as 0-3, stands
+// for elsewhere; "" where it is no such difference.
+func meantRange(x *rangeExpr) string {
+	e, ok := x.lo.(*binaryExpr)
+	if !ok || x.ranged || e.op != "-" {
+		return ""
+	}
+	lo, isInt := e.x.(*intLit)
+	hi, alsoInt := e.y.(*intLit)
+	if !isInt || !alsoInt || lo.v > hi.v {
+		return ""
+	}
+	return fmt.Sprintf("%d..%d", lo.v, hi.v)
+}
+
 func (c *checker) pickItem(item *selectItem, count int64, what string, code diag.Code) (progression, bool) {
 	last := count - 1
 	switch item.word {
@@ -71,8 +86,13 @@ func (c *checker) pickItem(item *selectItem, count int64, what string, code diag
 	if lo < 0 || item.r.hi == nil {
 		bad = lo
 	}
-	c.bag.Add(diag.New(code, item.span, "there is no %s %d", what, bad).
-		WithHint("there are %d; they are numbered 0 to %d", count, last))
+	d := diag.New(code, item.span, "there is no %s %d", what, bad)
+	if r := meantRange(&item.r); r != "" {
+		d = d.WithHint("a range is written %s", r)
+	} else {
+		d = d.WithHint("there are %d; they are numbered 0 to %d", count, last)
+	}
+	c.bag.Add(d)
 	return progression{}, false
 }
 

@@ -360,7 +360,9 @@ func (c *checker) bindOne(bound []*rangeExpr, i int, a *argExpr, fn string, decl
 	}
 	if declared.Src != nil {
 		d = d.WithRelated(declared, "declared here")
-	} else if b := builtins[fn]; b != nil {
+	} else if b := builtins[fn]; b != nil && i < 0 && a.name != "" {
+		d = d.WithHint("%s; without names they are filled in that order: %s", b.named(), b.usage)
+	} else if b != nil {
 		d = d.WithHint("%s", b.usage)
 	}
 	c.bag.Add(d)
@@ -377,7 +379,7 @@ func (s *scope) callBuiltin(e *callExpr, b *builtin) {
 	for _, p := range b.params {
 		names = append(names, p.name)
 	}
-	positional := 0
+	positional, misnamed := 0, false
 	for n := range e.args {
 		a := &e.args[n]
 		i := -1
@@ -389,6 +391,7 @@ func (s *scope) callBuiltin(e *callExpr, b *builtin) {
 		} else {
 			i = slices.IndexFunc(b.params, func(p parameter) bool { return p.name == a.name })
 		}
+		misnamed = misnamed || i < 0 && a.name != ""
 		c.bindOne(e.bound, i, a, b.name, diag.Span{})
 		if s.missingColon(a, names) {
 			continue
@@ -401,7 +404,7 @@ func (s *scope) callBuiltin(e *callExpr, b *builtin) {
 		s.argument(a.value.lo, b, i)
 	}
 	for i, p := range b.params {
-		if e.bound[i] == nil && !p.optional {
+		if e.bound[i] == nil && !p.optional && !misnamed {
 			c.bag.Add(diag.New(diag.WrongArguments, e.fnSpan, "`%s` needs a value for `%s`", b.name, p.name).WithHint("%s", b.usage))
 		}
 	}

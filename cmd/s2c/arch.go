@@ -13,8 +13,25 @@ import (
 // arch is a target on the command line; the zero value is none.
 type arch struct{ target.Target }
 
+// archList is the targets of a command.
+type archList []arch
+
+// errNoArch is of a target without a name.
+var errNoArch = fmt.Errorf("no target is named; there are %s", archNames(compiler.Targets))
+
+// Validate refuses a list of none.
+func (l archList) Validate() error {
+	if len(l) == 0 {
+		return errNoArch
+	}
+	return nil
+}
+
 // UnmarshalText takes the targets that there is code for.
 func (a *arch) UnmarshalText(name []byte) (err error) {
+	if len(name) == 0 {
+		return errNoArch
+	}
 	a.Target, err = compiler.ParseTarget(string(name))
 	return err
 }

@@ -196,7 +196,9 @@ func (b *bench) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if b.compiled, err = b.unit.Compile(b.layer, on, opt); err != nil {
+	if b.compiled, err = b.unit.Compile(b.layer, on, opt); err != nil && opt.Pass.Only != nil {
+		return usagef("--only: %w", err)
+	} else if err != nil {
 		return err
 	}
 	if b.loaded, err = runtime.Load(b.dev, b.compiled.Plan); err != nil {
@@ -383,26 +385,4 @@ func (b *bench) sweep(results []*benchResult) *plot.Sweep {
 			b.dev.Describe(), s.DType, s.Heads, s.KVHeads, s.HeadDim, b.Batch),
 		Series: []plot.Series{series},
 	}
-}
-
-// lengthList is a choice of lengths in tokens: "8192,32768" or "8K,1M".
-type lengthList []int
-
-// UnmarshalText reads lengths; K and M stand for 2¹⁰ and 2²⁰.
-func (l *lengthList) UnmarshalText(text []byte) error {
-	for part := range strings.SplitSeq(string(text), ",") {
-		part = strings.TrimSpace(part)
-		digits, scale := part, 1
-		for unit, factor := range map[string]int{"K": 1 << 10, "M": 1 << 20} {
-			if cut, ok := strings.CutSuffix(strings.ToUpper(part), unit); ok {
-				digits, scale = cut, factor
-			}
-		}
-		n, err := strconv.ParseUint(digits, 10, 31)
-		if err != nil || n == 0 || n*uint64(scale) > ir.MaxTokens {
-			return fmt.Errorf("%q is no length in tokens; write 8192,32768 or 8K,32K, up to %d", part, ir.MaxTokens)
-		}
-		*l = append(*l, int(n)*scale)
-	}
-	return nil
 }

@@ -17,14 +17,14 @@ type bundleCmd struct {
 
 // bundleInspectCmd describes one bundle.
 type bundleInspectCmd struct {
-	File string `arg:"" help:"The bundle."`
-	JSON bool   `help:"Print JSON."`
-	PTX  string `name:"ptx" placeholder:"ENTRY" help:"Print the PTX of one entry instead; add a target as in ENTRY@sm_80 where several have it."`
+	File fileName `arg:"" help:"The bundle."`
+	JSON bool     `help:"Print JSON."`
+	PTX  string   `name:"ptx" placeholder:"ENTRY" help:"Print the PTX of one entry instead; add a target as in ENTRY@sm_80 where several have it."`
 }
 
 // Run prints the description.
 func (c *bundleInspectCmd) Run(s *streams) error {
-	b, err := runtime.ReadBundleFile(c.File)
+	b, err := runtime.ReadBundleFile(string(c.File))
 	if err != nil {
 		return err
 	}

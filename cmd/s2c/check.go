@@ -5,21 +5,24 @@ import (
 
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/diag"
-	"github.com/s2attention/s2c/dsl"
 )
 
 // checkCmd reports everything that is wrong with a file.
 type checkCmd struct {
-	Files  []string          `arg:"" name:"file" help:"The .s2 files."`
-	Define map[string]string `short:"D" placeholder:"NAME=VALUE" mapsep:"none" help:"Set a parameter or a model field, as in -D stride=16. Repeatable."`
-	JSON   bool              `help:"Print the diagnostics as JSON."`
+	Files  []fileName `arg:"" name:"file" help:"The .s2 files; - is standard input."`
+	Define defineMap  `short:"D" placeholder:"NAME=VALUE" mapsep:"none" help:"Set a parameter or a model field, as in -D stride=16. Repeatable."`
+	JSON   bool       `help:"Print the diagnostics as JSON."`
 }
 
 // Run checks every file, the good ones too, before it fails.
 func (c *checkCmd) Run(s *streams) error {
+	if err := onceStdin(c.Files); err != nil {
+		return err
+	}
 	var all diag.List
-	for _, path := range c.Files {
-		unit, list := compiler.Load(path, dsl.Options{Defines: c.Define})
+	for _, file := range c.Files {
+		path, opt := s.options(file, c.Define)
+		unit, list := compiler.Load(path, opt)
 		all = append(all, list...)
 		if unit != nil && !c.JSON {
 			p := unit.Program
@@ -54,7 +57,8 @@ func plural(n int, one, many string) string {
 // load reads a file for a command that goes on with it: warnings are shown,
 // errors end the command.
 func (c *source) load(s *streams) (*compiler.Unit, error) {
-	return shown(s)(compiler.Load(c.File, dsl.Options{Defines: c.Define}))
+	path, opt := s.options(c.File, c.Define)
+	return shown(s)(compiler.Load(path, opt))
 }
 
 // shown takes a loader's answer, shows its warnings and turns its errors into

@@ -21,7 +21,7 @@ type compileCmd struct {
 	source
 	layerFlag
 	tuningFlag
-	Arch   []arch   `default:"${arch}" placeholder:"A,…" help:"Targets: ${arches} (${default})."`
+	Arch   archList `default:"${arch}" placeholder:"A,…" help:"Targets: ${arches} (${default})."`
 	Emit   string   `enum:"bundle,ptx,ir,layout" default:"bundle" help:"bundle: every layer and target in one file; ptx, ir, layout: text of one layer."`
 	Output string   `short:"o" required:"" placeholder:"PATH" help:"Where to write; - is standard output. With ptx or layout and several targets, the target is put before the name's ending."`
 	Dump   []string `placeholder:"after:PASS" help:"Print the state after a layout pass to standard error: ${passes}, or all. Repeatable."`
@@ -67,6 +67,14 @@ func passNames() []string {
 func (c *compileCmd) Run(s *streams) error {
 	slices.SortFunc(c.Arch, func(a, b arch) int { return target.Compare(a.Target, b.Target) })
 	c.Arch = slices.Compact(c.Arch)
+	if c.Output == "" {
+		return usagef("-o names no file; - is standard output")
+	}
+	if c.Emit == "bundle" {
+		if err := s.refuseBinary(c.Output, "a bundle"); err != nil {
+			return err
+		}
+	}
 	if c.Output == "-" && len(c.Arch) > 1 && (c.Emit == "ptx" || c.Emit == "layout") {
 		return usagef("standard output takes the text of one target, not of %s", archNames(c.Arch))
 	}

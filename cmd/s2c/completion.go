@@ -3,9 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/runtime"
 )
 
 // completionCmd prints a script that teaches a shell the command line. The script
@@ -47,6 +52,23 @@ type completedFlag struct {
 	help   string
 	value  bool     // a value follows
 	values []string // the only ones, if there are few
+	file   bool     // the value is a file's name
+}
+
+// offered are values of flags that no enum lists. Those with several values take
+// them with commas between.
+var offered = map[string]func() []string{
+	"arch":   offeredArches,
+	"device": func() []string { return append([]string{"auto"}, runtime.DeviceKinds()...) },
+	"dump":   func() []string { return append(passNames(), "all") },
+}
+
+func offeredArches() []string {
+	var names []string
+	for _, t := range compiler.Targets {
+		names = append(names, t.String())
+	}
+	return names
 }
 
 // listCommands flattens the tree of commands to its leaves.
@@ -81,7 +103,13 @@ func completeFlag(f *kong.Flag) completedFlag {
 	}
 	if f.Enum != "" {
 		flag.values = f.EnumSlice()
+	} else if values := offered[f.Name]; values != nil {
+		flag.values = values()
 	}
+	if f.Name == "arch" && f.Target.Kind() == reflect.Slice {
+		flag.values = append(flag.values, strings.Join(flag.values, ","))
+	}
+	flag.file = slices.Contains([]string{"FILE", "PATH"}, f.PlaceHolder)
 	return flag
 }
 
@@ -110,6 +138,7 @@ func completeBash(w io.Writer, commands []completed) error {
 	var b strings.Builder
 	b.WriteString("# bash completion for s2c\n_s2c() {\n")
 	b.WriteString("  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\"\"\n")
+	b.WriteString("  [[ $cur == = ]] && cur=\"\" || { [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}; }\n") // --flag=value is three words
 	b.WriteString("  local path=\"${COMP_WORDS[1]}\"\n")
 	for _, c := range commands {
 		if first, _, nested := strings.Cut(c.path, " "); nested {
@@ -126,9 +155,11 @@ func completeBash(w io.Writer, commands []completed) error {
 			if f.values != nil {
 				fmt.Fprintf(&b, "      %s) COMPREPLY=($(compgen -W %q -- \"$cur\")); return ;;\n",
 					strings.Join(f.spellings(), "|"), strings.Join(f.values, " "))
-			} else if f.value {
+			} else if f.file {
 				fmt.Fprintf(&b, "      %s) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n",
 					strings.Join(f.spellings(), "|"))
+			} else if f.value {
+				fmt.Fprintf(&b, "      %s) return ;;\n", strings.Join(f.spellings(), "|"))
 			}
 		}
 		fmt.Fprintf(&b, "      esac\n      words=%q ;;\n", strings.Join(append(names, c.words...), " "))
@@ -164,8 +195,10 @@ func completeZsh(w io.Writer, commands []completed) error {
 			action := ""
 			if f.values != nil {
 				action = ":value:(" + strings.Join(f.values, " ") + ")"
-			} else if f.value {
+			} else if f.file {
 				action = ":value:_files"
+			} else if f.value {
+				action = ":value: "
 			}
 			for _, name := range f.spellings() {
 				fmt.Fprintf(&b, " \\\n    %s", zshQuote("*"+name+"["+zshText(f.help)+"]"+action))
@@ -217,8 +250,10 @@ func completeFish(w io.Writer, commands []completed) error {
 			}
 			if f.values != nil {
 				fmt.Fprintf(&b, " -x -a %s", fishQuote(strings.Join(f.values, " ")))
-			} else if f.value {
+			} else if f.file {
 				b.WriteString(" -r")
+			} else if f.value {
+				b.WriteString(" -x")
 			}
 			fmt.Fprintf(&b, " -d %s\n", fishQuote(f.help))
 		}

@@ -19,10 +19,10 @@ type explainCmd struct {
 	source
 	layerFlag
 	tuningFlag
-	Seq  int64  `default:"8192" placeholder:"N" help:"Context length in tokens that counts are given for (${default})."`
-	Arch []arch `default:"${everyArch}" placeholder:"A,…" help:"Targets whose layout is explained (${default})."`
-	All  bool   `help:"List every layout candidate, not the best ones alone."`
-	JSON bool   `help:"Print JSON."`
+	Seq  int64    `type:"tokens" default:"8192" placeholder:"N" help:"Context length in tokens, as in 8192 or 8K, that counts are given for (${default})."`
+	Arch archList `default:"${everyArch}" placeholder:"A,…" help:"Targets whose layout is explained (${default})."`
+	All  bool     `help:"List every layout candidate, not the best ones alone."`
+	JSON bool     `help:"Print JSON."`
 }
 
 // explanation is what is known of a layer. The JSON names up to Tables are fixed:
@@ -118,8 +118,16 @@ type candidateFact struct {
 	Verdict     string `json:"verdict"`
 }
 
+// Help says what else can be explained.
+func (*explainCmd) Help() string {
+	return "s2c explain S2C0521 says what the code of an error or warning means, with an example and what to do."
+}
+
 // Run prints the explanation.
 func (c *explainCmd) Run(s *streams) error {
+	if codeForm.MatchString(string(c.File)) {
+		return explainCode(s, string(c.File), c.JSON)
+	}
 	unit, err := c.load(s)
 	if err != nil {
 		return err

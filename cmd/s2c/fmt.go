@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/rogpeppe/go-internal/diff"
 
@@ -13,10 +14,10 @@ import (
 
 // fmtCmd formats files.
 type fmtCmd struct {
-	Files []string `arg:"" name:"file" help:"The .s2 files."`
-	Write bool     `short:"w" help:"Write the result back to the file."`
-	Diff  bool     `short:"d" help:"Print the differences instead of the result."`
-	Check bool     `help:"Print the names of files that are not formatted, and fail if there are any."`
+	Files []fileName `arg:"" name:"file" help:"The .s2 files; - is standard input."`
+	Write bool       `short:"w" help:"Write the result back to the file."`
+	Diff  bool       `short:"d" help:"Print the differences instead of the result."`
+	Check bool       `help:"Print the names of files that are not formatted, and fail if there are any."`
 }
 
 // Run formats every file; by default the result goes to standard output.
@@ -24,9 +25,15 @@ func (c *fmtCmd) Run(s *streams) error {
 	if c.Check && c.Write {
 		return usagef("--check and --write exclude each other")
 	}
+	if c.Write && slices.Contains(c.Files, "-") {
+		return usagef("standard input, -, cannot be written back; without --write the result goes to standard output")
+	}
+	if err := onceStdin(c.Files); err != nil {
+		return err
+	}
 	failed := false
-	for _, path := range c.Files {
-		before, err := os.ReadFile(path)
+	for _, file := range c.Files {
+		path, before, err := s.readSource(file, os.ReadFile)
 		if err != nil {
 			return err
 		}

@@ -1,8 +1,9 @@
 // Command s2c compiles .s2 sparse-attention patterns into PTX kernels, proves
 // properties of them, draws them, and runs and checks the kernels.
 //
-// Exit status: 0 good; 1 the file or the result is bad; 2 wrong usage; 3 no such
-// device.
+// Exit status: 0 good; 1 the file or the result is bad; 2 wrong usage: a command
+// line that cannot be meant, or asks for a layer, head, length or choice that there
+// is not; 3 no such device.
 package main
 
 import (
@@ -23,6 +24,7 @@ import (
 type commands struct {
 	Check      checkCmd      `cmd:"" help:"Check a file and decide its require clauses."`
 	Fmt        fmtCmd        `cmd:"" help:"Format files."`
+	Init       initCmd       `cmd:"" help:"Write a commented file to start from."`
 	Explain    explainCmd    `cmd:"" help:"Say what a pattern costs, what is proved of it, and how it is laid out."`
 	Show       showCmd       `cmd:"" help:"Draw a pattern or its tile layout: terminal, SVG or PNG."`
 	Mask       maskCmd       `cmd:"" help:"Export the block mask of one head."`
@@ -71,6 +73,7 @@ func newParser(c *commands, s *streams, exit func(int)) (*kong.Kong, error) {
 		kong.Description("Compiles .s2 sparse-attention patterns to PTX, proves properties of them, and runs them."),
 		kong.Writers(s.out, s.err),
 		kong.Exit(exit),
+		kong.NamedMapper("tokens", kong.MapperFunc(decodeTokens)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{
 			"arch": compiler.Targets[0].String(), "arches": archNames(compiler.Targets),
@@ -121,7 +124,17 @@ func (s *streams) fail(err error) int {
 
 // streams is where a command writes, and what each end can show.
 type streams struct {
+	in                 io.Reader
 	out, err           io.Writer
 	outColor, errColor bool
 	width              int // of the terminal behind out; 0 where there is none
+	outTerminal        bool
+}
+
+// refuseBinary refuses bytes that are no text where out is a terminal.
+func (s *streams) refuseBinary(path, what string) error {
+	if s.outTerminal && (path == "" || path == "-") {
+		return usagef("standard output is a terminal, and %s is no text; name a file with -o, or write into a pipe", what)
+	}
+	return nil
 }

@@ -12,7 +12,7 @@ import (
 type maskCmd struct {
 	source
 	layerFlag
-	Seq    int64  `required:"" placeholder:"N" help:"Context length in tokens."`
+	Seq    int64  `required:"" type:"tokens" placeholder:"N" help:"Context length in tokens, as in 8192 or 8K."`
 	Head   int    `required:"" placeholder:"H" help:"The query head."`
 	Format string `enum:"csr,dense" default:"csr" help:"csr: {\"crow\":[…],\"col\":[…]}; dense: {\"mask\":[[0,1,…],…]}; both over blocks."`
 	Output string `short:"o" placeholder:"FILE" help:"Where to write; standard output without it."`

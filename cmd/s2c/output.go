@@ -11,18 +11,18 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
 
 // newStreams looks at what the files are: colours and progress go to terminals
 // only, and not where NO_COLOR is set (https://no-color.org).
 func newStreams(out, err *os.File) *streams {
-	s := &streams{out: out, err: err}
+	s := &streams{in: os.Stdin, out: out, err: err}
 	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
 	s.outColor = isatty.IsTerminal(out.Fd()) && !plain
 	s.errColor = isatty.IsTerminal(err.Fd()) && !plain
-	if isatty.IsTerminal(out.Fd()) {
+	s.outTerminal = isatty.IsTerminal(out.Fd())
+	if s.outTerminal {
 		if width, _, sizeErr := term.GetSize(int(out.Fd())); sizeErr == nil {
 			s.width = width
 		}
@@ -76,13 +76,20 @@ type progress struct {
 	s     *streams
 	what  string
 	start time.Time
-	bar   *progressbar.ProgressBar
+	shown time.Time // last; zero: not yet
+	most  int       // done, as far as anybody said
 }
 
 // progress begins a piece of work.
 func (s *streams) progress(what string) *progress {
 	return &progress{s: s, what: what, start: time.Now()}
 }
+
+const (
+	barWidth = 30
+	barPause = 100 * time.Millisecond // between two states of a bar
+	barClear = "\r\x1b[K"
+)
 
 // set says that done of total are done. Any goroutine may call it.
 func (p *progress) set(done, total int) {
@@ -91,27 +98,22 @@ func (p *progress) set(done, total int) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bar == nil {
-		p.bar = progressbar.NewOptions(total,
-			progressbar.OptionSetWriter(p.s.err),
-			progressbar.OptionSetDescription(fmt.Sprintf("%-12s", p.what)),
-			progressbar.OptionSetWidth(30),
-			progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionClearOnFinish(),
-			progressbar.OptionSetPredictTime(true),
-		)
+	if done <= p.most || time.Since(p.shown) < barPause {
+		return
 	}
-	if int64(done) > p.bar.State().CurrentNum {
-		p.bar.Set(done)
-	}
+	p.most, p.shown = done, time.Now()
+	part := min(1, float64(done)/float64(total))
+	left := time.Since(p.start).Seconds() * (1/part - 1)
+	full := strings.Repeat("█", int(barWidth*part))
+	fmt.Fprintf(p.s.err, "%s%-12s %3.0f %% |%-*s| %s left", barClear, p.what, 100*part, barWidth, full, duration(1e3*left))
 }
 
 // end removes the bar.
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bar != nil {
-		p.bar.Finish()
+	if !p.shown.IsZero() {
+		fmt.Fprint(p.s.err, barClear)
 	}
 }
 

@@ -1,6 +1,11 @@
 package main
 
-import "testing"
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
 
 // TestDuration wants three significant digits in a unit that suits.
 func TestDuration(t *testing.T) {
@@ -12,5 +17,45 @@ func TestDuration(t *testing.T) {
 		if got := duration(ms); got != want {
 			t.Errorf("%v ms is %q, want %q", ms, got, want)
 		}
+	}
+}
+
+// TestProgress shows a bar on a terminal alone, after a while, never backwards,
+// and removes it.
+func TestProgress(t *testing.T) {
+	var out bytes.Buffer
+	s := &streams{err: &out, errColor: true}
+	p := s.progress("running")
+	p.set(1, 4)
+	p.end()
+	if out.Len() > 0 {
+		t.Errorf("work of a moment shows %q", out.String())
+	}
+	p.start = time.Now().Add(-10 * time.Second)
+	p.set(1, 4)
+	if got, want := out.String(), "\r\x1b[Krunning       25 % |███████                       | 30.0 s left"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	out.Reset()
+	p.set(2, 4) // too soon
+	p.shown = p.shown.Add(-time.Second)
+	p.set(1, 4)
+	if out.Len() > 0 {
+		t.Errorf("%q", out.String())
+	}
+	p.set(5, 4)
+	if got := out.String(); !strings.Contains(got, "100 % |"+strings.Repeat("█", barWidth)+"| ") {
+		t.Errorf("%q", got)
+	}
+	out.Reset()
+	p.end()
+	if got := out.String(); got != "\r\x1b[K" {
+		t.Errorf("the bar ends with %q", got)
+	}
+	s.errColor = false
+	out.Reset()
+	p.set(3, 3)
+	if out.Len() > 0 {
+		t.Errorf("no terminal, and %q", out.String())
 	}
 }

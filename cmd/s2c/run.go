@@ -21,14 +21,14 @@ type runCmd struct {
 	source
 	layerFlag
 	tuningFlag
-	Seq    *int     `placeholder:"N" help:"Context length in tokens (2048)."`
-	QLen   *int     `name:"q-len" placeholder:"N" help:"Queries: the last N positions of the context. Without it, as many as --seq."`
+	Seq    *int     `type:"tokens" placeholder:"N" help:"Context length in tokens, as in 8192 or 8K (2048)."`
+	QLen   *int     `name:"q-len" type:"tokens" placeholder:"N" help:"Queries: the last N positions of the context. Without it, as many as --seq."`
 	Batch  *int     `placeholder:"B" help:"Sequences (1)."`
 	Device string   `default:"auto" placeholder:"auto|cuda|emu" help:"auto takes a GPU where there is one, else the emulator; cuda:1 is the second GPU (${default})."`
 	Arch   arch     `placeholder:"A" help:"Target: ${arches}. Without it, sm_90a on a Hopper GPU, else sm_80. The emulator runs both: --device emu --arch sm_90a runs the Hopper kernel."`
 	Scale  *float64 `placeholder:"X" help:"Softmax scale; the model's own without it."`
 	Seed   uint64   `default:"0" placeholder:"S" help:"Seed of the random inputs (${default})."`
-	Q      string   `placeholder:"FILE" help:"Query: .npy or .safetensors, [batch, heads, q_len, dim]. Random where it is not given."`
+	Q      string   `placeholder:"FILE" help:"Query: .npy or .safetensors, [batch, heads, q_len, dim]; float32 and float64 are rounded to the model's type. Random where it is not given."`
 	K      string   `placeholder:"FILE" help:"Key: [batch, kv_heads, seq, dim]."`
 	V      string   `placeholder:"FILE" help:"Value: [batch, kv_heads, seq, dim]."`
 	Output string   `short:"o" placeholder:"FILE" help:"Write the output: [batch, heads, q_len, dim]."`
@@ -93,7 +93,7 @@ func (c *runCmd) Run(s *streams) error {
 	if err := c.Heads.check(unit.Module.Shape.Heads); err != nil {
 		return err
 	}
-	in, err := c.inputs(unit)
+	in, err := c.inputs(s, unit)
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,8 @@ func (c *runCmd) checkFlags() error {
 	if x := c.Scale; x != nil && (!(*x > 0) || math.IsInf(*x, 0)) {
 		return usagef("--scale %v is no positive number", *x)
 	}
-	return errors.Join(atLeastOne("--seq", c.Seq), atLeastOne("--q-len", c.QLen), atLeastOne("--batch", c.Batch))
+	return errors.Join(atLeastOne("--seq", c.Seq), atLeastOne("--q-len", c.QLen), atLeastOne("--batch", c.Batch),
+		notTooLong("--seq", c.Seq), notTooLong("--q-len", c.QLen))
 }
 
 // attentionInputs are the tensors of a run.
@@ -162,7 +163,7 @@ type attentionInputs struct {
 
 // inputs reads the files that are given, and draws the rest at random in the
 // shape that files and flags leave.
-func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
+func (c *runCmd) inputs(s *streams, unit *compiler.Unit) (*attentionInputs, error) {
 	m := unit.Module.Shape
 	in := &attentionInputs{batch: orZero(c.Batch), qLen: orZero(c.QLen), kLen: orZero(c.Seq)}
 	d := m.DType
@@ -179,7 +180,7 @@ func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
 		if f.path == "" {
 			continue
 		}
-		t, err := tensor.Read(f.path, f.name, d)
+		t, rounding, err := tensor.Read(f.path, f.name, d)
 		if err != nil {
 			return nil, fmt.Errorf("--%s: %w", f.name, err)
 		}
@@ -188,6 +189,9 @@ func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
 			return nil, fmt.Errorf("--%s: %s: %w", f.name, f.path, err)
 		}
 		*f.to, in.batch, *f.seq = t, t.Shape[0], t.Shape[2]
+		if rounding.From != "" {
+			fmt.Fprintf(s.err, "--%s: %s: %s\n", f.name, f.path, roundingText(rounding, t))
+		}
 	}
 	in.batch = max(in.batch, 1)
 	if in.kLen == 0 {
@@ -212,6 +216,15 @@ func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
 		}
 	}
 	return in, nil
+}
+
+// roundingText says that the kernel does not see a file's very numbers.
+func roundingText(r tensor.Rounding, t *tensor.Tensor) string {
+	text := fmt.Sprintf("%s, rounded to %s", r.From, t.DType)
+	if r.Overflowed > 0 {
+		text += fmt.Sprintf("; %s beyond its range became infinite", plural(r.Overflowed, "number", "numbers"))
+	}
+	return text
 }
 
 // orAny is a dimension that is not known yet where n is 0.

@@ -28,7 +28,7 @@ func TestJudge(t *testing.T) {
 	}
 	seq := 40
 	run := &runCmd{Seq: &seq}
-	in, err := run.inputs(unit)
+	in, err := run.inputs(&streams{}, unit)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -26,6 +30,8 @@ func TestMain(m *testing.M) {
 //	massive FILE SEED FACTOR CHANNEL OUTLIER DIM…
 //	                             writes a bf16 tensor of normal values times FACTOR,
 //	                             in one channel times OUTLIER as well
+//	wide TYPE FILE DIM…          writes a .npy file of float32 or float64 beyond
+//	                             bf16's precision, one of them beyond f16's range
 //
 // $EXAMPLES is the folder of examples.
 func TestScript(t *testing.T) {
@@ -41,7 +47,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("EXAMPLES", examples)
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "infinite": infinite, "massive": massive},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "infinite": infinite, "massive": massive, "wide": wide},
 	})
 }
 
@@ -94,6 +100,33 @@ func massive(ts *testscript.TestScript, neg bool, args []string) {
 		t.Set(n, float32(v))
 	}
 	ts.Check(tensor.Write(ts.MkAbs(args[0]), map[string]*tensor.Tensor{"t": t}))
+}
+
+func wide(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: wide TYPE FILE DIM…")
+	}
+	shape := integers(ts, args[2:])
+	count := 1
+	for _, dim := range shape {
+		count *= dim
+	}
+	descr := map[string]string{"float32": "<f4", "float64": "<f8"}[args[0]]
+	header := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s,), }\n", descr, strings.Join(args[2:], ", "))
+	data := append([]byte("\x93NUMPY\x01\x00"), byte(len(header)), byte(len(header)>>8))
+	data = append(data, header...)
+	for n := range count {
+		v := math.Sin(float64(n))
+		if n == 0 {
+			v = 65520 // the least that rounds to an infinity in f16
+		}
+		if descr == "<f4" {
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(v)))
+		} else {
+			data = binary.LittleEndian.AppendUint64(data, math.Float64bits(v))
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o666))
 }
 
 func integers(ts *testscript.TestScript, args []string) []int {

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/compiler"
-	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/internal/show"
 	"github.com/s2attention/s2c/ir"
 )
@@ -16,7 +15,7 @@ import (
 type showCmd struct {
 	source
 	layerFlag
-	Seq    *int64   `placeholder:"N" help:"Context length in tokens. Without it, 64 blocks on paper, and what fits on a terminal."`
+	Seq    *int64   `type:"tokens" placeholder:"N" help:"Context length in tokens, as in 8192 or 8K. Without it, 64 blocks on paper, and what fits on a terminal."`
 	What   string   `enum:"mask,tiles" default:"mask" help:"mask: what each head attends; tiles: what the thread blocks load and mask."`
 	Heads  headList `placeholder:"0,4..7" help:"The query heads to draw; all of them without it."`
 	Each   bool     `help:"A panel for every head, even where several are the same."`
@@ -35,7 +34,8 @@ func (c *showCmd) Run(s *streams) error {
 	if err := atLeastOne("--width", c.Width); err != nil {
 		return err
 	}
-	unit, err := shown(s)(compiler.Lower(c.File, dsl.Options{Defines: c.Define}))
+	path, opt := s.options(c.File, c.Define)
+	unit, err := shown(s)(compiler.Lower(path, opt))
 	if err != nil {
 		return err
 	}
@@ -49,6 +49,11 @@ func (c *showCmd) Run(s *streams) error {
 	format, err := c.format()
 	if err != nil {
 		return err
+	}
+	if format == "png" {
+		if err := s.refuseBinary(c.Output, "a PNG"); err != nil {
+			return err
+		}
 	}
 	if c.Seq == nil {
 		seq := c.defaultSeq(s, unit, layer, format)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,8 +10,31 @@ import (
 
 // source is the file that a command reads, and what overrides its parameters.
 type source struct {
-	File   string            `arg:"" help:"The .s2 file."`
-	Define map[string]string `short:"D" placeholder:"NAME=VALUE" mapsep:"none" help:"Set a parameter or a model field, as in -D stride=16. Repeatable."`
+	File   fileName  `arg:"" help:"The .s2 file; - is standard input."`
+	Define defineMap `short:"D" placeholder:"NAME=VALUE" mapsep:"none" help:"Set a parameter or a model field, as in -D stride=16. Repeatable."`
+}
+
+// fileName is the name of a file that a command cannot do without.
+type fileName string
+
+// UnmarshalText refuses a name that a script left empty.
+func (f *fileName) UnmarshalText(name []byte) error {
+	if len(name) == 0 {
+		return errors.New("the file's name is empty")
+	}
+	*f = fileName(name)
+	return nil
+}
+
+// defineMap is the values of -D by name.
+type defineMap map[string]string
+
+// Validate refuses a value without a name.
+func (m defineMap) Validate() error {
+	if value, ok := m[""]; ok {
+		return fmt.Errorf("=%s sets nothing; write NAME=VALUE", value)
+	}
+	return nil
 }
 
 // layerFlag picks a layer.

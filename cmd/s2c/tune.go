@@ -117,6 +117,9 @@ func (c *tuneCmd) checkFlags() error {
 	if _, err := c.accept(); err != nil {
 		return err
 	}
+	if c.Output == "" {
+		return usagef("-o names no file")
+	}
 	if c.Top < 0 || c.Budget < 0 {
 		return usagef("--top and --budget are not negative")
 	}
@@ -214,7 +217,7 @@ func (t *tuning) candidates() error {
 		return cmp.Or(-compareBool(a.model, b.model), cmp.Compare(a.Cost, b.Cost))
 	})
 	if len(t.results) == 0 {
-		return fmt.Errorf("no layout that fits %v has all of these choices; s2c explain --all lists them", t.target)
+		return usagef("--only: no layout that fits %v has all of these choices; s2c explain --all lists them", t.target)
 	}
 	if t.Top > 0 && len(t.results) > t.Top {
 		t.results = t.results[:t.Top]

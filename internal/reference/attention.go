@@ -169,11 +169,15 @@ type job struct {
 	spans  []span
 	done   atomic.Int64
 	total  int
-	// k and v are those of the KV head in work, [k_len, dim] each; longest is the
-	// greatest length of a key, and vFinite whether every value is finite.
+	// k and v are those of the KV head in work, [k_len, dim] each, with zeros up to
+	// the end of the last block; longest is the greatest length of a key, and vFinite
+	// whether every value is finite.
 	k, v    []float64
 	longest float64
 	vFinite bool
+	// summed is v where it is finite, and zeros elsewhere: [worker.settle] sees to
+	// the others. Where all are finite it is v itself.
+	summed []float64
 }
 
 // key is the key of a token.
@@ -240,7 +244,10 @@ const loadTokens = 32
 func (j *job) load(batch, kvHead int) {
 	dim := j.Model.HeadDim
 	size := j.kLen * dim
-	j.k, j.v = slices.Grow(j.k[:0], size)[:size], slices.Grow(j.v[:0], size)[:size]
+	padded := (j.kLen + j.Model.Block - 1) / j.Model.Block * j.Model.Block * dim
+	j.k, j.v = resized(j.k, padded), resized(j.v, padded)
+	clear(j.k[size:])
+	clear(j.v[size:])
 	from := (batch*j.Model.KVHeads + kvHead) * size
 	found := make([]survey, (j.kLen+loadTokens-1)/loadTokens)
 	var next atomic.Int64
@@ -265,7 +272,24 @@ func (j *job) load(batch, kvHead int) {
 		all.longest, all.sum = max(all.longest, s.longest), all.sum+s.sum
 	}
 	j.longest, j.vFinite = math.Sqrt(all.longest), finite(all.sum)
+	if j.summed = j.v; !j.vFinite {
+		j.summed = finiteOnly(j.v)
+	}
 }
+
+// finiteOnly is a copy with zeros for what is not finite.
+func finiteOnly(v []float64) []float64 {
+	out := make([]float64, len(v))
+	for n, x := range v {
+		if finite(x) {
+			out[n] = x
+		}
+	}
+	return out
+}
+
+// resized is a slice of some length; what it holds is left open.
+func resized(s []float64, n int) []float64 { return slices.Grow(s[:0], n)[:n] }
 
 // sweep is the query rows that a worker takes through the keys together: enough
 // that a key block is read from the cache, few enough that the scores of a long
@@ -278,6 +302,7 @@ type worker struct {
 	blocks []int     // attended key blocks of the unit
 	q      []float64 // [sweep, dim]
 	scores []float64 // [sweep, len(blocks)·block]
+	out    []float64 // [sweep, dim]
 }
 
 // run computes a unit's rows.
@@ -298,29 +323,26 @@ func (w *worker) rows(u unit, first, end int) {
 	dim := w.Model.HeadDim
 	row := first - (w.kLen - w.result.QLen) // of the query tensor
 	count := end - first
-	w.q = slices.Grow(w.q[:0], count*dim)[:count*dim]
-	w.Q.Float64s(w.q, ((u.batch*w.Model.Heads+u.head)*w.result.QLen+row)*dim)
-
+	padded := (count + rowGroup - 1) / rowGroup * rowGroup // with rows that nobody looks at
 	width := len(w.blocks) * w.Model.Block
-	w.scores = slices.Grow(w.scores[:0], count*width)[:count*width]
-	for slot, block := range w.blocks {
-		for n := range count {
-			at := n*width + slot*w.Model.Block
-			w.score(w.scores[at:at+w.Model.Block], w.q[n*dim:(n+1)*dim], block, first+n)
-		}
-	}
+	w.q, w.scores, w.out = resized(w.q, padded*dim), resized(w.scores, padded*width), resized(w.out, padded*dim)
+	clear(w.q[count*dim:])
+	clear(w.scores[count*width:])
+	clear(w.out)
+	w.Q.Float64s(w.q[:count*dim], ((u.batch*w.Model.Heads+u.head)*w.result.QLen+row)*dim)
 
+	for slot, block := range w.blocks {
+		w.scoreRows(count, width, slot, block, first)
+	}
 	at := (u.batch*len(w.result.Heads)+u.slot)*w.result.rows() + u.span.slot + first - u.span.first
 	for n := range count {
 		w.result.LSE[at+n] = softmax(w.scores[n*width : (n+1)*width])
 	}
-	out := w.result.Out[at*dim : (at+count)*dim]
 	for slot, block := range w.blocks {
-		for n := range count {
-			from := n*width + slot*w.Model.Block
-			w.weigh(out[n*dim:(n+1)*dim], w.scores[from:from+w.Model.Block], block)
-		}
+		w.weighRows(count, width, slot, block)
 	}
+	out := w.result.Out[at*dim : (at+count)*dim]
+	copy(out, w.out)
 	for n := range count {
 		q, out := w.q[n*dim:(n+1)*dim], out[n*dim:(n+1)*dim]
 		if !w.ordinary(q) {
@@ -332,16 +354,50 @@ func (w *worker) rows(u unit, first, end int) {
 	}
 }
 
-// score fills the scaled scores of one query against one attended key block; keys
-// that the token-level rule or the end of the context excludes get −∞.
-func (w *worker) score(scores, q []float64, block, position int) {
-	for n := range scores {
-		key := block*w.Model.Block + n
-		if key >= w.kLen || w.Model.Causal && key > position {
-			scores[n] = math.Inf(-1)
-			continue
+// scoreRows fills the scores of count queries, the first of them at a position,
+// against one attended key block.
+func (w *worker) scoreRows(count, width, slot, block, first int) {
+	size, dim := w.Model.Block, w.Model.HeadDim
+	if vectors != nil {
+		vectors.scoreBlock(w, count, width, slot, block)
+	}
+	for n := range count {
+		scores := w.scores[n*width+slot*size:][:size]
+		if vectors == nil {
+			w.score(scores, w.q[n*dim:(n+1)*dim], block)
 		}
-		scores[n] = w.Scale * floats.Dot(q, w.key(key))
+		w.exclude(scores, block, first+n)
+	}
+}
+
+// weighRows adds the values of one key block to the outputs of count queries.
+func (w *worker) weighRows(count, width, slot, block int) {
+	if vectors != nil {
+		vectors.weighBlock(w, count, width, slot, block)
+		return
+	}
+	size, dim := w.Model.Block, w.Model.HeadDim
+	for n := range count {
+		w.weigh(w.out[n*dim:(n+1)*dim], w.scores[n*width+slot*size:][:size], block)
+	}
+}
+
+// score fills the scaled scores of one query against one key block.
+func (w *worker) score(scores, q []float64, block int) {
+	for n := range scores {
+		scores[n] = w.Scale * floats.Dot(q, w.key(block*w.Model.Block+n))
+	}
+}
+
+// exclude gives −∞ to the keys that the token-level rule or the end of the context
+// excludes for the query at a position.
+func (w *worker) exclude(scores []float64, block, position int) {
+	end := w.kLen
+	if w.Model.Causal {
+		end = min(end, position+1)
+	}
+	for n := max(0, end-block*w.Model.Block); n < len(scores); n++ {
+		scores[n] = math.Inf(-1)
 	}
 }
 
@@ -374,19 +430,10 @@ func softmax(scores []float64) (lse float64) {
 // weigh adds the values of one key block, weighed by probabilities, to a row.
 // Elements that are not finite are left to [worker.settle].
 func (w *worker) weigh(row, probabilities []float64, block int) {
+	dim := w.Model.HeadDim
 	for n, p := range probabilities {
-		key := block*w.Model.Block + n
-		if p == 0 || key >= w.kLen {
-			continue
-		}
-		if w.vFinite {
-			floats.AddScaled(row, p, w.value(key))
-			continue
-		}
-		for d, v := range w.value(key) {
-			if finite(v) {
-				row[d] += p * v
-			}
+		if key := block*w.Model.Block + n; p != 0 {
+			floats.AddScaled(row, p, w.summed[key*dim:(key+1)*dim])
 		}
 	}
 }

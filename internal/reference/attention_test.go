@@ -67,7 +67,9 @@ func inputs(t testing.TB, m dsl.Model, batch, qLen, kLen int) Problem {
 	return p
 }
 
-func TestAttentionAgainstNaive(t *testing.T) {
+func TestAttentionAgainstNaive(t *testing.T) { portably(t, attentionAgainstNaive) }
+
+func attentionAgainstNaive(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		group := rapid.SampledFrom([]int{1, 2, 3}).Draw(rt, "group")
 		kvHeads := rapid.IntRange(1, 3).Draw(rt, "kv_heads")

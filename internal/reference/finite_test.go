@@ -18,7 +18,9 @@ var unusual = []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.
 // TestUnattendedNeverTouches fills every key and value that a query block skips,
 // and every later token, with what is not finite: no bit of the block's rows
 // changes.
-func TestUnattendedNeverTouches(t *testing.T) {
+func TestUnattendedNeverTouches(t *testing.T) { portably(t, unattendedNeverTouches) }
+
+func unattendedNeverTouches(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := dsl.Model{
 			Heads: 2, KVHeads: 1, HeadDim: 8, Block: 16, DType: dtype.BF16,

@@ -13,21 +13,22 @@ import (
 // Read reads one tensor from a .npy or .safetensors file; the path's extension
 // decides. In a .safetensors file the tensor is the one called name. The file
 // must hold elements of type d: a .npy file does so as u2 (the bits), as f2 for
-// f16, or as the 2-byte void type that NumPy writes for bfloat16.
-func Read(path, name string, d dtype.Type) (*Tensor, error) {
+// f16, or as the 2-byte void type that NumPy writes for bfloat16. Where d has 16
+// bits, float32 and float64 are rounded to it.
+func Read(path, name string, d dtype.Type) (*Tensor, Rounding, error) {
 	decode, err := decoder(path)
 	if err != nil {
-		return nil, err
+		return nil, Rounding{}, err
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err // names the path already
+		return nil, Rounding{}, err // names the path already
 	}
-	t, err := decode(data, name, d)
+	t, r, err := decode(data, name, d)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, Rounding{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return t, nil
+	return t, r, nil
 }
 
 // Write writes tensors to a .npy file, which holds exactly one, or to a
@@ -60,7 +61,7 @@ func CheckPath(path string) error {
 
 // A file format has two directions.
 type (
-	decodeFunc func(data []byte, name string, d dtype.Type) (*Tensor, error)
+	decodeFunc func(data []byte, name string, d dtype.Type) (*Tensor, Rounding, error)
 	encodeFunc func(w io.Writer, tensors map[string]*Tensor) error
 )
 

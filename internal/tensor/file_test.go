@@ -22,9 +22,12 @@ func TestFileRoundTrip(t *testing.T) {
 				if err := Write(path, map[string]*Tensor{"q": want}); err != nil {
 					t.Fatal(err)
 				}
-				got, err := Read(path, "q", d)
+				got, r, err := Read(path, "q", d)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if r != (Rounding{}) {
+					t.Errorf("%s %s: %+v", name, d, r)
 				}
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("%s %s %v (-want +got):\n%s", name, d, shape, diff)
@@ -97,11 +100,17 @@ func TestNPYHeaders(t *testing.T) {
 		{npyFile("{'descr': '<f4', 'fortran_order': True, 'shape': (1,)}", 4), dtype.F32, "Fortran order"},
 		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 4), dtype.F32, "truncated"},
 		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 12), dtype.F32, "longer than"},
-		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", 4), dtype.BF16, `want bf16: "<u2"`},
+		{npyFile("{'descr': '<V2', 'fortran_order': False, 'shape': (2, 2), }", 8), dtype.BF16, ""}, // NumPy 2.4 with ml_dtypes 0.6
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", 4), dtype.BF16, ""},
+		{npyFile("{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}", 24), dtype.F16, ""},
+		{npyFile("{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}", 12), dtype.F16, "[3] of float64 takes 24 bytes, the file holds 12: it is truncated"},
+		{npyFile("{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}", 8), dtype.F32, `want f32: "<f4", little endian`},
+		{npyFile("{'descr': '>f4', 'fortran_order': False, 'shape': (1,)}", 4), dtype.BF16, `want bf16: "<u2" with its bits, "<V2", "|V2", "<f4", "<f8", little endian`},
+		{npyFile("{'descr': '<V2', 'fortran_order': False, 'shape': (1,)}", 2), dtype.F16, `want f16: "<u2" with its bits, "<f2", "<f4", "<f8", little endian`},
 		{npyFile("{'descr': '>u2', 'fortran_order': False, 'shape': (2,)}", 4), dtype.BF16, "little endian"},
 		{npyFile("{'descr': '<f2', 'fortran_order': False, 'shape': (2,)}", 4), dtype.BF16, "want bf16"},
 	} {
-		_, err := decodeNPY([]byte(c.file), "", c.d)
+		_, _, err := decodeNPY([]byte(c.file), "", c.d)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.80q as %s says %v, want %q", c.file, c.d, err, c.want)
 		}
@@ -124,11 +133,12 @@ func TestSafetensorsErrors(t *testing.T) {
 		{whole, "q", dtype.BF16, ""},
 		{whole, "k", dtype.BF16, `no tensor "k"; the file holds lse, q`},
 		{whole, "q", dtype.F16, `tensor "q" is BF16, want F16`},
+		{whole, "lse", dtype.F16, ""},
 		{whole[:len(whole)-1], "q", dtype.BF16, "not a whole"},
 		{whole[:5], "q", dtype.BF16, "not a whole"},
 		{nil, "q", dtype.BF16, "not a whole"},
 	} {
-		_, err := decodeSafetensors(c.data, c.name, c.d)
+		_, _, err := decodeSafetensors(c.data, c.name, c.d)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%d bytes, %q as %s says %v, want %q", len(c.data), c.name, c.d, err, c.want)
 		}
@@ -137,12 +147,12 @@ func TestSafetensorsErrors(t *testing.T) {
 
 func TestPathErrors(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Read(filepath.Join(dir, "none.npy"), "q", dtype.BF16); !os.IsNotExist(err) {
+	if _, _, err := Read(filepath.Join(dir, "none.npy"), "q", dtype.BF16); !os.IsNotExist(err) {
 		t.Errorf("a missing file says %v", err)
 	}
 	for _, err := range []error{
 		CheckPath("q.pt"), Write("q.pt", nil),
-		func() error { _, err := Read("q.pt", "q", dtype.BF16); return err }(),
+		func() error { _, _, err := Read("q.pt", "q", dtype.BF16); return err }(),
 	} {
 		if err == nil || !strings.Contains(err.Error(), ".npy or .safetensors") {
 			t.Errorf("an unknown extension says %v", err)
@@ -168,7 +178,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(buffer.Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, decode := range []decodeFunc{decodeNPY, decodeSafetensors} {
-			got, err := decode(data, "q", dtype.BF16)
+			got, _, err := decode(data, "q", dtype.BF16)
 			if err != nil {
 				continue
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,31 +29,60 @@ type npyHeader struct {
 }
 
 // decodeNPY reads a .npy file of element type d.
-func decodeNPY(data []byte, _ string, d dtype.Type) (*Tensor, error) {
+func decodeNPY(data []byte, _ string, d dtype.Type) (*Tensor, Rounding, error) {
+	fail := func(err error) (*Tensor, Rounding, error) { return nil, Rounding{}, err }
 	text, body, err := splitNPY(data)
 	if err != nil {
-		return nil, err
+		return fail(err)
 	}
 	header, err := parseNPYHeader(text)
 	if err != nil {
-		return nil, fmt.Errorf("bad .npy header: %w", err)
+		return fail(fmt.Errorf("bad .npy header: %w", err))
 	}
-	if !slices.Contains(npyDescrs(d), header.descr) {
-		return nil, fmt.Errorf("elements are %q, want %s: %q, little endian, holding the bits of %s",
-			header.descr, d, npyDescrs(d)[0], d)
+	from, rounds := npyWide[header.descr]
+	rounds = rounds && d.Model()
+	if !rounds && !slices.Contains(npyDescrs(d), header.descr) {
+		return fail(fmt.Errorf("elements are %q, want %s: %s, little endian", header.descr, d, npyAccepted(d)))
 	}
 	if header.fortran {
-		return nil, errors.New("array is in Fortran order; save it with numpy.ascontiguousarray")
+		return fail(errors.New("array is in Fortran order; save it with numpy.ascontiguousarray"))
 	}
 	want, err := byteSize(d, header.shape)
 	if err != nil {
-		return nil, err
+		return fail(err)
+	}
+	elements := string(d)
+	if rounds {
+		want, elements = want/d.Bytes()*from.bytes, from.name
 	}
 	if len(body) != want {
-		return nil, fmt.Errorf("%s of %s takes %d bytes, the file holds %d: it is %s",
-			ShapeString(header.shape), d, want, len(body), lengthFault(len(body), want))
+		return fail(fmt.Errorf("%s of %s takes %d bytes, the file holds %d: it is %s",
+			ShapeString(header.shape), elements, want, len(body), lengthFault(len(body), want)))
 	}
-	return &Tensor{DType: d, Shape: header.shape, Data: body}, nil
+	if rounds {
+		t, r := from.rounded(body, d, header.shape)
+		return t, r, nil
+	}
+	return &Tensor{DType: d, Shape: header.shape, Data: body}, Rounding{}, nil
+}
+
+// npyWide is what is rounded, by its spelling.
+var npyWide = map[string]wide{"<f4": float32s, "<f8": float64s}
+
+// npyAccepted says what a file may hold for type d.
+func npyAccepted(d dtype.Type) string {
+	others := npyDescrs(d)[1:]
+	if d.Model() {
+		others = append(others, slices.Sorted(maps.Keys(npyWide))...)
+	}
+	text := fmt.Sprintf("%q", npyDescrs(d)[0])
+	if d.Model() {
+		text += " with its bits"
+	}
+	for _, descr := range others {
+		text += fmt.Sprintf(", %q", descr)
+	}
+	return text
 }
 
 func lengthFault(got, want int) string {

@@ -14,33 +14,46 @@ import (
 // safeTypes names the element types in a .safetensors file.
 var safeTypes = map[dtype.Type]safetensors.DType{dtype.BF16: safetensors.BF16, dtype.F16: safetensors.F16, dtype.F32: safetensors.F32}
 
+// safeWide is what is rounded when it is read.
+var safeWide = map[safetensors.DType]wide{safetensors.F32: float32s, safetensors.F64: float64s}
+
 // decodeSafetensors reads the tensor called name.
-func decodeSafetensors(data []byte, name string, d dtype.Type) (*Tensor, error) {
+func decodeSafetensors(data []byte, name string, d dtype.Type) (*Tensor, Rounding, error) {
 	file, err := safetensors.Deserialize(data)
 	if err != nil {
-		return nil, fmt.Errorf("not a whole .safetensors file: %w", err)
+		return nil, Rounding{}, fmt.Errorf("not a whole .safetensors file: %w", err)
 	}
 	view, ok := file.Tensor(name)
 	if !ok {
 		names := file.Names()
 		slices.Sort(names)
-		return nil, fmt.Errorf("no tensor %q; the file holds %s", name, strings.Join(names, ", "))
+		return nil, Rounding{}, fmt.Errorf("no tensor %q; the file holds %s", name, strings.Join(names, ", "))
 	}
-	if view.DType() != safeTypes[d] {
-		return nil, fmt.Errorf("tensor %q is %s, want %s", name, view.DType(), safeTypes[d])
+	from, rounds := safeWide[view.DType()]
+	rounds = rounds && d.Model()
+	if !rounds && view.DType() != safeTypes[d] {
+		return nil, Rounding{}, fmt.Errorf("tensor %q is %s, want %s", name, view.DType(), safeTypes[d])
 	}
 	shape := make([]int, len(view.Shape()))
 	for n, dim := range view.Shape() {
 		if dim > maxBytes {
-			return nil, fmt.Errorf("tensor %q has a dimension of %d", name, dim)
+			return nil, Rounding{}, fmt.Errorf("tensor %q has a dimension of %d", name, dim)
 		}
 		shape[n] = int(dim)
 	}
-	if want, err := byteSize(d, shape); err != nil || want != len(view.Data()) {
-		return nil, fmt.Errorf("tensor %q: %s of %s does not take the %d bytes it has",
-			name, ShapeString(shape), d, len(view.Data()))
+	want, err := byteSize(d, shape)
+	if rounds {
+		want = want / d.Bytes() * from.bytes
 	}
-	return &Tensor{DType: d, Shape: shape, Data: view.Data()}, nil
+	if err != nil || want != len(view.Data()) {
+		return nil, Rounding{}, fmt.Errorf("tensor %q: %s of %s does not take the %d bytes it has",
+			name, ShapeString(shape), view.DType(), len(view.Data()))
+	}
+	if rounds {
+		t, r := from.rounded(view.Data(), d, shape)
+		return t, r, nil
+	}
+	return &Tensor{DType: d, Shape: shape, Data: view.Data()}, Rounding{}, nil
 }
 
 // encodeSafetensors writes tensors under their names.
