@@ -82,7 +82,7 @@ func TestLines(t *testing.T) {
 			}
 			shape := ptxtest.Shape{Params: []ptx.Param{ptxtest.U64("in"), ptxtest.U64("most"), ptxtest.U64("sum"), ptxtest.U64("out")}}
 			kernel := ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-				w := newBench(b)
+				w := newBench(b, 1)
 				a := w.enter("in", accColumns, c.axis)
 				if a.Lines() != lanes {
 					t.Fatalf("%d lines a lane, not %d", a.Lines(), lanes)
@@ -140,7 +140,7 @@ func TestKeep(t *testing.T) {
 	for _, from := range []bool{false, true} {
 		shape := ptxtest.Shape{Params: []ptx.Param{ptxtest.U64("in"), ptxtest.U64("from"), ptxtest.U64("to"), ptxtest.U64("out")}}
 		kernel := ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-			w := newBench(b)
+			w := newBench(b, 1)
 			a := w.enter("in", accColumns, tile.Row)
 			// Runs count from the lane's first column, arrays from the row's.
 			read := func(array string) (list []ptx.R32) {

@@ -108,11 +108,18 @@ func (c *CopyPlan) Load(tile ptx.R32, n int, from ptx.R64, ok ptx.Pred) {
 // slab by slab, where ok.
 func (c *CopyPlan) Store(tile ptx.R32, n int, to ptx.R64, ok ptx.Pred) {
 	b := c.B
-	for i, s := range c.Slabs {
-		data := b.R32s(4)
-		b.LdSharedV4B32(data, c.shared(tile, i, n))
-		b.If(c.valid(i, ok)).StGlobalV4B32(to.At(s.Col*s.Elem), data)
+	store := func() {
+		for i, s := range c.Slabs {
+			data := b.R32s(4)
+			b.LdSharedV4B32(data, c.shared(tile, i, n))
+			b.If(c.valid(i, ok)).StGlobalV4B32(to.At(s.Col*s.Elem), data)
+		}
 	}
+	if c.partial {
+		b.When(c.active, "stored", store)
+		return
+	}
+	store()
 }
 
 // Group ends a group of copies; Landed waits until at most so many newer groups are

@@ -18,11 +18,12 @@ import (
 type bench struct {
 	*ptxtest.Builder
 	*tile.Warp
-	rank ptx.R32
+	rank  ptx.R32
+	warps int
 }
 
-func newBench(b *ptxtest.Builder) *bench {
-	return &bench{b, &tile.Warp{B: b.Builder, Lane: b.Lane}, b.ShrU32(b.Index, ptx.Imm(5))}
+func newBench(b *ptxtest.Builder, warps int) *bench {
+	return &bench{b, &tile.Warp{B: b.Builder, Lane: b.Lane}, b.ShrU32(b.Index, ptx.Imm(5)), warps}
 }
 
 // fill puts an array of 16-bit numbers, in pairs, into a tile: word w of the array is
@@ -34,7 +35,7 @@ func (k *bench) fill(array, offsets string, words int, at ptx.R32) {
 		end.If(b.SetpGeS32(w, ptx.Imm(words)))
 		to := b.AddS32(at, b.LdGlobalB32(b.Word(offsets, w).At(0)))
 		b.StSharedB32(to.At(0), b.LdGlobalB32(b.Word(array, w).At(0)))
-		b.AddS32To(w, w, ptx.Imm(4*32))
+		b.AddS32To(w, w, ptx.Imm(k.warps*32))
 	})
 }
 
@@ -102,7 +103,7 @@ func checkOperands(t *testing.T, hopper bool, m, n, k int, rows, columns string)
 		shape.Target = families[1].target
 	}
 	kernel := ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-		w := newBench(b)
+		w := newBench(b, 4)
 		smem := b.Shared()
 		other := b.AddS32(smem, ptx.Imm(at.Bytes()))
 		w.fill("a", "ao", m*k/2, smem)

@@ -39,7 +39,7 @@ func checkRing(t *testing.T, slots, parts int) {
 		Warps:  1 + readers, Shared: barrierRoom + slots*parts*boxBytes, Target: target.SM90a,
 	}
 	kernel := ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-		w := newBench(b)
+		w := newBench(b, 1+readers)
 		smem := b.Shared()
 		s := tile.Slots{
 			Full: w.Barriers(smem.At(0)), Empty: w.Barriers(smem.At(barrierRoom / 2)),
@@ -125,7 +125,7 @@ func TestTurns(t *testing.T) {
 	for _, groups := range []int{1, 2, 3} {
 		shape := ptxtest.Shape{Params: []ptx.Param{ptxtest.U64("out")}, Warps: 4 * groups, Shared: 16, Target: target.SM90a}
 		kernel := ptxtest.Load(t, shape, func(b *ptxtest.Builder) {
-			w := newBench(b)
+			w := newBench(b, 4*groups)
 			counter := b.Shared()
 			first := b.SetpEqS32(b.AndB32(b.Index, ptx.Imm(127)), ptx.Imm(0))
 			b.If(b.SetpEqS32(b.Index, ptx.Imm(0))).StSharedB32(counter.At(0), b.Const32(0))
