@@ -126,7 +126,7 @@ func (c *benchCmd) Run(s *streams) (err error) {
 		results = append(results, result)
 	}
 	if c.Plot != "" {
-		if err := b.sweep(results).Write(c.Plot); err != nil {
+		if err := whole(func() error { return b.sweep(results).Write(c.Plot) }); err != nil {
 			return err
 		}
 	}

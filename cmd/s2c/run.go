@@ -262,6 +262,10 @@ func milliseconds(since time.Time) float64 { return float64(time.Since(since).Mi
 
 // save writes the outputs that were asked for.
 func (c *runCmd) save(out, lse *tensor.Tensor) error {
+	return whole(func() error { return c.saveWhole(out, lse) })
+}
+
+func (c *runCmd) saveWhole(out, lse *tensor.Tensor) error {
 	if c.Output != "" && c.Output == c.LSE {
 		return tensor.Write(c.Output, map[string]*tensor.Tensor{"out": out, "lse": lse})
 	}
