@@ -13,6 +13,7 @@ import (
 	"github.com/s2attention/s2c/internal/plot"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/target"
 )
@@ -199,6 +200,9 @@ func (b *bench) open() (err error) {
 	if b.compiled, err = b.unit.Compile(b.layer, on, opt); err != nil {
 		return err
 	}
+	if err := b.fits(b.compiled.Plan.Shape); err != nil {
+		return err
+	}
 	if b.loaded, err = runtime.Load(b.dev, b.compiled.Plan); err != nil {
 		return err
 	}
@@ -260,6 +264,26 @@ func (b *bench) measure(seq int) (r *benchResult, err error) {
 		}
 	}
 	return r, nil
+}
+
+// fits refuses lengths whose tensors and check would not fit, before the first is
+// measured.
+func (b *bench) fits(shape launch.Shape) error {
+	for _, seq := range b.Seq {
+		d, err := demandOf(shape, b.Batch, seq, seq)
+		if err != nil {
+			return err
+		}
+		if b.Check {
+			heads, rows := measure.Sampled(shape, b.Batch, seq)
+			d.judge(b.layer, heads, rows)
+			d.again()
+		}
+		if err := d.fits(b.dev); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // describe fills in what is known without a measurement.

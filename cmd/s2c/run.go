@@ -12,6 +12,7 @@ import (
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/target"
 )
@@ -160,8 +161,8 @@ type attentionInputs struct {
 	batch, qLen, kLen int
 }
 
-// inputs reads the files that are given, and draws the rest at random in the
-// shape that files and flags leave.
+// inputs reads the files that are given, and settles the shape that files and flags
+// leave to the rest.
 func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
 	m := unit.Module.Shape
 	in := &attentionInputs{batch: orZero(c.Batch), qLen: orZero(c.QLen), kLen: orZero(c.Seq)}
@@ -199,6 +200,11 @@ func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
 	if in.qLen > in.kLen {
 		return nil, usagef("%d queries for a context of %d tokens; queries are its last rows", in.qLen, in.kLen)
 	}
+	return in, nil
+}
+
+// draw makes the inputs that no file gave, at random.
+func (in *attentionInputs) draw(seed uint64, m launch.Shape) error {
 	for n, f := range []struct {
 		to         **tensor.Tensor
 		heads, seq int
@@ -207,11 +213,30 @@ func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
 			continue
 		}
 		var err error
-		if *f.to, err = tensor.Normal(c.Seed, uint64(n), d, in.batch, f.heads, f.seq, m.HeadDim); err != nil {
-			return nil, usageError{err}
+		if *f.to, err = tensor.Normal(seed, uint64(n), m.DType, in.batch, f.heads, f.seq, m.HeadDim); err != nil {
+			return err
 		}
 	}
-	return in, nil
+	return nil
+}
+
+// fits refuses a problem whose tensors and reference would not fit.
+func (c *runCmd) fits(dev runtime.Device, layer *ir.Layer, m launch.Shape, in *attentionInputs) error {
+	d, err := demandOf(m, in.batch, in.qLen, in.kLen)
+	if err != nil {
+		return err
+	}
+	for role, t := range map[launch.Role]*tensor.Tensor{launch.Q: in.q, launch.K: in.k, launch.V: in.v} {
+		if t != nil {
+			d.held(role)
+		}
+	}
+	heads := len(c.Heads)
+	if heads == 0 {
+		heads = m.Heads
+	}
+	d.judge(layer, heads, in.qLen)
+	return d.fits(dev)
 }
 
 // orAny is a dimension that is not known yet where n is 0.
@@ -248,6 +273,12 @@ func (c *runCmd) execute(s *streams, unit *compiler.Unit, layer *ir.Layer, in *a
 	o.CompileMS = milliseconds(start)
 	o.Target, o.Entry = compiled.Plan.Target, compiled.Plan.Name()
 
+	if err := c.fits(dev, layer, compiled.Plan.Shape, in); err != nil {
+		return nil, nil, err
+	}
+	if err := in.draw(c.Seed, compiled.Plan.Shape); err != nil {
+		return nil, nil, err
+	}
 	start = time.Now()
 	attention, err := runtime.Load(dev, compiled.Plan)
 	if err != nil {

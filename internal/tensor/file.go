@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/dtype"
+	"github.com/s2attention/s2c/internal/memory"
 	"github.com/s2attention/s2c/internal/wholefile"
 )
 
@@ -21,6 +22,11 @@ func Read(path, name string, d dtype.Type) (*Tensor, error) {
 	decode, err := decoder(path)
 	if err != nil {
 		return nil, err
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		if free, known := memory.Available(); known && memory.Bytes(info.Size()) > free {
+			return nil, fmt.Errorf("%s: the file has %v, and %v of memory are free", path, memory.Bytes(info.Size()), free)
+		}
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {

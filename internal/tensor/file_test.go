@@ -178,3 +178,18 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// A file that memory cannot hold is refused by its size, which a header or a hole may
+// make anything.
+func TestReadTooLarge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "huge.npy")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1<<43); err != nil {
+		t.Skipf("SKIPPED: this file system holds no files of 8 TiB: %v", err)
+	}
+	if _, err := Read(path, "q", dtype.BF16); err == nil || !strings.Contains(err.Error(), "the file has 8.0 TiB, and ") {
+		t.Errorf("the error is %v", err)
+	}
+}
