@@ -20,10 +20,13 @@ const (
 	// MaxMerge is the largest number of query blocks that Merge unites: bits of Cell.Members.
 	MaxMerge = 32
 
-	// maxWork is the number of cell operations one question may cost, and
-	// maxBuild what building all patterns of a module may.
-	maxWork  = 1 << 22
+	// maxWork is the work that one question about cells may cost, and maxBuild what
+	// building all patterns of a module may: half a second.
+	maxWork  = 1 << 24
 	maxBuild = 1 << 24
+	// cutWork is the work of cutting a cell by another one. Seeing that two have
+	// nothing in common is 1.
+	cutWork = 24
 	// maxSlope bounds Line.A: heads have 0 or 1, merged patterns up to MaxMerge.
 	maxSlope = MaxMerge
 )
