@@ -373,9 +373,9 @@ func TestImports(t *testing.T) {
 // shown: thousands of each are checked in a moment.
 func TestManyUndefinedNames(t *testing.T) {
 	for name, line := range map[string]string{
-		"parameters": "param parameter%d = undefined_parameter%[1]d\n",
-		"patterns":   "pattern pattern%d = undefined_pattern%[1]d\n",
-		"calls":      "pattern pattern%d = undefined_pattern%[1]d(3)\n",
+		"parameters": "param parameter%d = paramter%[1]d\n",
+		"patterns":   "pattern pattern%d = patern%[1]d\n",
+		"calls":      "pattern pattern%d = patern%[1]d(3)\n",
 		"colons":     "pattern pattern%d = stride(3, phase - 2)\n",
 	} {
 		var b strings.Builder

@@ -7,10 +7,11 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/diag"
+	"github.com/s2attention/s2c/limit"
 )
 
 // maxWhereBlocks bounds the side of the table that a `where` becomes.
-const maxWhereBlocks = 4096
+const maxWhereBlocks = limit.WhereBlocks
 
 // where resolves a predicate, after making sure that it has a value at every
 // pair that it will be asked for.

@@ -3,11 +3,12 @@ package lower
 import (
 	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/limit"
 )
 
 // maxSteps is what the conditions of all predicates may take together to be evaluated
 // at every pair: some eight seconds.
-const maxSteps = 3 << 29
+const maxSteps = limit.WhereSteps
 
 // affordable reports conditions of `where` that would take too long, before the first
 // is evaluated. Heads that say the same are evaluated once.

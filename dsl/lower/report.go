@@ -14,12 +14,9 @@ var errTable = errors.New("the rows that a list of blocks names make too large a
 func (l *lowerer) report(layer, head int, err error) {
 	code := diag.NoClosedForm
 	hint := "use strides with common factors, and fewer ranges and single columns"
-	var limit *ir.LimitError
 	switch {
 	case errors.Is(err, errTable):
 		code, hint = diag.PatternTooLarge, "lower `max`, or name fewer rows and columns"
-	case errors.As(err, &limit) && limit.Max == ir.MaxBound:
-		hint = "numbers of blocks this large are the same as none: leave the bound open"
 	}
 	l.bag.Add(diag.New(code, l.program.RuleSpan(layer, head), "the pattern of head %d in layer %d is too large: %v",
 		l.program.Model.FirstHead+head, layer, err).WithHint("%s", hint))

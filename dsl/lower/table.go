@@ -7,6 +7,7 @@ import (
 
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/limit"
 )
 
 // budget is what the tables of a module may still cost together.
@@ -17,8 +18,8 @@ type budget struct {
 }
 
 const (
-	maxTableWidth = 1 << 17 // key blocks of a row
-	maxWords      = 1 << 30 // words of bit rows
+	maxTableWidth = limit.TableWidth // key blocks of a row
+	maxWords      = 1 << 30          // words of bit rows
 )
 
 // maxKept is how many words of bit rows are kept between counting and filling
