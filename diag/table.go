@@ -175,6 +175,10 @@ var table = []Info{
 	{Code: UnusedRule, Title: "a rule that never applies (warning)",
 		Why:     "The first rule that fits a layer and a head wins, and earlier ones take all that this one names.",
 		Example: shape + "layer * -> dense\nlayer 0 -> window(4)\n"},
+	{Code: IdlePart, Title: "a part of a pattern that attends or adds nothing (warning)", Proof: true,
+		Why: "In every head and layer that it is for, a part of the union attends no key block, or only key blocks that the other parts attend as well. " +
+			"It is proved for every length. In a causal model `rows` and everything else ends at the query's own block: rows(0..1) does not let the first blocks see each other, for which the model must be bidirectional.",
+		Example: shape + "layer * -> rows(0..1) | window(4000)\n"},
 
 	{Code: UnknownProperty, Title: "a property that require does not know",
 		Why:     "The properties are coverage, kv_efficient, non_empty, closed_form, density, kv_kept and speedup.",
@@ -191,7 +195,7 @@ var table = []Info{
 		Example: shape + "layer * -> window(4) | sink(1)\nrequire coverage\n"},
 	{Code: NotKVEfficient, Title: "KV efficiency fails", Proof: true,
 		Why:     "A key block drops out of a KV head and comes back later, so its keys and values cannot be evicted. The message names the first offender.",
-		Example: shape + "layer * -> window(1) | dilated(4)\nrequire kv_efficient\n"},
+		Example: shape + "layer * -> dilated(4)\nrequire kv_efficient\n"},
 	{Code: DensityFails, Title: "a bound on density fails", Proof: true,
 		Why:     "The message gives the density at the length asked for.",
 		Example: shape + "layer * -> dense\nrequire density < 0.5 at 4096\n"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/diag"
@@ -12,6 +13,7 @@ import (
 type checkCmd struct {
 	Files  []string          `arg:"" name:"file" help:"The .s2 files."`
 	Define map[string]string `short:"D" placeholder:"NAME=VALUE" mapsep:"none" help:"Set a parameter or a model field, as in -D stride=16. Repeatable."`
+	Strict bool              `help:"Take warnings for errors."`
 	JSON   bool              `help:"Print the diagnostics as JSON."`
 }
 
@@ -20,8 +22,11 @@ func (c *checkCmd) Run(s *streams) error {
 	var all diag.List
 	for _, path := range c.Files {
 		unit, list := compiler.Load(path, dsl.Options{Defines: c.Define})
+		if c.Strict {
+			list = strict(list)
+		}
 		all = append(all, list...)
-		if unit != nil && !c.JSON {
+		if unit != nil && !list.HasErrors() && !c.JSON {
 			p := unit.Program
 			fmt.Fprintf(s.out, "%s %s: %s, %s, %s\n", s.style(styleGood, "ok"), path, p.Model.Name, p.Model,
 				plural(len(p.Requires), "require clause holds", "require clauses hold"))
@@ -41,6 +46,15 @@ func (c *checkCmd) Run(s *streams) error {
 		return errFailed
 	}
 	return nil
+}
+
+// strict makes warnings errors.
+func strict(list diag.List) diag.List {
+	list = slices.Clone(list)
+	for n := range list {
+		list[n].Severity = diag.Error
+	}
+	return list
 }
 
 // plural is a number with its noun.

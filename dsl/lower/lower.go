@@ -57,6 +57,7 @@ func within(b budget, p *dsl.Program) (*ir.Module, diag.List) {
 	if list.HasErrors() {
 		return nil, list
 	}
+	list = append(list, l.idle()...)
 	slices.SortFunc(m.Layers, func(x, y ir.Layer) int { return x.Numbers[0] - y.Numbers[0] })
 	return m, list
 }

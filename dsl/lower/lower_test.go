@@ -291,7 +291,7 @@ func TestSeveralErrors(t *testing.T) {
 	_, list := lower.Module(load(t, `model m { heads 2 head_dim 64 causal layers 3 }
 layer 0 -> dense - stride(5000)
 layer 1 -> columns(4..)
-layer 2 -> window(2000000000)
+layer 2 -> dense - stride(5001)
 `))
 	var lines []int
 	for _, d := range list {
