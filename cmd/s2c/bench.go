@@ -347,7 +347,7 @@ func (r *benchResult) tflops(ms float64) float64 {
 func (b *bench) title(r *report) {
 	m, k := b.unit.Module, b.compiled
 	r.title("%s · layer %d", m.Name, b.number)
-	r.line("device", "%s", b.dev.Describe())
+	r.line("device", "%s", deviceText(b.dev))
 	by := "the cost model"
 	switch {
 	case b.tuned:

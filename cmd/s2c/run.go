@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/limit"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/target"
 )
@@ -73,6 +73,8 @@ type outcome struct {
 
 	errors reference.Errors
 	shape  ir.Shape
+
+	deviceText string
 }
 
 // defaultSeq is the length of a run that names none.
@@ -149,8 +151,8 @@ func (c *runCmd) checkFlags() error {
 	if err := checkDevice(c.Device); err != nil {
 		return err
 	}
-	if x := c.Scale; x != nil && (!(*x > 0) || math.IsInf(*x, 0)) {
-		return usagef("--scale %v is no positive number", *x)
+	if x := c.Scale; x != nil && !(*x >= limit.MinScale && *x <= limit.MaxScale) {
+		return usagef("--scale %v: it is %s", *x, limit.Scale)
 	}
 	return errors.Join(atLeastOne("--seq", c.Seq), atLeastOne("--q-len", c.QLen), atLeastOne("--batch", c.Batch))
 }
@@ -256,7 +258,7 @@ func (c *runCmd) execute(s *streams, unit *compiler.Unit, layer *ir.Layer, in *a
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	o.Device, o.DeviceName = dev.Kind(), dev.Describe()
+	o.Device, o.DeviceName, o.deviceText = dev.Kind(), dev.Describe(), deviceText(dev)
 	tuning, err := c.tuning(s, dev)
 	if err != nil {
 		return nil, nil, err
@@ -353,7 +355,7 @@ func (c *runCmd) print(s *streams, layer *ir.Layer, o *outcome) error {
 	}
 	r := newReport(s)
 	r.title("%s · layer %d", o.Model, o.Layer)
-	r.line("device", "%s", o.DeviceName)
+	r.line("device", "%s", o.deviceText)
 	r.line("kernel", "%s for %s, compiled in %s", o.Entry, o.Target, duration(o.CompileMS))
 	queries := ""
 	if o.QLen != o.Seq {
