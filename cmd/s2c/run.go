@@ -190,6 +190,11 @@ func (c *runCmd) inputs(unit *compiler.Unit) (*attentionInputs, error) {
 		if err := t.CheckShape(want, "batch", "heads", "seq", "dim"); err != nil {
 			return nil, fmt.Errorf("--%s: %s: %w", f.name, f.path, err)
 		}
+		for n, of := range []string{"batch", "heads", "seq", "dim"} {
+			if t.Shape[n] == 0 {
+				return nil, fmt.Errorf("--%s: %s: %s is 0 in shape %s; a problem has at least one", f.name, f.path, of, tensor.ShapeString(t.Shape))
+			}
+		}
 		*f.to, in.batch, *f.seq = t, t.Shape[0], t.Shape[2]
 	}
 	in.batch = max(in.batch, 1)

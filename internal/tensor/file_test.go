@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,7 +98,7 @@ func TestNPYHeaders(t *testing.T) {
 		{npyFile("{'descr': '<f4', 'fortran_order': True, 'shape': (1,)}", 4), dtype.F32, "Fortran order"},
 		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 4), dtype.F32, "truncated"},
 		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 12), dtype.F32, "longer than"},
-		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", 4), dtype.BF16, `want bf16: "<u2"`},
+		{npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", 4), dtype.BF16, `want bf16, little endian: "<u2"`},
 		{npyFile("{'descr': '>u2', 'fortran_order': False, 'shape': (2,)}", 4), dtype.BF16, "little endian"},
 		{npyFile("{'descr': '<f2', 'fortran_order': False, 'shape': (2,)}", 4), dtype.BF16, "want bf16"},
 	} {
@@ -191,5 +192,26 @@ func TestReadTooLarge(t *testing.T) {
 	}
 	if _, err := Read(path, "q", dtype.BF16); err == nil || !strings.Contains(err.Error(), "the file has 8.0 TiB, and ") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// A header with one key twice is refused: readers differ in which value they take.
+func TestDoubledKeys(t *testing.T) {
+	const tensor = `{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}`
+	for header, want := range map[string]string{
+		`{"q":` + tensor + `}`:                                                  "",
+		`{"__metadata__":{"a":"b","c":"d"},"q":` + tensor + `}`:                 "",
+		`{"q":` + tensor + `,"q":` + tensor + `}`:                               `key "q" appears twice`,
+		`{"q":` + tensor + `,"\u0071":` + tensor + `}`:                          `key "q" appears twice`,
+		`{"__metadata__":{"a":"b","a":"c"},"q":` + tensor + `}`:                 `key "a" appears twice`,
+		`{"q":{"dtype":"F16","dtype":"BF16","shape":[1],"data_offsets":[0,2]}}`: `key "dtype" appears twice`,
+		`{"__metadata__":{},"q":` + tensor + `,"__metadata__":{"a":"b"}}`:       `key "__metadata__" appears twice`,
+	} {
+		data := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+		data = append(append(data, header...), 1, 2)
+		_, err := decodeSafetensors(data, "q", dtype.BF16)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", header, err)
+		}
 	}
 }

@@ -38,8 +38,7 @@ func decodeNPY(data []byte, _ string, d dtype.Type) (*Tensor, error) {
 		return nil, fmt.Errorf("bad .npy header: %w", err)
 	}
 	if !slices.Contains(npyDescrs(d), header.descr) {
-		return nil, fmt.Errorf("elements are %q, want %s: %q, little endian, holding the bits of %s",
-			header.descr, d, npyDescrs(d)[0], d)
+		return nil, fmt.Errorf("elements are %q, want %s, little endian: %s", header.descr, d, npyChoices(d))
 	}
 	if header.fortran {
 		return nil, errors.New("array is in Fortran order; save it with numpy.ascontiguousarray")
@@ -100,6 +99,18 @@ func npyDescrs(d dtype.Type) []string {
 		return []string{"<f4"}
 	}
 	return []string{""}
+}
+
+// npyChoices lists the spellings for people.
+func npyChoices(d dtype.Type) string {
+	var list []string
+	for n, descr := range npyDescrs(d) {
+		list = append(list, strconv.Quote(descr))
+		if n == 0 && d != dtype.F32 {
+			list[n] += fmt.Sprintf(" with the bits of %s", d)
+		}
+	}
+	return strings.Join(list, " or ")
 }
 
 // parseNPYHeader reads the dictionary: three keys, a string, a truth value and a
