@@ -58,6 +58,9 @@ func Generate(k *layout.Kernel, layers []int) (*Compiled, error) {
 	}}, nil
 }
 
+// Shape is what every plan of the unit says of the model's shape.
+func (u *Unit) Shape() launch.Shape { return shapeOf(u.Module.Shape) }
+
 // shapeOf is what a plan says of a model's shape.
 func shapeOf(s ir.Shape) launch.Shape {
 	return launch.Shape{

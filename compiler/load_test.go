@@ -55,8 +55,8 @@ func TestRequire(t *testing.T) {
 		{"window(2)", "coverage at 32", ""},
 		{"window(2)", "coverage at 33", "no head attends key block 0 from query block 2"},
 		{stripes, "kv_efficient", ""},
-		{"window(1) | dilated(3)", "kv_efficient", "KV head 0 reads key block 0 at query block 3, but did not at query block 2"},
-		{"window(1) | dilated(3)", "kv_efficient at 48", ""},
+		{"dilated(3)", "kv_efficient", "KV head 0 reads key block 0 at query block 3, but did not at query block 2"},
+		{"dilated(3)", "kv_efficient at 48", ""},
 		{stripes, "closed_form", ""},
 		{"window(1) | blocks { (5, 1) }", "closed_form", "head 0 needs a table of 6 rows"},
 		{stripes, "non_empty", ""},
@@ -126,7 +126,7 @@ func TestRequireOfSlice(t *testing.T) {
 
 	// It fails on a head that the slice leaves out.
 	for _, c := range []struct{ rules, clause, want string }{
-		{"layer * -> head 3: window(1) | dilated(3), window(2)", "kv_efficient", "layer 0: KV head 1 reads key block 0"},
+		{"layer * -> head 3: dilated(3), window(2)", "kv_efficient", "layer 0: KV head 1 reads key block 0"},
 		{"layer * -> head 3: dense, window(2)", "density < 0.2 at 65536", "density is 0.25"},
 		{"layer * -> head 3: window(1) | blocks { (5, 1) }, dense", "closed_form", "head 3 needs a table"},
 		{"layer * -> head 3: where(i - j < 2, max: 1024), dense", "coverage at 4096", "defined up to 1024 tokens only"},

@@ -64,6 +64,7 @@ const (
 	NoSuchHead       Code = "S2C0452"
 	NoSuchLayer      Code = "S2C0453"
 	UnusedRule       Code = "S2C0454"
+	IdlePart         Code = "S2C0455"
 )
 
 // Require clauses: S2C05xx. S2C0501 to S2C0510 say how a clause is written;

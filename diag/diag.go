@@ -172,6 +172,10 @@ func (b *Bag) Add(d Diagnostic) {
 	b.list = append(b.list, d)
 }
 
+// Full reports whether another diagnostic would be counted only, so that its hint
+// need not be thought about.
+func (b *Bag) Full() bool { return len(b.list) >= MaxErrors }
+
 // Failed reports whether an error was added.
 func (b *Bag) Failed() bool { return b.errors > 0 }
 

@@ -1,8 +1,12 @@
 package diag
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/s2attention/s2c/limit"
 )
 
 // Info documents a code.
@@ -118,7 +122,7 @@ var table = []Info{
 		Why:     "The divisor of / or mod is zero, in a condition of where(…) at the pair named.",
 		Example: shape + "layer * -> stride(4, phase: 8 / (kv_heads - 2))\n"},
 	{Code: OutOfRange, Title: "a number out of range",
-		Why:     "Windows and strides are at least 1, block numbers at least 0, all at most 2^31. They count blocks, not tokens.",
+		Why:     fmt.Sprintf("Windows and strides are at least 1, block numbers at least 0, all at most %d. They count blocks, not tokens.", limit.Number),
 		Example: shape + "layer * -> window(0)\n"},
 	{Code: IndexOutOfRange, Title: "an index outside of a list",
 		Why:     "A list indexed by the head needs an element for each head; wrap around with `mod len(list)`.",
@@ -127,10 +131,11 @@ var table = []Info{
 		Why:     "a..b includes both ends, so b is at least a.",
 		Example: shape + "layer * -> window(1) | columns(4..2)\n"},
 	{Code: WhereLimit, Title: "a greatest length that where cannot have",
-		Why:     "where(…) becomes a table, so it declares the greatest length with max: in tokens, a multiple of the block size, at most 4096 blocks.",
+		Why:     "where(…) becomes a table, so it declares the greatest length with max: in tokens, a multiple of the block size, at most " + strconv.Itoa(limit.WhereBlocks) + " blocks.",
 		Example: shape + "layer * -> where(j <= i, max: 1000)\n"},
 	{Code: PatternTooLarge, Title: "a pattern that is too large",
-		Why:     "The resolved pattern of a head has at most 8192 parts, and resolving all heads takes a bounded number of steps, conditions of where(…) that must be tried at every pair included. Write irregular parts as one blocks { … } list; use fewer heads, layers or nested calls.",
+		Why: fmt.Sprintf("The resolved pattern of a head has at most %d parts, resolving all heads takes at most %d steps, and the conditions of where(…) take at most %d at all pairs of all heads and layers together. Write irregular parts as one blocks { … } list; use fewer heads, layers or nested calls, a lower max or a shorter condition.",
+			limit.Parts, limit.Steps, limit.WhereSteps),
 		Example: shape + doubling(14) + "layer * -> p14\n", Described: "patterns that each use the one before twice, fourteen times over"},
 
 	{Code: NoModel, Title: "no model",
@@ -143,7 +148,8 @@ var table = []Info{
 		Why:     "The fields are heads, kv_heads, head_dim, block, layers, dtype, causal, bidirectional, scale and active_heads.",
 		Example: "model m { heads 4 head_dim 64 blocksize 64 causal }\nlayer * -> dense\n"},
 	{Code: BadField, Title: "a value that a field cannot have",
-		Why:     "head_dim is a multiple of 8 up to 256; block is 16, 32, 64 or 128; dtype is bf16 or f16; heads at most 65535; layers at most 4096; scale is 1e-30 to 1e6.",
+		Why: fmt.Sprintf("head_dim is a multiple of 8 up to %d; block is 16, 32, 64 or 128; dtype is bf16 or f16; heads at most %d; layers at most %d; scale is %s.",
+			limit.HeadDim, limit.Heads, limit.Layers, limit.Scale),
 		Example: "model m { heads 4 head_dim 60 causal }\nlayer * -> dense\n"},
 	{Code: NoDirection, Title: "neither causal nor bidirectional",
 		Why:     "Whether later keys are hidden is too important for a default.",
@@ -169,6 +175,10 @@ var table = []Info{
 	{Code: UnusedRule, Title: "a rule that never applies (warning)",
 		Why:     "The first rule that fits a layer and a head wins, and earlier ones take all that this one names.",
 		Example: shape + "layer * -> dense\nlayer 0 -> window(4)\n"},
+	{Code: IdlePart, Title: "a part of a pattern that attends or adds nothing (warning)", Proof: true,
+		Why: "In every head and layer that it is for, a part of the union attends no key block, or only key blocks that the other parts attend as well. " +
+			"It is proved for every length. In a causal model `rows` and everything else ends at the query's own block: rows(0..1) does not let the first blocks see each other, for which the model must be bidirectional.",
+		Example: shape + "layer * -> rows(0..1) | window(4000)\n"},
 
 	{Code: UnknownProperty, Title: "a property that require does not know",
 		Why:     "The properties are coverage, kv_efficient, non_empty, closed_form, density, kv_kept and speedup.",
@@ -185,7 +195,7 @@ var table = []Info{
 		Example: shape + "layer * -> window(4) | sink(1)\nrequire coverage\n"},
 	{Code: NotKVEfficient, Title: "KV efficiency fails", Proof: true,
 		Why:     "A key block drops out of a KV head and comes back later, so its keys and values cannot be evicted. The message names the first offender.",
-		Example: shape + "layer * -> window(1) | dilated(4)\nrequire kv_efficient\n"},
+		Example: shape + "layer * -> dilated(4)\nrequire kv_efficient\n"},
 	{Code: DensityFails, Title: "a bound on density fails", Proof: true,
 		Why:     "The message gives the density at the length asked for.",
 		Example: shape + "layer * -> dense\nrequire density < 0.5 at 4096\n"},

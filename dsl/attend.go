@@ -123,7 +123,7 @@ func (d *direct) builtin(e *callExpr, v *env) predicate {
 		if !ok {
 			return never
 		}
-		holds := d.c.compileBool(e.bound[0].lo, v)
+		holds := d.c.condition(v, usageOf(e.bound[0].lo), 0).bool(e.bound[0].lo)
 		return func(i, j int64) bool {
 			if i >= limit || j >= limit {
 				return false

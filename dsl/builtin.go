@@ -126,11 +126,11 @@ type fieldInfo struct {
 
 // modelFields is in the order of the documentation.
 var modelFields = []fieldInfo{
-	{"heads", kindInt, true, "query heads, 1 to 65535", "required"},
+	{"heads", kindInt, true, fmt.Sprintf("query heads, 1 to %d", maxHeads), "required"},
 	{"kv_heads", kindInt, true, "KV heads; divides heads. 1 is multi-query, fewer than heads is grouped-query attention", "heads"},
 	{"head_dim", kindInt, true, "elements of a head, a multiple of 8 up to 256", "required"},
 	{"block", kindInt, true, "tokens of a block: 16, 32, 64 or 128", "64"},
-	{"layers", kindInt, true, "layers, counted from 0, at most 4096", "as many as the rules name"},
+	{"layers", kindInt, true, fmt.Sprintf("layers, counted from 0, at most %d", maxLayers), "as many as the rules name"},
 	{"dtype", kindBad, false, "bf16 or f16", "bf16"},
 	{"causal", kindBad, false, "flag: query block i sees key blocks j ≤ i, and in the diagonal block the tokens up to its own", "one of the two flags is required"},
 	{"bidirectional", kindBad, false, "flag: every query sees every key that the pattern names", "one of the two flags is required"},

@@ -449,3 +449,29 @@ func TestImports(t *testing.T) {
 		t.Error(diag.Text(list, false))
 	}
 }
+
+// A name that is not known is compared with those that are, for as many errors as are
+// shown: thousands of each are checked in a moment.
+func TestManyUndefinedNames(t *testing.T) {
+	for name, line := range map[string]string{
+		"parameters": "param parameter%d = paramter%[1]d\n",
+		"patterns":   "pattern pattern%d = patern%[1]d\n",
+		"calls":      "pattern pattern%d = patern%[1]d(3)\n",
+		"colons":     "pattern pattern%d = stride(3, phase - 2)\n",
+	} {
+		var b strings.Builder
+		b.WriteString(testModel)
+		for n := range 12000 {
+			fmt.Fprintf(&b, line, n)
+		}
+		b.WriteString("layer * -> dense\n")
+		start := time.Now()
+		_, list := loadText(b.String(), nil)
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("%s: %v", name, took)
+		}
+		if len(list) != diag.MaxErrors+1 || list[0].Hint == "" {
+			t.Errorf("%s: %d errors, the first is %v", name, len(list), list[0])
+		}
+	}
+}

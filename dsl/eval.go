@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/s2attention/s2c/diag"
+	"github.com/s2attention/s2c/limit"
 )
 
 // lazyValue is a parameter's or field's value, found on first use.
@@ -59,7 +60,7 @@ type env struct {
 }
 
 // steps bounds the work of one Load; every node evaluated counts.
-const maxSteps = 10_000_000
+const maxSteps = limit.Steps
 
 func (c *checker) step(e expr) bool { return c.spend(1, e) }
 

@@ -1,20 +1,22 @@
 package dsl
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dtype"
+	"github.com/s2attention/s2c/limit"
 )
 
 // Bounds on a model's shape.
 const (
-	maxHeads   = 65535
-	maxLayers  = 4096
-	maxHeadDim = 256
-	maxArg     = 1 << 31 // window, stride, column, …
-	minScale   = 1e-30   // the kernels' fp32 arithmetic holds between these
-	maxScale   = 1e6
+	maxHeads   = limit.Heads
+	maxLayers  = limit.Layers
+	maxHeadDim = limit.HeadDim
+	maxArg     = limit.Number // window, stride, column, …
+	minScale   = limit.MinScale
+	maxScale   = limit.MaxScale
 )
 
 // fieldValue is an integer field of the model, or what follows from them.
@@ -69,11 +71,11 @@ func (c *checker) fieldInRange(name string, x int64, span diag.Span) bool {
 	switch name {
 	case "heads", "kv_heads":
 		if x < 1 || x > maxHeads {
-			return bad("it is between 1 and 65535")
+			return bad(fmt.Sprintf("it is between 1 and %d", maxHeads))
 		}
 	case "head_dim":
 		if x < 8 || x > maxHeadDim || x%8 != 0 {
-			return bad("it is a multiple of 8 from 8 to 256")
+			return bad(fmt.Sprintf("it is a multiple of 8 from 8 to %d", maxHeadDim))
 		}
 	case "block":
 		if x != 16 && x != 32 && x != 64 && x != 128 {
@@ -81,7 +83,7 @@ func (c *checker) fieldInRange(name string, x int64, span diag.Span) bool {
 		}
 	case "layers":
 		if x < 1 || x > maxLayers {
-			return bad("it is between 1 and 4096")
+			return bad(fmt.Sprintf("it is between 1 and %d", maxLayers))
 		}
 	}
 	return true

@@ -13,19 +13,20 @@ import (
 	"github.com/alecthomas/participle/v2/lexer"
 
 	"github.com/s2attention/s2c/diag"
+	"github.com/s2attention/s2c/limit"
 )
 
 // Bounds on what a file may hold, so that every input is read in bounded time
 // and memory.
 const (
-	MaxFileSize  = 1 << 20 // bytes of one file
-	maxFiles     = 64      // files of one program
-	maxDepth     = 64      // brackets within brackets
-	maxIfs       = 256     // conditionals in one declaration
-	maxPrefixes  = 16      // prefix operators in a row
-	maxOperators = 2000    // operators in a row without brackets
-	maxTokens    = 1 << 16 // words, numbers and signs of one declaration
-	maxErrors    = 1000    // after which the rest of a file is not parsed
+	MaxFileSize  = limit.FileBytes
+	maxFiles     = limit.Files
+	maxDepth     = limit.Nesting // brackets within brackets
+	maxIfs       = 256           // conditionals in one declaration
+	maxPrefixes  = 16            // prefix operators in a row
+	maxOperators = 2000          // operators in a row without brackets
+	maxTokens    = 1 << 16       // words, numbers and signs of one declaration
+	maxErrors    = 1000          // after which the rest of a file is not parsed
 )
 
 // parse reads one file's text. It reports every syntax error that it can tell

@@ -5,12 +5,13 @@ package dsl
 type ranger struct {
 	c    *checker
 	v    *env
+	uses usage
 	last int64
 }
 
 // int bounds an expression; ok means that it always has a value.
 func (r *ranger) int(e expr) (x interval, ok bool) {
-	if !usesIJ(e) {
+	if r.uses[e] == 0 {
 		n, ok := r.c.evalInt(e, r.v.silent())
 		return interval{n, n}, ok
 	}
@@ -114,7 +115,7 @@ func (r *ranger) index(e *indexExpr) (interval, bool) {
 
 // bool reports whether a condition always has a value.
 func (r *ranger) bool(e expr) bool {
-	if !usesIJ(e) {
+	if r.uses[e] == 0 {
 		_, ok := r.c.eval(e, r.v.silent())
 		return ok
 	}

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/s2attention/s2c/limit"
 )
 
 //go:generate env S2C_UPDATE=1 go test -run Doc$ .
@@ -19,6 +21,7 @@ func Reference() map[string]string {
 		"set functions":     functionTable(kindSet),
 		"integer functions": functionTable(kindInt),
 		"properties":        propertyTable(),
+		"limits":            limitTable(),
 	}
 }
 
@@ -51,6 +54,15 @@ func functionTable(result kind) string {
 		if f.result == result || f.result == kindReal && result == kindInt {
 			fmt.Fprintf(&b, "| `%s` | %s |\n", cell(f.usage), cell(f.doc))
 		}
+	}
+	return b.String()
+}
+
+func limitTable() string {
+	var b strings.Builder
+	b.WriteString("| limit on | most | beyond |\n| --- | --- | --- |\n")
+	for _, r := range limit.Table {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", cell(r.What), r.Most, cell(r.Beyond))
 	}
 	return b.String()
 }

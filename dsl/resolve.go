@@ -5,10 +5,11 @@ import (
 	"strconv"
 
 	"github.com/s2attention/s2c/diag"
+	"github.com/s2attention/s2c/limit"
 )
 
 // maxNodes bounds one head's resolved tree.
-const maxNodes = 8192
+const maxNodes = limit.Parts
 
 // resolver turns a checked pattern into a Set for one head.
 type resolver struct {

@@ -236,7 +236,7 @@ func (s *scope) name(e *nameExpr, set bool) kind {
 	d := diag.New(diag.UndefinedName, e.span, "`%s` is not defined", clip(e.id))
 	if set {
 		d = c.suggestSet(d, e.id)
-	} else {
+	} else if !c.bag.Full() {
 		d = withSuggestion(d, e.id, s.known())
 	}
 	c.bag.Add(d)
@@ -254,6 +254,14 @@ func (s *scope) known() []string {
 		}
 	}
 	return append(names, "dense", "empty", "group")
+}
+
+// knows is whether a name is one of those.
+func (s *scope) knows(name string) bool {
+	_, here := s.names[name]
+	f := fieldByName(name)
+	return here || s.c.params[name] != nil || s.c.patterns[name] != nil || f != nil && f.readable ||
+		name == "dense" || name == "empty" || name == "group"
 }
 
 // call resolves what is called. A call with errors in it is left unresolved,

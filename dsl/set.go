@@ -29,6 +29,7 @@ type (
 	Where struct {
 		Limit int64
 		Key   string // equal keys mean equal predicates
+		Steps int    // that Holds takes for a pair
 		Holds func(i, j int64) bool
 	}
 	// Empty holds nothing.

@@ -8,13 +8,12 @@ import (
 	"github.com/s2attention/s2c/diag"
 )
 
-// suggest is the closest of the known names, or "".
+// suggest is the closest of the known names, the first of several in their order, or "".
 func suggest(name string, known []string) string {
 	best, least := "", 1+len(name)/3
-	sorted := slices.Sorted(slices.Values(known))
-	for _, k := range sorted {
-		if d := distance(name, k, least); d <= least && (best == "" || d < distance(name, best, least)) {
-			best = k
+	for _, k := range known {
+		if d := distance(name, k, least); d < least || d == least && (best == "" || k < best) {
+			best, least = k, d
 		}
 	}
 	return best
@@ -22,10 +21,12 @@ func suggest(name string, known []string) string {
 
 // distance is Levenshtein's, or something above most.
 func distance(a, b string, most int) int {
-	if len(a)-len(b) > most || len(b)-len(a) > most || len(a) > 64 {
+	const longest = 64
+	if len(a)-len(b) > most || len(b)-len(a) > most || len(a) > longest {
 		return most + 1
 	}
-	row := make([]int, len(b)+1)
+	var space [2 * longest]int
+	row := space[:len(b)+1] // len(b) ≤ len(a) + most ≤ 64 + 22
 	for j := range row {
 		row[j] = j
 	}
@@ -70,6 +71,9 @@ var synonyms = map[string]string{
 // the file that is spelt much like it, else what the language calls it, else
 // the closest of all names.
 func (c *checker) suggestSet(d diag.Diagnostic, name string) diag.Diagnostic {
+	if c.bag.Full() {
+		return d
+	}
 	own := slices.Collect(maps.Keys(c.patterns))
 	b := builtins[synonyms[strings.ToLower(name)]]
 	switch {
@@ -96,7 +100,7 @@ func (s *scope) missingColon(a *argExpr, parameters []string) bool {
 		e = x
 	}
 	n, ok := e.x.(*nameExpr)
-	if !ok || e.op != "-" && e.op != "+" || !slices.Contains(parameters, n.id) || slices.Contains(s.known(), n.id) || headNames[n.id] != "" {
+	if !ok || e.op != "-" && e.op != "+" || !slices.Contains(parameters, n.id) || s.knows(n.id) || headNames[n.id] != "" {
 		return false
 	}
 	value := a.value.span

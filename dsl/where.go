@@ -3,15 +3,15 @@ package dsl
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/s2attention/s2c/diag"
+	"github.com/s2attention/s2c/limit"
 )
 
 // maxWhereBlocks bounds the side of the table that a `where` becomes.
-const maxWhereBlocks = 4096
+const maxWhereBlocks = limit.WhereBlocks
 
 // where resolves a predicate, after making sure that it has a value at every
 // pair that it will be asked for.
@@ -22,14 +22,18 @@ func (r *resolver) where(e *callExpr, v *env) (Set, bool) {
 	}
 	cond := e.bound[0].lo
 	key := whereKey(cond, v)
-	holds := r.c.compileBool(cond, v)
+	p := r.c.condition(v, usageOf(cond), limit)
+	if !r.c.spend(len(p.uses), cond) {
+		return nil, false
+	}
+	holds := p.bool(cond)
 	if !r.c.loaded && !r.c.total[key] {
-		if !r.c.proveTotal(cond, holds, v, limit, r.m.Causal) {
+		if !r.c.proveTotal(cond, p, holds, v, limit, r.m.Causal) {
 			return nil, false
 		}
 		r.c.total[key] = true
 	}
-	return Where{Limit: limit, Key: key, Holds: func(i, j int64) bool {
+	return Where{Limit: limit, Key: key, Steps: p.cost, Holds: func(i, j int64) bool {
 		if i < 0 || j < 0 || i >= limit || j >= limit {
 			return false
 		}
@@ -100,176 +104,6 @@ func eachName(e expr, f func(id string)) {
 	}
 }
 
-func usesIJ(e expr) bool {
-	found := false
-	eachName(e, func(id string) { found = found || id == "i" || id == "j" })
-	return found
-}
-
-// intFunc and boolFunc are expressions of i and j with all else fixed; ok is
-// false where there is no value.
-type (
-	intFunc  func(i, j int64) (x int64, ok bool)
-	boolFunc func(i, j int64) (x, ok bool)
-)
-
-func (c *checker) compileInt(e expr, v *env) intFunc {
-	if !usesIJ(e) {
-		x, ok := c.evalInt(e, v.silent())
-		return func(_, _ int64) (int64, bool) { return x, ok }
-	}
-	switch e := e.(type) {
-	case *nameExpr:
-		if e.id == "i" {
-			return func(i, _ int64) (int64, bool) { return i, true }
-		}
-		return func(_, j int64) (int64, bool) { return j, true }
-	case *callExpr:
-		return c.compileCall(e, v)
-	case *indexExpr:
-		return c.compileIndex(e, v)
-	case *unaryExpr:
-		x := c.compileInt(e.x, v)
-		if e.op == "+" {
-			return x
-		}
-		return func(i, j int64) (int64, bool) {
-			a, ok := x(i, j)
-			return -a, ok && a != math.MinInt64
-		}
-	case *binaryExpr:
-		x, y, op := c.compileInt(e.x, v), c.compileInt(e.y, v), arithmetic[e.op]
-		return func(i, j int64) (int64, bool) {
-			a, ok1 := x(i, j)
-			b, ok2 := y(i, j)
-			r, ok3 := op(a, b)
-			return r, ok1 && ok2 && ok3
-		}
-	case *condExpr:
-		cond, x, y := c.compileBool(e.c, v), c.compileInt(e.a, v), c.compileInt(e.b, v)
-		return func(i, j int64) (int64, bool) {
-			b, ok := cond(i, j)
-			if !ok {
-				return 0, false
-			}
-			if b {
-				return x(i, j)
-			}
-			return y(i, j)
-		}
-	}
-	return func(_, _ int64) (int64, bool) { return 0, false }
-}
-
-// arithmetic is the operators as functions, so that none is looked up per pair.
-var arithmetic = map[string]func(a, b int64) (int64, bool){
-	"+": addChecked, "-": subChecked, "*": mulChecked,
-	"/": func(a, b int64) (int64, bool) {
-		if b == 0 {
-			return 0, false
-		}
-		return floorDiv(a, b)
-	},
-	"mod": func(a, b int64) (int64, bool) {
-		if b == 0 {
-			return 0, false
-		}
-		return euclid(a, b), true
-	},
-}
-
-var comparison = map[string]func(a, b int64) bool{
-	"==": func(a, b int64) bool { return a == b }, "!=": func(a, b int64) bool { return a != b },
-	"<": func(a, b int64) bool { return a < b }, "<=": func(a, b int64) bool { return a <= b },
-	">": func(a, b int64) bool { return a > b }, ">=": func(a, b int64) bool { return a >= b },
-}
-
-func (c *checker) compileCall(e *callExpr, v *env) intFunc {
-	var args []intFunc
-	for i := range e.args {
-		args = append(args, c.compileInt(e.args[i].value.lo, v))
-	}
-	least := e.builtin.name == "min"
-	if e.builtin.name == "abs" {
-		return func(i, j int64) (int64, bool) {
-			x, ok := args[0](i, j)
-			return max(x, -x), ok && x != math.MinInt64
-		}
-	}
-	return func(i, j int64) (int64, bool) {
-		best, ok := args[0](i, j)
-		for _, a := range args[1:] {
-			x, fine := a(i, j)
-			ok = ok && fine
-			if least == (x < best) {
-				best = x
-			}
-		}
-		return best, ok
-	}
-}
-
-func (c *checker) compileIndex(e *indexExpr, v *env) intFunc {
-	at := c.compileInt(e.i, v)
-	l, _ := c.eval(e.list, v.silent())
-	return func(i, j int64) (int64, bool) {
-		n, ok := at(i, j)
-		if !ok || n < 0 || n >= int64(len(l.list)) {
-			return 0, false
-		}
-		return l.list[n], true
-	}
-}
-
-func (c *checker) compileBool(e expr, v *env) boolFunc {
-	if !usesIJ(e) {
-		x, ok := c.eval(e, v.silent())
-		return func(_, _ int64) (bool, bool) { return x.b, ok }
-	}
-	switch e := e.(type) {
-	case *unaryExpr:
-		x := c.compileBool(e.x, v)
-		return func(i, j int64) (bool, bool) {
-			b, ok := x(i, j)
-			return !b, ok
-		}
-	case *binaryExpr:
-		return c.compileLogic(e, v)
-	case *condExpr:
-		cond, x, y := c.compileBool(e.c, v), c.compileBool(e.a, v), c.compileBool(e.b, v)
-		return func(i, j int64) (bool, bool) {
-			b, ok := cond(i, j)
-			if !ok {
-				return false, false
-			}
-			if b {
-				return x(i, j)
-			}
-			return y(i, j)
-		}
-	}
-	return func(_, _ int64) (bool, bool) { return false, false }
-}
-
-func (c *checker) compileLogic(e *binaryExpr, v *env) boolFunc {
-	if op := comparison[e.op]; op != nil {
-		x, y := c.compileInt(e.x, v), c.compileInt(e.y, v)
-		return func(i, j int64) (bool, bool) {
-			a, ok1 := x(i, j)
-			b, ok2 := y(i, j)
-			return op(a, b), ok1 && ok2
-		}
-	}
-	x, y, stop := c.compileBool(e.x, v), c.compileBool(e.y, v), e.op == "or"
-	return func(i, j int64) (bool, bool) {
-		b, ok := x(i, j)
-		if !ok || b == stop {
-			return b, ok
-		}
-		return y(i, j)
-	}
-}
-
 func (v *env) silent() *env {
 	q := *v
 	q.quiet = true
@@ -278,15 +112,15 @@ func (v *env) silent() *env {
 
 // proveTotal makes sure that a predicate has a value everywhere: by interval
 // arithmetic, or, where that is too coarse, by trying every pair.
-func (c *checker) proveTotal(cond expr, holds boolFunc, v *env, limit int64, causal bool) bool {
-	if (&ranger{c: c, v: v, last: limit - 1}).bool(cond) {
+func (c *checker) proveTotal(cond expr, p *condition, holds boolFunc, v *env, limit int64, causal bool) bool {
+	if (&ranger{c: c, v: v, uses: p.uses, last: limit - 1}).bool(cond) {
 		return true
 	}
 	pairs := int(limit) * int(limit)
 	if causal {
 		pairs /= 2
 	}
-	if !c.spend(pairs/2, cond) {
+	if !c.spend(pairs/2*(1+p.cost/perStep), cond) {
 		return false
 	}
 	for i := range limit {
@@ -305,6 +139,9 @@ func (c *checker) proveTotal(cond expr, holds boolFunc, v *env, limit int64, cau
 	}
 	return true
 }
+
+// perStep is how many more of a predicate's steps take as long as one of Load's.
+const perStep = 12
 
 // whyPartial evaluates a predicate at the pair where it fails, to say why. It
 // says nothing where the reason has been reported already.

@@ -8,7 +8,7 @@ import (
 // algebra does set operations on lists of normal cells, within a budget. After
 // the first passed limit every operation returns nil and err says why.
 type algebra struct {
-	work int // cell operations left
+	work int // left
 	err  error
 }
 
@@ -20,11 +20,11 @@ func (a *algebra) fail(what string, limit int64) {
 	}
 }
 
-// spend accounts for n cell operations and reports whether they may go on.
+// spend accounts for work and reports whether it may go on.
 func (a *algebra) spend(n int) bool {
 	a.work -= n
 	if a.work < 0 {
-		a.fail("operations on cells", maxWork)
+		a.fail("work on cells", maxWork)
 	}
 	return a.err == nil
 }
@@ -52,7 +52,7 @@ func (a *algebra) meetRows(x, y Cell) (Cell, Cell, bool) {
 
 // intersect appends x ∩ y; a cell keeps the members of x.
 func (a *algebra) intersect(dst []Cell, x, y Cell) []Cell {
-	if !a.spend(1) || apart(x, y) {
+	if !a.spend(1) || apart(x, y) || !a.spend(cutWork-1) {
 		return dst
 	}
 	x, y, ok := a.meetRows(x, y)
@@ -149,7 +149,7 @@ func (a *algebra) meetSteps(in []Cell, out *[]Cell, x, y Cell) []Cell {
 		a.fail("cells of one pattern", MaxCells)
 		return in
 	}
-	a.spend(int(u - 1))
+	a.spend(int(u-1) * cutWork / 4)
 	for k := int64(1); k < u; k++ {
 		c := both
 		c.Phase.C += x.Step * k
@@ -176,7 +176,26 @@ func apart(x, y Cell) bool {
 	if x.Rows.Hi <= y.Rows.Lo || y.Rows.Hi <= x.Rows.Lo {
 		return true
 	}
-	return before(x, y) || before(y, x)
+	return before(x, y) || before(y, x) || incongruent(x, y)
+}
+
+// incongruent says that x and y have no row or, in no row, a key block in common, by
+// their residues alone.
+func incongruent(x, y Cell) bool {
+	if x.Rows.Mod > 1 && y.Rows.Mod > 1 && (x.Rows.Res-y.Rows.Res)%gcd(x.Rows.Mod, y.Rows.Mod) != 0 {
+		return true
+	}
+	if x.Step == 1 || y.Step == 1 {
+		return false
+	}
+	g := gcd(x.Step, y.Step)
+	if (x.Phase.C-y.Phase.C)%g == 0 {
+		return false
+	}
+	if x.Phase.A == 0 && y.Phase.A == 0 {
+		return true
+	}
+	return x.Rows.Mod == y.Rows.Mod && x.Rows.Res == y.Rows.Res && (x.Phase.A-y.Phase.A)%g == 0
 }
 
 // before says that x lies left of y in every row, by constants or parallel lines.
@@ -191,6 +210,9 @@ func (a *algebra) subtract(dst []Cell, x, y Cell) []Cell {
 	}
 	if apart(x, y) {
 		return append(dst, x)
+	}
+	if !a.spend(cutWork - 1) {
+		return dst
 	}
 	_, ok, over := x.Rows.meet(y.Rows)
 	if over {
@@ -260,7 +282,7 @@ func (a *algebra) otherRows(dst []Cell, x Cell, r Rows) []Cell {
 		a.fail("cells of one pattern", MaxCells)
 		return dst
 	}
-	a.spend(int(n - 1))
+	a.spend(int(n-1) * cutWork / 4)
 	for k := int64(1); k < n; k++ {
 		dst = appendClass(dst, x, r.Mod, (r.Res+k*x.Rows.Mod)%r.Mod)
 	}

@@ -1,29 +1,32 @@
 package ir
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/s2attention/s2c/limit"
+)
 
 // Limits on what the algebra handles. They keep every intermediate value
 // within int64 and every answer within bounded time and memory.
 const (
 	// MaxBound is the largest magnitude of a constant in a bound or a row guard, in blocks.
-	MaxBound = 1 << 30
+	MaxBound = limit.Bound
 	// MaxPeriod is the largest Step and the largest Rows.Mod.
-	MaxPeriod = 1 << 26
+	MaxPeriod = limit.Period
 	// MaxCells is the largest number of cells of one pattern.
-	MaxCells = 4096
+	MaxCells = limit.Cells
 	// MaxTableRows is the largest number of rows of a table.
-	MaxTableRows = 1 << 16
+	MaxTableRows = limit.TableRows
 	// MaxTableEntries is the largest number of entries of a module's tables together.
-	MaxTableEntries = 64 << 20
+	MaxTableEntries = limit.TableEntries
 	// MaxTokens is the largest sequence length that the counts accept.
-	MaxTokens = 1<<31 - 1
+	MaxTokens = limit.Tokens
 	// MaxMerge is the largest number of query blocks that Merge unites: bits of Cell.Members.
 	MaxMerge = 32
 
-	// maxWork is the number of cell operations one question may cost, and
-	// maxBuild what building all patterns of a module may.
-	maxWork  = 1 << 22
-	maxBuild = 1 << 24
+	maxWork  = limit.Work
+	maxBuild = limit.BuildWork
+	cutWork  = limit.CutWork
 	// maxSlope bounds Line.A: heads have 0 or 1, merged patterns up to MaxMerge.
 	maxSlope = MaxMerge
 )

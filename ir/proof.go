@@ -75,17 +75,31 @@ func coverage(l Layer, s Shape, blocks int64) Verdict {
 		cells = append(cells, from(h.Cells, tables)...)
 	}
 	a := newAlgebra()
+	cells = joined(cells)
 	rest := a.minus(domain(tables, limit), a.covering(cells))
 	i, j, missing := least(rest)
 	if a.err == nil {
 		return Verdict{Holds: !missing, Head: -1, I: i, J: j}
 	}
+	union := []Pattern{{Cells: cells}} // from these rows on
 	for i := tables; i < min(limit, tables+searchRows); i++ {
-		if j, missing, err := missingInRow(heads, i, domain(i, i+1), searchRows); err == nil && missing {
+		if j, missing, err := missingInRow(union, i, domain(i, i+1), searchRows); err == nil && missing {
 			return Verdict{Head: -1, I: i, J: j}
 		}
 	}
 	return Verdict{Head: -1, Err: a.err}
+}
+
+// joined is cells of any heads with complete residue systems of key blocks made one:
+// where each head has a stripe of its own, they are many.
+func joined(cells []Cell) []Cell {
+	for {
+		cells = slices.Compact(slices.SortedFunc(slices.Values(cells), byBounds))
+		n := len(cells)
+		if cells = joinSteps(cells); len(cells) == n {
+			return cells
+		}
+	}
 }
 
 // covering is the cells without repetition, those that cut a domain into the

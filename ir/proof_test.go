@@ -183,3 +183,25 @@ func TestKVKeptAgainstEnumeration(t *testing.T) {
 		}
 	})
 }
+
+// Each head has a stripe of its own, and together they are everything: that is decided
+// for any number of heads. Where one is missing, a window hides it from a search.
+func TestCoverageOfManyHeads(t *testing.T) {
+	for _, n := range []int64{2048, 2049, 4096, 65521, 65535} {
+		b := NewBuilder(true)
+		var heads []Pattern
+		for h := range n {
+			heads = append(heads, Pattern{Cells: b.Union(b.Band(0, 0), b.Stride(n, -h))})
+		}
+		s := Shape{Heads: int(n), KVHeads: 1, Block: 64, Causal: true}
+		if v := Coverage(Layer{Heads: heads}, s); !v.Holds || v.Err != nil {
+			t.Errorf("%d heads: %v", n, v)
+		}
+		if n > 4096 {
+			continue // without one of them there are more cells than MaxCells
+		}
+		if v := Coverage(Layer{Heads: heads[:n-1]}, s); v.Holds || v.Err != nil || v.J != 1 || v.I != 2 {
+			t.Errorf("%d heads without the last: %v", n, v)
+		}
+	}
+}

@@ -6,11 +6,12 @@ import (
 	"slices"
 
 	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/limit"
 )
 
 // MaxLen is the greatest k_len: 2³¹ less room for a kernel to round up to tiles
 // in 32 bits.
-const MaxLen = 1<<31 - 1<<16
+const MaxLen = limit.KernelTokens
 
 // Args is one attention problem: for each of Batch sequences QLen queries, the
 // last rows of a context of KLen keys, so query row r is at position

@@ -164,16 +164,7 @@ func (b *Bundle) Check() error {
 			return err
 		}
 	}
-	described := map[int]bool{}
-	for _, f := range m.Facts {
-		for _, n := range f.Layers {
-			if n < 0 || n >= m.Layers || described[n] {
-				return Errorf(ErrBundle, "facts of layer %d, which is past the model's %d layers or described twice", n, m.Layers)
-			}
-			described[n] = true
-		}
-	}
-	return nil
+	return b.checkFacts()
 }
 
 // seen is what the plans of a bundle may each have once: entries and layers.

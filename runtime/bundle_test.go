@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,6 +28,7 @@ func testBundle() *Bundle {
 		sparse, dense := testPlan(name), testPlan(name)
 		dense.PTX, dense.Layers, dense.Table = ".entry dense "+name, []int{1, 3}, nil
 		dense.Kernels[0].Entry = "dense"
+		sparse.MaxBlocks = 512
 		b.Plans = append(b.Plans, *sparse, *dense)
 	}
 	b.Manifest = Manifest{
@@ -259,15 +261,35 @@ func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 
 func TestWriteBundleRefuses(t *testing.T) {
 	for name, change := range map[string]func(*Bundle){
-		"no plans":        func(b *Bundle) { b.Plans = nil },
-		"a bad kernel":    func(b *Bundle) { b.Plans[0].Kernels[0].BlockThreads = 1 },
-		"two of a name":   func(b *Bundle) { b.Plans[1].Kernels[0].Entry = "attn" },
-		"another shape":   func(b *Bundle) { b.Manifest.Shape.Block = 32 },
-		"a layer twice":   func(b *Bundle) { b.Plans[1].Layers = []int{2} },
-		"facts twice":     func(b *Bundle) { b.Manifest.Facts[1].Layers = []int{0} },
-		"facts too far":   func(b *Bundle) { b.Manifest.Facts[1].Layers = []int{4} },
-		"a layer too far": func(b *Bundle) { b.Manifest.Layers = 3 },
-		"no layers":       func(b *Bundle) { b.Manifest.Layers = 0 },
+		"no plans":                func(b *Bundle) { b.Plans = nil },
+		"a bad kernel":            func(b *Bundle) { b.Plans[0].Kernels[0].BlockThreads = 1 },
+		"two of a name":           func(b *Bundle) { b.Plans[1].Kernels[0].Entry = "attn" },
+		"another shape":           func(b *Bundle) { b.Manifest.Shape.Block = 32 },
+		"a layer twice":           func(b *Bundle) { b.Plans[1].Layers = []int{2} },
+		"facts twice":             func(b *Bundle) { b.Manifest.Facts[1].Layers = []int{0} },
+		"facts too far":           func(b *Bundle) { b.Manifest.Facts[1].Layers = []int{4} },
+		"facts of nothing":        func(b *Bundle) { b.Manifest.Facts[1].Layers = nil },
+		"no hash":                 func(b *Bundle) { b.Manifest.Source = "abc" },
+		"negative blocks":         func(b *Bundle) { b.Manifest.Facts[0].MaxBlocks = -1 },
+		"blocks of another plan":  func(b *Bundle) { b.Manifest.Facts[0].MaxBlocks = 513 },
+		"a limit without tables":  func(b *Bundle) { b.Manifest.Facts[0].Tables = false },
+		"tables of a dense layer": func(b *Bundle) { b.Manifest.Facts[1].Tables = true },
+		"dense, not covering":     func(b *Bundle) { b.Manifest.Facts[1].Coverage = false },
+		"dense, not efficient":    func(b *Bundle) { b.Manifest.Facts[1].KVEfficient = false },
+		"a dense density":         func(b *Bundle) { b.Manifest.Facts[1].Densities = []Density{{64, 0.5}} },
+		"no tables, but a table": func(b *Bundle) {
+			b.Manifest.Facts[1].Layers = nil
+			b.Manifest.Facts[0].Tables = false
+			b.Manifest.Facts[0].MaxBlocks = 0
+		},
+		"a density of 1.5":   func(b *Bundle) { b.Manifest.Facts[0].Densities[0].Value = 1.5 },
+		"a density of NaN":   func(b *Bundle) { b.Manifest.Facts[0].Densities[0].Value = math.NaN() },
+		"a negative density": func(b *Bundle) { b.Manifest.Facts[0].Densities[0].Value = -0.1 },
+		"a density at 0":     func(b *Bundle) { b.Manifest.Facts[0].Densities[0].Seq = 0 },
+		"descending lengths": func(b *Bundle) { b.Manifest.Facts[0].Densities[1].Seq = 8192 },
+		"beyond the limit":   func(b *Bundle) { b.Manifest.Facts[0].Densities[1].Seq = 512*64 + 1 },
+		"a layer too far":    func(b *Bundle) { b.Manifest.Layers = 3 },
+		"no layers":          func(b *Bundle) { b.Manifest.Layers = 0 },
 	} {
 		b := testBundle()
 		change(b)

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -11,9 +10,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 
+	"github.com/s2attention/s2c/internal/wholefile"
 	"github.com/s2attention/s2c/launch"
 )
 
@@ -297,20 +296,15 @@ func ReadBundleFile(path string) (*Bundle, error) {
 	return b, nil
 }
 
-// WriteBundleFile writes the bundle to path, whole or not at all.
+// WriteBundleFile writes the bundle to path, whole or not at all. A file that is
+// there keeps its mode.
 func WriteBundleFile(path string, b *Bundle) error {
 	data, err := encodeBundle(b)
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
+	return wholefile.Write(path, func(w io.Writer) error {
+		_, err := w.Write(data)
 		return err
-	}
-	defer os.Remove(tmp.Name()) // fails after the rename, as it should
-	_, err = tmp.Write(data)
-	if err := cmp.Or(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/limit"
 	"github.com/s2attention/s2c/target"
 )
 
@@ -166,8 +167,8 @@ func checkParam(p *launch.Plan, k *launch.Kernel, n, end int) error {
 // and 0 · −∞ is NaN; beyond the greatest, the fp32 products of scale and scores
 // leave nothing to tell exponents apart by, and overflow soon.
 const (
-	minScale = 1e-30
-	maxScale = 1e6
+	minScale = limit.MinScale
+	maxScale = limit.MaxScale
 )
 
 func goodScale(x float64) bool { return x >= minScale && x <= maxScale }

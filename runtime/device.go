@@ -74,6 +74,12 @@ type OutputChecker interface {
 	CheckOutputs() error
 }
 
+// MemoryTeller is a Device that knows how many bytes of its memory are free, and how
+// many it has.
+type MemoryTeller interface {
+	MemInfo() (free, total int64, err error)
+}
+
 // Logger is a Module whose compiler left a log, also when it succeeded: register
 // counts, spills and performance warnings in the form of `ptxas -v`.
 type Logger interface {

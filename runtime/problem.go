@@ -34,42 +34,98 @@ type Problem struct {
 
 // NewProblem allocates every tensor of an operation on a model of some shape, for
 // the lengths of args. Lengths that no launch can have, and an operation that is
-// unknown, are an ErrArgs, what the device says of its memory the same as from
-// Device.Alloc. Free gives the memory back.
+// unknown, are an ErrArgs. Tensors that together take more than a [MemoryTeller] has
+// free are an ErrOutOfMemory, and nothing is allocated; what another device says of its
+// memory is the same as from Device.Alloc. Free gives the memory back.
 func NewProblem(dev Device, op launch.Op, shape launch.Shape, args Args, order Order) (*Problem, error) {
-	operation, ok := launch.Operations[op]
-	if dev == nil || !ok {
-		return nil, Errorf(ErrArgs, "a problem needs a device and a known operation, not %v and %q", dev, op)
+	if dev == nil {
+		return nil, Errorf(ErrArgs, "a problem of %s needs a device", op)
 	}
-	c := &call{a: &Attention{dev: dev, plan: launch.Plan{Op: op, Shape: shape}}, Args: args}
-	if reason := c.lengths(); reason != "" {
-		return nil, Errorf(ErrArgs, "a problem of %s: %s", op, reason)
+	c, err := problemCall(op, shape, args)
+	if err != nil {
+		return nil, err
 	}
-	p := &Problem{Args: args, dev: dev, writes: operation.Writes}
-	for _, o := range operandsOf(&c.a.plan) {
-		if err := p.place(&o, c, order); err != nil {
+	p := &Problem{Args: args, dev: dev, writes: launch.Operations[op].Writes}
+	operands := operandsOf(&c.a.plan)
+	if err := p.fits(operands, c); err != nil {
+		return nil, err
+	}
+	for n := range operands {
+		if err := p.place(&operands[n], c, order); err != nil {
 			return nil, errors.Join(err, p.Free())
 		}
 	}
 	return p, nil
 }
 
-// place allocates one tensor.
-func (p *Problem) place(o *operand, c *call, order Order) error {
-	size, length := o.bytes, map[launch.Axis]int{}
-	for i, e := range o.Axes {
-		n := o.counts[i](c)
-		if n > 0 && size > math.MaxInt64/n {
-			return Errorf(ErrArgs, "%s of a problem of batch %d takes more than 2⁶³ bytes", o.Name, c.Batch)
-		}
-		size *= n
-		length[e.Axis] = int(n)
+// problemCall is a launch that has lengths and nothing else.
+func problemCall(op launch.Op, shape launch.Shape, args Args) (*call, error) {
+	if _, ok := launch.Operations[op]; !ok {
+		return nil, Errorf(ErrArgs, "a problem of %q, which is no known operation", op)
 	}
-	at, err := p.alloc(size)
+	c := &call{a: &Attention{plan: launch.Plan{Op: op, Shape: shape}}, Args: args}
+	if reason := c.lengths(); reason != "" {
+		return nil, Errorf(ErrArgs, "a problem of %s: %s", op, reason)
+	}
+	return c, nil
+}
+
+// TensorBytes is what each tensor takes that [NewProblem] would allocate, by role; the
+// sum of all fits 64 bits. Lengths and operations that it refuses are an ErrArgs.
+func TensorBytes(op launch.Op, shape launch.Shape, args Args) (sizes [launch.Roles]int64, err error) {
+	c, err := problemCall(op, shape, args)
+	if err != nil {
+		return sizes, err
+	}
+	sum := int64(0)
+	for _, o := range operandsOf(&c.a.plan) {
+		size := o.bytes
+		for i := range o.Axes {
+			n := o.counts[i](c)
+			if n > 0 && size > (math.MaxInt64-sum)/n {
+				return sizes, Errorf(ErrArgs, "a problem of %s of batch %d takes more than 2⁶³ bytes", op, c.Batch)
+			}
+			size *= n
+		}
+		sizes[o.role] = size
+		sum += size
+	}
+	return sizes, nil
+}
+
+// fits finds the sizes of the tensors, and asks the device whether it has room.
+func (p *Problem) fits(operands []operand, c *call) (err error) {
+	if p.sizes, err = TensorBytes(c.a.plan.Op, c.a.plan.Shape, c.Args); err != nil {
+		return err
+	}
+	teller, ok := p.dev.(MemoryTeller)
+	if !ok {
+		return nil
+	}
+	free, total, err := teller.MemInfo()
 	if err != nil {
 		return err
 	}
-	p.sizes[o.role] = size
+	sum := int64(0)
+	for n := range operands {
+		sum += p.sizes[operands[n].role]
+	}
+	if sum > free {
+		return Errorf(ErrOutOfMemory, "the tensors take %d bytes; %s has %d free of %d", sum, p.dev.Describe(), free, total)
+	}
+	return nil
+}
+
+// place allocates one tensor.
+func (p *Problem) place(o *operand, c *call, order Order) error {
+	length := map[launch.Axis]int{}
+	for i, e := range o.Axes {
+		length[e.Axis] = int(o.counts[i](c))
+	}
+	at, err := p.alloc(p.sizes[o.role])
+	if err != nil {
+		return err
+	}
 	heads, seq, dim := length[launch.AxisHead], length[launch.AxisSeq], length[launch.AxisDim]
 	t := &p.Args.Tensors[o.role]
 	switch {

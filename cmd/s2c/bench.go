@@ -13,6 +13,7 @@ import (
 	"github.com/s2attention/s2c/internal/plot"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
+	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/target"
 )
@@ -126,7 +127,7 @@ func (c *benchCmd) Run(s *streams) (err error) {
 		results = append(results, result)
 	}
 	if c.Plot != "" {
-		if err := b.sweep(results).Write(c.Plot); err != nil {
+		if err := whole(func() error { return b.sweep(results).Write(c.Plot) }); err != nil {
 			return err
 		}
 	}
@@ -201,6 +202,9 @@ func (b *bench) open() (err error) {
 	} else if err != nil {
 		return err
 	}
+	if err := b.fits(b.compiled.Plan.Shape); err != nil {
+		return err
+	}
 	if b.loaded, err = runtime.Load(b.dev, b.compiled.Plan); err != nil {
 		return err
 	}
@@ -264,6 +268,26 @@ func (b *bench) measure(seq int) (r *benchResult, err error) {
 	return r, nil
 }
 
+// fits refuses lengths whose tensors and check would not fit, before the first is
+// measured.
+func (b *bench) fits(shape launch.Shape) error {
+	for _, seq := range b.Seq {
+		d, err := demandOf(shape, b.Batch, seq, seq)
+		if err != nil {
+			return err
+		}
+		if b.Check {
+			heads, rows := measure.Sampled(shape, b.Batch, seq)
+			d.judge(b.layer, heads, rows)
+			d.again()
+		}
+		if err := d.fits(b.dev); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // describe fills in what is known without a measurement.
 func (b *bench) describe(seq int) (*benchResult, error) {
 	s := b.unit.Module.Shape
@@ -325,7 +349,7 @@ func (r *benchResult) tflops(ms float64) float64 {
 func (b *bench) title(r *report) {
 	m, k := b.unit.Module, b.compiled
 	r.title("%s · layer %d", m.Name, b.number)
-	r.line("device", "%s", b.dev.Describe())
+	r.line("device", "%s", deviceText(b.dev))
 	by := "the cost model"
 	switch {
 	case b.tuned:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/diag"
@@ -11,6 +12,7 @@ import (
 type checkCmd struct {
 	Files  []fileName `arg:"" name:"file" help:"The .s2 files; - is standard input."`
 	Define defineMap  `short:"D" placeholder:"NAME=VALUE" mapsep:"none" help:"Set a parameter or a model field, as in -D stride=16. Repeatable."`
+	Strict bool       `help:"Take warnings for errors."`
 	JSON   bool       `help:"Print the diagnostics as JSON."`
 }
 
@@ -23,8 +25,11 @@ func (c *checkCmd) Run(s *streams) error {
 	for _, file := range c.Files {
 		path, opt := s.options(file, c.Define)
 		unit, list := compiler.Load(path, opt)
+		if c.Strict {
+			list = strict(list)
+		}
 		all = append(all, list...)
-		if unit != nil && !c.JSON {
+		if unit != nil && !list.HasErrors() && !c.JSON {
 			p := unit.Program
 			fmt.Fprintf(s.out, "%s %s: %s, %s, %s\n", s.style(styleGood, "ok"), path, p.Model.Name, p.Model,
 				plural(len(p.Requires), "require clause holds", "require clauses hold"))
@@ -44,6 +49,15 @@ func (c *checkCmd) Run(s *streams) error {
 		return errFailed
 	}
 	return nil
+}
+
+// strict makes warnings errors.
+func strict(list diag.List) diag.List {
+	list = slices.Clone(list)
+	for n := range list {
+		list[n].Severity = diag.Error
+	}
+	return list
 }
 
 // plural is a number with its noun.

@@ -18,6 +18,15 @@ func checkDevice(name string) error {
 	return nil
 }
 
+// deviceText names a device beside the target that it runs. The emulator's own name
+// gives the GPU that it answers as, which is not the target of the kernel.
+func deviceText(dev runtime.Device) string {
+	if dev.Kind() == "emu" {
+		return "PTX emulator, which runs the code of every target"
+	}
+	return dev.Describe()
+}
+
 // openDevice opens the device of a run; progress hears of an emulator's thread
 // blocks.
 func openDevice(name string, progress func(done, total int)) (runtime.Device, error) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/target"
@@ -49,7 +50,8 @@ type explanation struct {
 	Layers           []int           `json:"layers"` // all layers with this pattern
 	Seq              int64           `json:"seq"`
 	Layouts          []layoutFacts   `json:"layouts"`
-	Slice            *sliceFacts     `json:"slice,omitempty"` // where active_heads picks some heads
+	Slice            *sliceFacts     `json:"slice,omitempty"`  // where active_heads picks some heads
+	Failed           diag.List       `json:"failed,omitempty"` // require clauses of the file
 }
 
 // sliceFacts says what holds of a slice of the query heads alone. With a slice,
@@ -123,15 +125,27 @@ func (*explainCmd) Help() string {
 	return "s2c explain S2C0521 says what the code of an error or warning means, with an example and what to do."
 }
 
-// Run prints the explanation.
+// Run prints the explanation. A file whose require clauses fail is explained all the
+// same, and then fails the command: its explanation says why.
 func (c *explainCmd) Run(s *streams) error {
 	if codeForm.MatchString(string(c.File)) {
 		return explainCode(s, string(c.File), c.JSON)
 	}
-	unit, err := c.load(s)
+	path, opt := s.options(c.File, c.Define)
+	unit, err := shown(s)(compiler.Lower(path, opt))
 	if err != nil {
 		return err
 	}
+	failed := unit.Require()
+	failed.Sort()
+	if err := c.explain(s, unit, failed); err != nil || len(failed) == 0 {
+		return err
+	}
+	return failed
+}
+
+// explain prints what is known of a layer, and which clauses of the file fail.
+func (c *explainCmd) explain(s *streams, unit *compiler.Unit, failed diag.List) error {
 	layer, number, err := c.pick(unit)
 	if err != nil {
 		return err
@@ -143,6 +157,7 @@ func (c *explainCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	e.Failed = failed
 	tuning, err := c.tuning(s, nil)
 	if err != nil {
 		return err
@@ -218,7 +233,7 @@ func (e *explanation) proveWhole(unit *compiler.Unit) {
 		*f.KVHead += m.FirstHead / (m.TotalHeads / m.TotalKVHeads) // as the whole model counts
 	}
 	layer, shape, err := wholeLayer(unit, e.Layer)
-	if err != nil { // the file has no require clauses, or it would not have been loaded
+	if err != nil {
 		unknown := &counterexample{Undecided: err.Error()}
 		e.Coverage, e.KVEfficient, e.CoverageAtSeq, e.KVEfficientAtSeq = false, false, false, false
 		e.CoverageFails, e.KVEfficientFails = unknown, unknown
@@ -322,6 +337,12 @@ func (c *explainCmd) text(s *streams, unit *compiler.Unit, e *explanation) error
 	r.line("coverage", "%s", coverage)
 	r.line("KV efficiency", "%s", efficiency)
 	r.line("tables", "%s", tablesText(e))
+	if len(e.Failed) > 0 {
+		r.section("What the file requires, and what is so")
+		for _, d := range e.Failed {
+			r.line(fmt.Sprintf("line %d", d.Span.Pos().Line), "%s", s.style(styleError, d.Message))
+		}
+	}
 	for n := range e.Layouts {
 		c.layoutText(r, &e.Layouts[n], e.Seq)
 	}

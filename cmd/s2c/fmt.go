@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dsl"
+	"github.com/s2attention/s2c/internal/wholefile"
 )
 
 // fmtCmd formats files.
@@ -69,11 +71,12 @@ func (c *fmtCmd) emit(s *streams, path string, before, after []byte, changed boo
 		_, err := fmt.Fprintln(s.out, path)
 		return err
 	case c.Write && changed:
-		info, err := os.Stat(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(path, after, info.Mode().Perm())
+		return whole(func() error {
+			return wholefile.Write(path, func(w io.Writer) error {
+				_, err := w.Write(after)
+				return err
+			})
+		})
 	case c.Check || c.Write || c.Diff:
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -12,6 +11,8 @@ import (
 	"github.com/s2attention/s2c/internal/reference"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/launch"
+	"github.com/s2attention/s2c/limit"
 	"github.com/s2attention/s2c/runtime"
 	"github.com/s2attention/s2c/target"
 )
@@ -72,6 +73,8 @@ type outcome struct {
 
 	errors reference.Errors
 	shape  ir.Shape
+
+	deviceText string
 }
 
 // defaultSeq is the length of a run that names none.
@@ -148,8 +151,8 @@ func (c *runCmd) checkFlags() error {
 	if err := checkDevice(c.Device); err != nil {
 		return err
 	}
-	if x := c.Scale; x != nil && (!(*x > 0) || math.IsInf(*x, 0)) {
-		return usagef("--scale %v is no positive number", *x)
+	if x := c.Scale; x != nil && !(*x >= limit.MinScale && *x <= limit.MaxScale) {
+		return usagef("--scale %v: it is %s", *x, limit.Scale)
 	}
 	return errors.Join(atLeastOne("--seq", c.Seq), atLeastOne("--q-len", c.QLen), atLeastOne("--batch", c.Batch),
 		notTooLong("--seq", c.Seq), notTooLong("--q-len", c.QLen))
@@ -161,8 +164,8 @@ type attentionInputs struct {
 	batch, qLen, kLen int
 }
 
-// inputs reads the files that are given, and draws the rest at random in the
-// shape that files and flags leave.
+// inputs reads the files that are given, and settles the shape that files and flags
+// leave to the rest.
 func (c *runCmd) inputs(s *streams, unit *compiler.Unit) (*attentionInputs, error) {
 	m := unit.Module.Shape
 	in := &attentionInputs{batch: orZero(c.Batch), qLen: orZero(c.QLen), kLen: orZero(c.Seq)}
@@ -188,6 +191,11 @@ func (c *runCmd) inputs(s *streams, unit *compiler.Unit) (*attentionInputs, erro
 		if err := t.CheckShape(want, "batch", "heads", "seq", "dim"); err != nil {
 			return nil, fmt.Errorf("--%s: %s: %w", f.name, f.path, err)
 		}
+		for n, of := range []string{"batch", "heads", "seq", "dim"} {
+			if t.Shape[n] == 0 {
+				return nil, fmt.Errorf("--%s: %s: %s is 0 in shape %s; a problem has at least one", f.name, f.path, of, tensor.ShapeString(t.Shape))
+			}
+		}
 		*f.to, in.batch, *f.seq = t, t.Shape[0], t.Shape[2]
 		if rounding.From != "" {
 			fmt.Fprintf(s.err, "--%s: %s: %s\n", f.name, f.path, roundingText(rounding, t))
@@ -203,6 +211,11 @@ func (c *runCmd) inputs(s *streams, unit *compiler.Unit) (*attentionInputs, erro
 	if in.qLen > in.kLen {
 		return nil, usagef("%d queries for a context of %d tokens; queries are its last rows", in.qLen, in.kLen)
 	}
+	return in, nil
+}
+
+// draw makes the inputs that no file gave, at random.
+func (in *attentionInputs) draw(seed uint64, m launch.Shape) error {
 	for n, f := range []struct {
 		to         **tensor.Tensor
 		heads, seq int
@@ -211,11 +224,30 @@ func (c *runCmd) inputs(s *streams, unit *compiler.Unit) (*attentionInputs, erro
 			continue
 		}
 		var err error
-		if *f.to, err = tensor.Normal(c.Seed, uint64(n), d, in.batch, f.heads, f.seq, m.HeadDim); err != nil {
-			return nil, usageError{err}
+		if *f.to, err = tensor.Normal(seed, uint64(n), m.DType, in.batch, f.heads, f.seq, m.HeadDim); err != nil {
+			return err
 		}
 	}
-	return in, nil
+	return nil
+}
+
+// fits refuses a problem whose tensors and reference would not fit.
+func (c *runCmd) fits(dev runtime.Device, layer *ir.Layer, m launch.Shape, in *attentionInputs) error {
+	d, err := demandOf(m, in.batch, in.qLen, in.kLen)
+	if err != nil {
+		return err
+	}
+	for role, t := range map[launch.Role]*tensor.Tensor{launch.Q: in.q, launch.K: in.k, launch.V: in.v} {
+		if t != nil {
+			d.held(role)
+		}
+	}
+	heads := len(c.Heads)
+	if heads == 0 {
+		heads = m.Heads
+	}
+	d.judge(layer, heads, in.qLen)
+	return d.fits(dev)
 }
 
 // roundingText says that the kernel does not see a file's very numbers.
@@ -244,7 +276,7 @@ func (c *runCmd) execute(s *streams, unit *compiler.Unit, layer *ir.Layer, in *a
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	o.Device, o.DeviceName = dev.Kind(), dev.Describe()
+	o.Device, o.DeviceName, o.deviceText = dev.Kind(), dev.Describe(), deviceText(dev)
 	tuning, err := c.tuning(s, dev)
 	if err != nil {
 		return nil, nil, err
@@ -261,6 +293,12 @@ func (c *runCmd) execute(s *streams, unit *compiler.Unit, layer *ir.Layer, in *a
 	o.CompileMS = milliseconds(start)
 	o.Target, o.Entry = compiled.Plan.Target, compiled.Plan.Name()
 
+	if err := c.fits(dev, layer, compiled.Plan.Shape, in); err != nil {
+		return nil, nil, err
+	}
+	if err := in.draw(c.Seed, compiled.Plan.Shape); err != nil {
+		return nil, nil, err
+	}
 	start = time.Now()
 	attention, err := runtime.Load(dev, compiled.Plan)
 	if err != nil {
@@ -275,6 +313,10 @@ func milliseconds(since time.Time) float64 { return float64(time.Since(since).Mi
 
 // save writes the outputs that were asked for.
 func (c *runCmd) save(out, lse *tensor.Tensor) error {
+	return whole(func() error { return c.saveWhole(out, lse) })
+}
+
+func (c *runCmd) saveWhole(out, lse *tensor.Tensor) error {
 	if c.Output != "" && c.Output == c.LSE {
 		return tensor.Write(c.Output, map[string]*tensor.Tensor{"out": out, "lse": lse})
 	}
@@ -331,7 +373,7 @@ func (c *runCmd) print(s *streams, layer *ir.Layer, o *outcome) error {
 	}
 	r := newReport(s)
 	r.title("%s · layer %d", o.Model, o.Layer)
-	r.line("device", "%s", o.DeviceName)
+	r.line("device", "%s", o.deviceText)
 	r.line("kernel", "%s for %s, compiled in %s", o.Entry, o.Target, duration(o.CompileMS))
 	queries := ""
 	if o.QLen != o.Seq {

@@ -32,6 +32,9 @@ func TestJudge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := in.draw(0, unit.Shape()); err != nil {
+		t.Fatal(err)
+	}
 	dim := unit.Module.Shape.HeadDim
 	ref, err := reference.Attention(context.Background(), reference.Problem{
 		Model: unit.Program.Model, Attends: reference.Source(unit.Program, 0), Scale: unit.Module.Shape.Scale, Q: in.q, K: in.k, V: in.v,

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 //
 //	exits STATUS PROGRAM ARGS…   wants that very exit status
 //	infinite FILE DIM…           writes a bf16 tensor of infinities
+//	zeros FILE DTYPE DIM…        writes a tensor of zeros
 //	massive FILE SEED FACTOR CHANNEL OUTLIER DIM…
 //	                             writes a bf16 tensor of normal values times FACTOR,
 //	                             in one channel times OUTLIER as well
@@ -47,7 +48,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("EXAMPLES", examples)
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "infinite": infinite, "massive": massive, "wide": wide},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "zeros": zeros, "infinite": infinite, "massive": massive, "wide": wide},
 	})
 }
 
@@ -80,6 +81,15 @@ func infinite(ts *testscript.TestScript, neg bool, args []string) {
 		t.Set(n, float32(math.Inf(1)))
 	}
 	ts.Check(tensor.Write(ts.MkAbs(args[0]), map[string]*tensor.Tensor{"v": t}))
+}
+
+func zeros(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: zeros FILE DTYPE DIM…")
+	}
+	t, err := tensor.New(dtype.Type(args[1]), integers(ts, args[2:])...)
+	ts.Check(err)
+	ts.Check(tensor.Write(ts.MkAbs(args[0]), map[string]*tensor.Tensor{"t": t}))
 }
 
 func massive(ts *testscript.TestScript, neg bool, args []string) {

@@ -177,7 +177,29 @@ func (t *tuning) open() (err error) {
 		}
 		t.pairs = append(t.pairs, float(pairs)*float64(t.Batch))
 	}
+	if err := t.fits(); err != nil {
+		return err
+	}
 	return t.candidates()
+}
+
+// fits refuses lengths whose problems, which are all kept, would not fit.
+func (t *tuning) fits() error {
+	shape := t.unit.Shape()
+	var all *demand
+	for n, seq := range t.Seq { // the longest is the last
+		d, err := demandOf(shape, t.Batch, seq, seq)
+		if err != nil {
+			return err
+		}
+		if n == 0 { // the only one that is checked
+			heads, rows := measure.Sampled(shape, t.Batch, seq)
+			d.judge(t.layer, heads, rows)
+		}
+		d.beside(all)
+		all = d
+	}
+	return all.fits(t.dev)
 }
 
 func (t *tuning) close() error {

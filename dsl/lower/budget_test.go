@@ -12,7 +12,7 @@ import (
 // What tables may cost is bounded for the module, not for each head: heads that
 // differ spend it together, heads that are equal spend it once.
 func TestBudget(t *testing.T) {
-	plenty := budget{entries: 1 << 20, pairs: 1 << 20, words: 1 << 20}
+	plenty := budget{entries: 1 << 20, steps: 1 << 20, words: 1 << 20}
 	for _, c := range []struct {
 		name, pattern string
 		spend         func(*budget)
@@ -20,8 +20,8 @@ func TestBudget(t *testing.T) {
 		table         bool
 	}{
 		{"enough", "window(1) | where((i + h) mod 3 == j mod 3, max: 640)", func(*budget) {}, "", true},
-		{"pairs of one head", "window(1) | where(i mod 3 == j mod 3, max: 640)", func(b *budget) { b.pairs = 55 }, "", true},
-		{"pairs of two heads", "window(1) | where((i + h) mod 3 == j mod 3, max: 640)", func(b *budget) { b.pairs = 109 }, diag.PatternTooLarge, false},
+		{"steps of one head", "window(1) | where(i mod 3 == j mod 3, max: 640)", func(b *budget) { b.steps = 3 * 55 }, "", true},
+		{"steps of two heads", "window(1) | where((i + h) mod 3 == j mod 3, max: 640)", func(b *budget) { b.steps = 3*2*55 - 1 }, diag.PatternTooLarge, false},
 		{"entries", "window(1) | where(j <= i, max: 640)", func(b *budget) { b.entries = 54 }, diag.PatternTooLarge, false},
 		{"words", "window(1) | where(j <= i, max: 640)", func(b *budget) { b.words = 5 }, diag.PatternTooLarge, false},
 		// Lists of blocks have another way out.

@@ -3,18 +3,25 @@ package lower
 import (
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/limit"
 )
 
 // cells is a set as cells. Of lists of blocks it takes only the rectangles that
 // reach rows ≥ rows: those below become a table.
 func (l *lowerer) cells(s dsl.Set, rows int64) []ir.Cell {
 	b := l.builder
-	switch s := s.(type) {
+	switch s := near(s).(type) {
 	case dsl.Band:
 		return b.Band(s.LoDiff, s.HiDiff)
 	case dsl.Stride:
+		if s.Step > limit.Period {
+			return l.fewColumns(s)
+		}
 		return b.Stride(s.Step, s.Phase)
 	case dsl.Dilated:
+		if s.Step > limit.Period {
+			return l.fewDiagonals(s)
+		}
 		return b.Dilated(s.Step, s.Phase)
 	case dsl.Columns:
 		return b.Rect(0, ir.Inf, s.Lo, s.Hi)
@@ -23,7 +30,7 @@ func (l *lowerer) cells(s dsl.Set, rows int64) []ir.Cell {
 	case dsl.Blocks:
 		var sets [][]ir.Cell
 		for _, r := range s.List {
-			if r.IHi >= rows {
+			if r = nearRect(r); r.IHi >= rows {
 				sets = append(sets, b.Rect(r.ILo, r.IHi, r.JLo, r.JHi))
 			}
 		}

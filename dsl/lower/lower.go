@@ -21,7 +21,7 @@ import (
 // whose pattern passes the limits of the closed form and for every layer with a
 // query block that attends nothing; the module is nil then.
 func Module(p *dsl.Program) (*ir.Module, diag.List) {
-	return within(budget{entries: ir.MaxTableEntries, pairs: maxPairs, words: maxWords}, p)
+	return within(budget{entries: ir.MaxTableEntries, steps: maxSteps, words: maxWords}, p)
 }
 
 // within is Module with a budget for tables.
@@ -31,6 +31,9 @@ func within(b budget, p *dsl.Program) (*ir.Module, diag.List) {
 		builder: ir.NewBuilder(p.Model.Causal),
 		known:   map[string]ir.Pattern{},
 		left:    b,
+	}
+	if !l.affordable() {
+		return nil, l.bag.List()
 	}
 	m := &ir.Module{Name: p.Model.Name, Shape: shape(p.Model)}
 	for _, numbers := range p.LayerClasses() {
@@ -54,6 +57,7 @@ func within(b budget, p *dsl.Program) (*ir.Module, diag.List) {
 	if list.HasErrors() {
 		return nil, list
 	}
+	list = append(list, l.idle()...)
 	slices.SortFunc(m.Layers, func(x, y ir.Layer) int { return x.Numbers[0] - y.Numbers[0] })
 	return m, list
 }

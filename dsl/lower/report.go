@@ -10,21 +10,13 @@ import (
 // errTable says that a table cannot hold a pattern's leading rows.
 var errTable = errors.New("the rows that a list of blocks names make too large a table")
 
-// errPairs says that predicates would have to be evaluated too often.
-var errPairs = errors.New("the conditions of `where` are too much work to evaluate at every pair")
-
 // report adds a diagnostic for a head that has no closed form.
 func (l *lowerer) report(layer, head int, err error) {
 	code := diag.NoClosedForm
 	hint := "use strides with common factors, and fewer ranges and single columns"
-	var limit *ir.LimitError
 	switch {
-	case errors.Is(err, errPairs):
-		code, hint = diag.PatternTooLarge, "lower `max`, or let the condition not depend on the head"
 	case errors.Is(err, errTable):
 		code, hint = diag.PatternTooLarge, "lower `max`, or name fewer rows and columns"
-	case errors.As(err, &limit) && limit.Max == ir.MaxBound:
-		hint = "numbers of blocks this large are the same as none: leave the bound open"
 	}
 	l.bag.Add(diag.New(code, l.program.RuleSpan(layer, head), "the pattern of head %d in layer %d is too large: %v",
 		l.program.Model.FirstHead+head, layer, err).WithHint("%s", hint))

@@ -7,19 +7,19 @@ import (
 
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/limit"
 )
 
 // budget is what the tables of a module may still cost together.
 type budget struct {
 	entries int // stored
-	pairs   int // evaluated by predicates
+	steps   int // that conditions of predicates take
 	words   int // of bit rows worked on
 }
 
 const (
-	maxTableWidth = 1 << 17 // key blocks of a row
-	maxPairs      = 1 << 27 // evaluations of predicates: seconds
-	maxWords      = 1 << 30 // words of bit rows
+	maxTableWidth = limit.TableWidth // key blocks of a row
+	maxWords      = 1 << 30          // words of bit rows
 )
 
 // maxKept is how many words of bit rows are kept between counting and filling
@@ -228,12 +228,7 @@ func (r *rasteriser) where(s dsl.Where) fill {
 		if r.row >= s.Limit || r.err != nil {
 			return
 		}
-		n := min(r.width, s.Limit)
-		if r.l.left.pairs -= int(n); r.l.left.pairs < 0 {
-			r.err = errPairs
-			return
-		}
-		for j := range n {
+		for j := range min(r.width, s.Limit) {
 			if s.Holds(r.row, j) {
 				row[j/64] |= 1 << (j % 64)
 			}

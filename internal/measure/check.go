@@ -119,7 +119,7 @@ func (p *Problem) expected(ctx context.Context, src Source) (*reference.Result, 
 	if p.reference != nil && p.reference.source == src {
 		return p.reference.result, nil
 	}
-	heads, rows := p.sample()
+	heads, rows := sample(p.shape, p.Batch, p.Seq)
 	r, err := reference.Attention(ctx, reference.Problem{
 		Model: src.Program.Model, Attends: reference.Source(src.Program, src.Layer), Scale: src.Scale,
 		Heads: heads, Rows: rows, Q: p.Q, K: p.K, V: p.V,
@@ -131,20 +131,28 @@ func (p *Problem) expected(ctx context.Context, src Source) (*reference.Result, 
 	return r, nil
 }
 
+// Sampled is how many heads of each sequence, and how many rows of each, a check
+// compares with the reference.
+func Sampled(k launch.Shape, batch, seq int) (heads, rows int) {
+	h, r := sample(k, batch, seq)
+	if r == nil {
+		return k.Heads, seq
+	}
+	return len(h), len(r)
+}
+
 // sample picks query heads and whole query blocks; nil means all of them.
-func (p *Problem) sample() (heads, rows []int) {
-	seq := float64(p.Seq)
-	if seq*seq*float64(p.Batch*p.shape.Heads*p.shape.HeadDim) <= wholeWork {
+func sample(k launch.Shape, batch, seq int) (heads, rows []int) {
+	if float64(seq)*float64(seq)*float64(batch)*float64(k.Heads*k.HeadDim) <= wholeWork {
 		return nil, nil
 	}
-	source := rand.New(rand.NewPCG(uint64(p.Seq), uint64(p.Batch)))
-	block := p.shape.Block
-	for _, b := range pick(source, (p.Seq+block-1)/block, sampleBlocks) {
-		for row := b * block; row < min((b+1)*block, p.Seq); row++ {
+	source := rand.New(rand.NewPCG(uint64(seq), uint64(batch)))
+	for _, b := range pick(source, (seq+k.Block-1)/k.Block, sampleBlocks) {
+		for row := b * k.Block; row < min((b+1)*k.Block, seq); row++ {
 			rows = append(rows, row)
 		}
 	}
-	return pick(source, p.shape.Heads, sampleHeads), rows
+	return pick(source, k.Heads, sampleHeads), rows
 }
 
 // pick is up to count different numbers below n, ascending: the first, the last

@@ -135,11 +135,11 @@ func TestCheckFinds(t *testing.T) {
 // always among it.
 func TestSample(t *testing.T) {
 	p := &Problem{Batch: 1, Seq: 64, shape: launch.Shape{Heads: 4, HeadDim: 64, Block: 16}}
-	if heads, rows := p.sample(); heads != nil || rows != nil {
+	if heads, rows := sample(p.shape, p.Batch, p.Seq); heads != nil || rows != nil {
 		t.Errorf("heads %v, rows %v of a short problem", heads, rows)
 	}
 	p.shape.Heads, p.Seq = 32, 131072-3
-	heads, rows := p.sample()
+	heads, rows := sample(p.shape, p.Batch, p.Seq)
 	if len(heads) != sampleHeads || heads[0] != 0 || heads[3] != 31 {
 		t.Errorf("heads %v", heads)
 	}

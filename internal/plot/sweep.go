@@ -8,7 +8,6 @@ import (
 	"image/color"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -21,6 +20,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/s2attention/s2c/internal/wholefile"
 )
 
 // Sweep is a figure: TFLOP/s over the length in tokens, which has a logarithmic
@@ -82,12 +83,10 @@ func (s *Sweep) Write(path string) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.Create(path)
-	if err != nil {
+	return wholefile.Write(path, func(w io.Writer) error {
+		_, err := drawing.WriteTo(w)
 		return err
-	}
-	_, err = drawing.WriteTo(file)
-	return errors.Join(err, file.Close())
+	})
 }
 
 // draw makes the picture in a format.

@@ -1,13 +1,17 @@
 package tensor
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/s2attention/s2c/dtype"
+	"github.com/s2attention/s2c/internal/memory"
+	"github.com/s2attention/s2c/internal/wholefile"
 )
 
 // Read reads one tensor from a .npy or .safetensors file; the path's extension
@@ -19,6 +23,11 @@ func Read(path, name string, d dtype.Type) (*Tensor, Rounding, error) {
 	decode, err := decoder(path)
 	if err != nil {
 		return nil, Rounding{}, err
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		if free, known := memory.Available(); known && memory.Bytes(info.Size()) > free {
+			return nil, Rounding{}, fmt.Errorf("%s: the file has %v, and %v of memory are free", path, memory.Bytes(info.Size()), free)
+		}
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -32,24 +41,21 @@ func Read(path, name string, d dtype.Type) (*Tensor, Rounding, error) {
 }
 
 // Write writes tensors to a .npy file, which holds exactly one, or to a
-// .safetensors file, which holds them under their names.
+// .safetensors file, which holds them under their names. The file appears whole or
+// not at all.
 func Write(path string, tensors map[string]*Tensor) error {
 	encode, err := encoder(path)
 	if err != nil {
 		return err
 	}
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	err = encode(file, tensors)
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
+	return wholefile.Write(path, func(w io.Writer) error {
+		err := encode(w, tensors)
+		var named *fs.PathError
+		if err == nil || errors.As(err, &named) {
+			return err
+		}
 		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	})
 }
 
 // CheckPath reports a path whose extension names no format that this package

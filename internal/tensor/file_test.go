@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -187,4 +188,40 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A file that memory cannot hold is refused by its size, which a header or a hole may
+// make anything.
+func TestReadTooLarge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "huge.npy")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1<<43); err != nil {
+		t.Skipf("SKIPPED: this file system holds no files of 8 TiB: %v", err)
+	}
+	if _, _, err := Read(path, "q", dtype.BF16); err == nil || !strings.Contains(err.Error(), "the file has 8.0 TiB, and ") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// A header with one key twice is refused: readers differ in which value they take.
+func TestDoubledKeys(t *testing.T) {
+	const tensor = `{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}`
+	for header, want := range map[string]string{
+		`{"q":` + tensor + `}`:                                                  "",
+		`{"__metadata__":{"a":"b","c":"d"},"q":` + tensor + `}`:                 "",
+		`{"q":` + tensor + `,"q":` + tensor + `}`:                               `key "q" appears twice`,
+		`{"q":` + tensor + `,"\u0071":` + tensor + `}`:                          `key "q" appears twice`,
+		`{"__metadata__":{"a":"b","a":"c"},"q":` + tensor + `}`:                 `key "a" appears twice`,
+		`{"q":{"dtype":"F16","dtype":"BF16","shape":[1],"data_offsets":[0,2]}}`: `key "dtype" appears twice`,
+		`{"__metadata__":{},"q":` + tensor + `,"__metadata__":{"a":"b"}}`:       `key "__metadata__" appears twice`,
+	} {
+		data := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+		data = append(append(data, header...), 1, 2)
+		_, _, err := decodeSafetensors(data, "q", dtype.BF16)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", header, err)
+		}
+	}
 }

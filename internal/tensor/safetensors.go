@@ -1,6 +1,9 @@
 package tensor
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -22,6 +25,9 @@ func decodeSafetensors(data []byte, name string, d dtype.Type) (*Tensor, Roundin
 	file, err := safetensors.Deserialize(data)
 	if err != nil {
 		return nil, Rounding{}, fmt.Errorf("not a whole .safetensors file: %w", err)
+	}
+	if err := noDoubledKey(data); err != nil {
+		return nil, Rounding{}, fmt.Errorf("bad .safetensors header: %w", err)
 	}
 	view, ok := file.Tensor(name)
 	if !ok {
@@ -54,6 +60,46 @@ func decodeSafetensors(data []byte, name string, d dtype.Type) (*Tensor, Roundin
 		return t, r, nil
 	}
 	return &Tensor{DType: d, Shape: shape, Data: view.Data()}, Rounding{}, nil
+}
+
+// noDoubledKey reports a key that an object of the header of a whole file has twice:
+// readers differ in which of the values they take.
+func noDoubledKey(data []byte) error {
+	const lengthBytes = 8
+	size := binary.LittleEndian.Uint64(data)
+	return uniqueKeys(json.NewDecoder(bytes.NewReader(data[lengthBytes : lengthBytes+size])))
+}
+
+// uniqueKeys reads one JSON value.
+func uniqueKeys(dec *json.Decoder) error {
+	open, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	switch open {
+	case json.Delim('{'), json.Delim('['):
+	default:
+		return nil
+	}
+	for dec.More() {
+		if open == json.Delim('{') {
+			token, err := dec.Token()
+			if err != nil {
+				return err
+			}
+			key, _ := token.(string)
+			if seen[key] {
+				return fmt.Errorf("key %q appears twice", key)
+			}
+			seen[key] = true
+		}
+		if err := uniqueKeys(dec); err != nil {
+			return err
+		}
+	}
+	_, err = dec.Token()
+	return err
 }
 
 // encodeSafetensors writes tensors under their names.
