@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/internal/show"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/target"
@@ -284,7 +285,7 @@ const maxCountedTiles = 1 << 20
 func (c *explainCmd) text(s *streams, unit *compiler.Unit, e *explanation) error {
 	m := unit.Program.Model
 	r := newReport(s)
-	r.title("%s · %s", e.Model, layerNames(e.Layers, m.Layers))
+	r.title("%s · %s", e.Model, show.LayerNames(e.Layers, m.Layers))
 	r.line("shape", "%s", m)
 	for _, p := range unit.Program.Params {
 		mark := ""

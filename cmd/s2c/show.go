@@ -61,8 +61,8 @@ func (c *showCmd) Run(s *streams) error {
 	if err != nil {
 		return usageError{err}
 	}
-	figure.Title = fmt.Sprintf("%s · %s", unit.Module.Name, layerNames(layer.Numbers, unit.Program.Model.Layers))
-	if figure.Subtitle, err = c.subtitle(unit, layer); err != nil {
+	figure.Title = fmt.Sprintf("%s · %s", unit.Module.Name, show.LayerNames(layer.Numbers, unit.Program.Model.Layers))
+	if figure.Subtitle, err = c.subtitle(unit, layer, figure); err != nil {
 		return err
 	}
 	return s.write(c.Output, func(w io.Writer) error {
@@ -119,7 +119,10 @@ func (c *showCmd) figure(unit *compiler.Unit, layer *ir.Layer) (*show.Figure, er
 		heads = c.Heads
 	}
 	if c.What == "mask" {
-		return show.Mask(unit.Module.Shape, layer, show.MaskOptions{Tokens: *c.Seq, Heads: heads, Each: c.Each})
+		return show.Mask(unit.Module.Shape, layer, show.MaskOptions{
+			Tokens: *c.Seq, Heads: heads, Each: c.Each,
+			Source: func(head int) dsl.Set { return unit.Program.Head(layer.Numbers[0], head) },
+		})
 	}
 	kernel, err := unit.Layout(layer, c.Arch.Target, compiler.Options{})
 	if err != nil {
@@ -129,7 +132,7 @@ func (c *showCmd) figure(unit *compiler.Unit, layer *ir.Layer) (*show.Figure, er
 }
 
 // subtitle says what is drawn.
-func (c *showCmd) subtitle(unit *compiler.Unit, layer *ir.Layer) (string, error) {
+func (c *showCmd) subtitle(unit *compiler.Unit, layer *ir.Layer, figure *show.Figure) (string, error) {
 	density, err := ir.Density(*layer, unit.Module.Shape, *c.Seq)
 	if err != nil {
 		return "", err
@@ -138,6 +141,10 @@ func (c *showCmd) subtitle(unit *compiler.Unit, layer *ir.Layer) (string, error)
 	if c.What == "tiles" {
 		rows = fmt.Sprintf("tiles of %v, %s", c.Arch, rows)
 	}
-	return fmt.Sprintf("%s tokens in blocks of %d · %s · density %.4f",
-		grouped(*c.Seq), unit.Module.Shape.Block, rows, density), nil
+	text := fmt.Sprintf("%s tokens in blocks of %d · %s · density %.4f",
+		grouped(*c.Seq), unit.Module.Shape.Block, rows, density)
+	if n := figure.Blocks; n > 1 {
+		text += fmt.Sprintf(" · a cell is %d × %d blocks, stronger where more are attended", n, n)
+	}
+	return text, nil
 }
