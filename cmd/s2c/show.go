@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/s2attention/s2c/compiler"
@@ -21,7 +23,7 @@ type showCmd struct {
 	Heads  headList `placeholder:"0,4..7" help:"The query heads to draw; all of them without it."`
 	Each   bool     `help:"A panel for every head, even where several are the same."`
 	Arch   arch     `default:"${arch}" placeholder:"A" help:"The target whose tiles are drawn (${default})."`
-	Format string   `enum:"auto,text,svg,png" default:"auto" help:"text, svg or png; auto goes by the ending of -o, and is text without it."`
+	Format string   `enum:"auto,text,svg,png,html" default:"auto" help:"text, svg, png, or html: a page to explore every layer, head and length. auto goes by the ending of -o, and is text without it."`
 	Output string   `short:"o" placeholder:"FILE" help:"Where to write; standard output without it."`
 	Width  *int     `placeholder:"COLUMNS" help:"Columns of text; the terminal's width without it."`
 }
@@ -57,6 +59,9 @@ func (c *showCmd) Run(s *streams) error {
 	if err := checkSeq(unit, layer, *c.Seq); err != nil {
 		return err
 	}
+	if format == "html" {
+		return c.page(s, unit, layer)
+	}
 	figure, err := c.figure(unit, layer)
 	if err != nil {
 		return usageError{err}
@@ -73,6 +78,29 @@ func (c *showCmd) Run(s *streams) error {
 			return show.PNG(w, figure)
 		}
 		return show.Terminal(w, figure, show.TerminalOptions{Color: s.outColor && c.Output == "", Width: c.width(s)})
+	})
+}
+
+// page writes a page that draws by itself.
+func (c *showCmd) page(s *streams, unit *compiler.Unit, layer *ir.Layer) error {
+	switch {
+	case c.What != "mask":
+		return usagef("--what %s: a page shows masks; draw tiles as text, SVG or PNG", c.What)
+	case c.Each:
+		return usagef("--each: a page shows one head at a time anyway")
+	}
+	index := slices.IndexFunc(unit.Module.Layers, func(l ir.Layer) bool { return l.Numbers[0] == layer.Numbers[0] })
+	var page bytes.Buffer
+	err := show.Page(&page, unit.Module, show.PageOptions{
+		Title: unit.Module.Name, Tokens: *c.Seq, Layer: index, Layers: unit.Program.Model.Layers, Heads: c.Heads,
+		Source: func(layer *ir.Layer, head int) dsl.Set { return unit.Program.Head(layer.Numbers[0], head) },
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	return s.write(c.Output, func(w io.Writer) error {
+		_, err := page.WriteTo(w)
+		return err
 	})
 }
 
@@ -96,8 +124,10 @@ func (c *showCmd) format() (string, error) {
 		return "svg", nil
 	case ext == ".png":
 		return "png", nil
+	case ext == ".html", ext == ".htm":
+		return "html", nil
 	}
-	return "", usagef("%s: a picture's name ends in .svg, .png or .txt; or say --format", c.Output)
+	return "", usagef("%s: a picture's name ends in .svg, .png, .html or .txt; or say --format", c.Output)
 }
 
 // defaultSeq is a length that shows a pattern's shape in the space there is.
