@@ -119,14 +119,14 @@ func TestNotEveryone(t *testing.T) {
 	for _, c := range []struct {
 		heads int
 		want  Class
-	}{{7, Shared}, {8, Everyone}} {
+	}{{11, Shared}, {12, Everyone}} {
 		union := newTally(4, true)
 		for range c.heads {
 			union.add(3, 0, Shared)
 		}
-		panel := union.panel(8)
+		panel := union.panel(12)
 		if got := panel.At(3, 0).Class; got != c.want {
-			t.Errorf("%d of 8 heads are drawn as %q", c.heads, looks[got].name)
+			t.Errorf("%d of 12 heads are drawn as %q", c.heads, looks[got].name)
 		}
 	}
 	if got := f.Lead.At(8, 7).Class; got != Everyone {

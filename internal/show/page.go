@@ -23,7 +23,7 @@ const (
 	maxPageTokens, leastPageTokens = 1 << 24, 1 << 17
 	// maxPageWork bounds key blocks × cells of a layer, which a page looks at for
 	// each length.
-	maxPageWork = 1 << 26
+	maxPageWork = 1 << 22
 )
 
 // PageOptions says what [Page] shows first, and of what.

@@ -491,6 +491,22 @@ func TestPageAxis(t *testing.T) {
 	}
 }
 
+// A ruler writes all of its places alike.
+func TestPageRuler(t *testing.T) {
+	e := newEngine(t, pageUnits(t)["dense"])
+	for _, c := range []struct {
+		every, at int64
+		want      string
+	}{
+		{16, 96, "96"}, {128, 1920, "1,920"}, {128, 2048, "2,048"}, {256, 1280, "1.25K"}, {16384, 114688, "112K"},
+		{1 << 18, 1 << 20, "1M"}, {1 << 18, 3 << 19, "1.5M"}, {1 << 17, 1 << 20, "1,024K"}, {256, 512, "512"},
+	} {
+		if got := e.run(fmt.Sprintf("short(%d, %d)", c.at, c.every)).String(); got != c.want {
+			t.Errorf("%d, every %d: %s, want %s", c.at, c.every, got, c.want)
+		}
+	}
+}
+
 // TestPage looks at the document: it stands alone, and is the same every time.
 func TestPage(t *testing.T) {
 	u := unit(t, "model m { heads 2 head_dim 64 block 64 causal layers 3 }\nlayer 1 -> dense\nlayer * -> window(2) | stride(4, phase: h)\n")
@@ -555,7 +571,7 @@ func TestPageTokens(t *testing.T) {
 	for _, c := range []struct {
 		cells int
 		want  int64
-	}{{1, maxPageTokens}, {128, maxPageTokens}, {300, maxPageTokens / 4}, {100000, leastPageTokens}} {
+	}{{1, maxPageTokens}, {8, maxPageTokens}, {30, maxPageTokens / 4}, {100000, leastPageTokens}} {
 		layer := &ir.Layer{Heads: []ir.Pattern{{Cells: make([]ir.Cell, c.cells)}, {Cells: make([]ir.Cell, c.cells)}}}
 		if got := pageTokens(shape, layer); got != c.want {
 			t.Errorf("%d cells: up to %d tokens, want %d", 2*c.cells, got, c.want)

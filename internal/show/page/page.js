@@ -16,8 +16,7 @@ const layer = () => data.layers[state.layer];
 const blocks = () => Math.ceil(state.tokens / data.shape.block);
 const seenHeads = () => state.head === ALL ? data.shown : [state.head];
 const group = data.shape.heads / data.shape.kvHeads;
-const grouped = n => n.toLocaleString("en");
-const percent = x => `${(100 * x).toLocaleString("en", {maximumSignificantDigits: 3})} %`;
+const percent = x => `${(100 * x).toLocaleString("en", {maximumSignificantDigits: 3})}\u00a0%`;
 
 // sameAs is the heads of the choice that have the pattern of one of them.
 const sameAs = head => data.shown.filter(h => layer().heads[h] === layer().heads[head]);
@@ -116,7 +115,8 @@ function fillHeads() {
   const options = data.shown.length > 1 ? [new Option(`all ${data.shown.length} heads`, ALL)] : [];
   for (const h of data.shown) {
     const others = sameAs(h).filter(o => o !== h);
-    options.push(new Option(others.length ? `head ${h} (same: ${list(others, 4)})` : `head ${h}`, h));
+    const same = others.length === data.shown.length - 1 ? "as all others" : `same: ${list(others, 4)}`;
+    options.push(new Option(others.length ? `head ${h} (${same})` : `head ${h}`, h));
   }
   $("head").replaceChildren(...options);
 }
@@ -252,7 +252,8 @@ function moved() {
   picture.draw();
   fillControls();
   fillLegend();
-  if (picture.mark && !$("tip").hidden) showTip(picture.mark);
+  if (!picture.mark || !picture.sees(picture.mark)) hideTip();
+  else showTip(picture.mark);
 }
 
 function zoomBy(factor, px, py) {
@@ -310,7 +311,10 @@ for (const end of ["pointerup", "pointercancel"]) {
 picture.canvas.addEventListener("pointerleave", () => { if (document.activeElement !== picture.canvas) dropMark(); });
 picture.canvas.addEventListener("wheel", e => {
   e.preventDefault();
-  zoomBy(2 ** (-e.deltaY * (e.deltaMode === 1 ? 20 : 1) / 300), ...at(e));
+  const [px, py] = at(e);
+  picture.zoom(2 ** (-e.deltaY * (e.deltaMode === 1 ? 20 : 1) / 300), px, py);
+  picture.mark = picture.blockAt(px, py); // another one may be under the pointer now
+  moved();
 }, {passive: false});
 
 // The keyboard, in the picture.

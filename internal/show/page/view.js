@@ -50,7 +50,12 @@ class Picture {
     return true;
   }
 
-  least() { return Math.min(this.w, this.h) / this.scene.blocks; }
+  // least is the scale that shows everything: whole pixels where there are several,
+  // so that blocks are equal.
+  least() {
+    const scale = Math.min(this.w, this.h) / this.scene.blocks;
+    return scale >= 8 ? Math.floor(scale) : scale;
+  }
 
   most() { return Math.max(this.least(), 48 * this.ratio); }
 
@@ -83,6 +88,12 @@ class Picture {
     this.x = into(this.x, j, this.w);
     this.y = into(this.y, i, this.h);
     this.hold();
+  }
+
+  // sees says whether a block is in sight.
+  sees({i, j}) {
+    const inside = (block, from, pixels) => block + 1 > from && block < from + pixels / this.scale;
+    return inside(i, this.y, this.h) && inside(j, this.x, this.w);
   }
 
   // blockAt is the block at a point in device pixels, null outside of the mask.
@@ -157,7 +168,7 @@ class Picture {
     this.drawMark(c);
   }
 
-  // place is where a block's edge is on the canvas.
+  // placeX and placeY say where a block's edge is on the canvas.
   placeX(j) { return this.left + (j - this.x) * this.scale; }
 
   placeY(i) { return this.top + (i - this.y) * this.scale; }
@@ -167,8 +178,9 @@ class Picture {
     const {blocks, paper, rule} = this.scene, right = this.left + this.w, bottom = this.top + this.h;
     if (this.scale >= 7 * this.ratio) {
       c.fillStyle = paper;
-      for (let j = Math.ceil(this.x); j <= blocks && this.placeX(j) < right; j++) c.fillRect(Math.round(this.placeX(j)), this.top, 1, this.h);
-      for (let i = Math.ceil(this.y); i <= blocks && this.placeY(i) < bottom; i++) c.fillRect(this.left, Math.round(this.placeY(i)), this.w, 1);
+      const edge = at => Math.ceil(at - 0.5); // the first pixel whose middle is beyond
+      for (let j = Math.ceil(this.x); j <= blocks && this.placeX(j) < right; j++) c.fillRect(edge(this.placeX(j)), this.top, 1, this.h);
+      for (let i = Math.ceil(this.y); i <= blocks && this.placeY(i) < bottom; i++) c.fillRect(this.left, edge(this.placeY(i)), this.w, 1);
     }
     c.strokeStyle = rule;
     c.lineWidth = 1;
@@ -189,14 +201,14 @@ class Picture {
     for (let j = first(this.x); j < blocks && this.placeX(j) < this.left + this.w; j += every) {
       const at = Math.round(this.placeX(j));
       c.fillRect(at, this.top - tick, 1, tick);
-      c.fillText(short(j * shape.block), Math.max(at, this.left + 4 * this.ratio), this.top - tick - 4 * this.ratio);
+      c.fillText(short(j * shape.block, every * shape.block), Math.max(at, this.left + 4 * this.ratio), this.top - tick - 4 * this.ratio);
     }
     c.textAlign = "right";
     c.textBaseline = "middle";
     for (let i = first(this.y); i < blocks && this.placeY(i) < this.top + this.h; i += every) {
       const at = Math.round(this.placeY(i));
       c.fillRect(this.left - tick, at, tick, 1);
-      c.fillText(short(i * shape.block), this.left - tick - 4 * this.ratio, Math.max(at, this.top + 4 * this.ratio));
+      c.fillText(short(i * shape.block, every * shape.block), this.left - tick - 4 * this.ratio, Math.max(at, this.top + 4 * this.ratio));
     }
   }
 
@@ -231,10 +243,16 @@ class Picture {
   }
 }
 
-// short writes a number of tokens: 96, 32K, 1.5M.
-function short(tokens) {
+// short writes a place on a ruler: 96, 32K, 1.25M; in full where the ruler goes by less
+// than a quarter of a unit.
+function short(tokens, every) {
   for (const [unit, letter] of [[1 << 20, "M"], [1 << 10, "K"]]) {
-    if (tokens >= unit && tokens % (unit / 64) === 0) return String(Math.round(tokens / unit * 100) / 100) + letter;
+    if (tokens >= unit && every % (unit / 4) === 0) return grouped(tokens / unit) + letter;
   }
-  return String(tokens);
+  return grouped(tokens);
+}
+
+// grouped writes a number with commas; a fraction has two digits at most.
+function grouped(n) {
+  return String(n).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
