@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/s2attention/s2c/internal/show"
 	"github.com/s2attention/s2c/launch"
 	"github.com/s2attention/s2c/runtime"
 )
@@ -77,7 +78,7 @@ func (c *bundleInspectCmd) text(s *streams, b *runtime.Bundle) error {
 	r.line("file", "SHA-256 %s", hex.EncodeToString(b.Sum[:]))
 	for n := range m.Facts {
 		f := &m.Facts[n]
-		r.section("%s", layerNames(f.Layers, m.Layers))
+		r.section("%s", show.LayerNames(f.Layers, m.Layers))
 		r.line("pattern", "%s", factsText(f))
 		for _, d := range f.Densities {
 			r.line("density", "%.4f at %s tokens", d.Value, grouped(d.Seq))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/s2attention/s2c/compiler"
 	"github.com/s2attention/s2c/diag"
+	"github.com/s2attention/s2c/internal/show"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 	"github.com/s2attention/s2c/target"
@@ -307,7 +308,7 @@ const maxCountedTiles = 1 << 20
 func (c *explainCmd) text(s *streams, unit *compiler.Unit, e *explanation) error {
 	m := unit.Program.Model
 	r := newReport(s)
-	r.title("%s · %s", e.Model, layerNames(e.Layers, m.Layers))
+	r.title("%s · %s", e.Model, show.LayerNames(e.Layers, m.Layers))
 	r.line("shape", "%s", m)
 	for _, p := range unit.Program.Params {
 		mark := ""

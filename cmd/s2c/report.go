@@ -75,19 +75,3 @@ func numeric(cell string) bool { return cell != "" && strings.Trim(cell, "012345
 
 // end returns the first error.
 func (r *report) end() error { return r.err }
-
-// layerNames writes "layers 0, 2, 4, … (16 of 32)".
-func layerNames(layers []int, total int) string {
-	var names []string
-	for n, l := range layers {
-		if n == 4 && len(layers) > 5 {
-			names = append(names, "…", fmt.Sprint(layers[len(layers)-1]))
-			break
-		}
-		names = append(names, fmt.Sprint(l))
-	}
-	if len(layers) == 1 {
-		return fmt.Sprintf("layer %s of %d", names[0], total)
-	}
-	return fmt.Sprintf("layers %s (%d of %d)", strings.Join(names, ", "), len(layers), total)
-}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/s2attention/s2c/compiler"
+	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/internal/show"
 	"github.com/s2attention/s2c/ir"
 )
@@ -20,7 +23,7 @@ type showCmd struct {
 	Heads  headList `placeholder:"0,4..7" help:"The query heads to draw; all of them without it."`
 	Each   bool     `help:"A panel for every head, even where several are the same."`
 	Arch   arch     `default:"${arch}" placeholder:"A" help:"The target whose tiles are drawn (${default})."`
-	Format string   `enum:"auto,text,svg,png" default:"auto" help:"text, svg or png; auto goes by the ending of -o, and is text without it."`
+	Format string   `enum:"auto,text,svg,png,html" default:"auto" help:"text, svg, png, or html: a page to explore every layer, head and length. auto goes by the ending of -o, and is text without it."`
 	Output string   `short:"o" placeholder:"FILE" help:"Where to write; standard output without it."`
 	Width  *int     `placeholder:"COLUMNS" help:"Columns of text; the terminal's width without it."`
 }
@@ -62,12 +65,15 @@ func (c *showCmd) Run(s *streams) error {
 	if err := checkSeq(unit, layer, *c.Seq); err != nil {
 		return err
 	}
+	if format == "html" {
+		return c.page(s, unit, layer)
+	}
 	figure, err := c.figure(unit, layer)
 	if err != nil {
 		return usageError{err}
 	}
-	figure.Title = fmt.Sprintf("%s · %s", unit.Module.Name, layerNames(layer.Numbers, unit.Program.Model.Layers))
-	if figure.Subtitle, err = c.subtitle(unit, layer); err != nil {
+	figure.Title = fmt.Sprintf("%s · %s", unit.Module.Name, show.LayerNames(layer.Numbers, unit.Program.Model.Layers))
+	if figure.Subtitle, err = c.subtitle(unit, layer, figure); err != nil {
 		return err
 	}
 	return s.write(c.Output, func(w io.Writer) error {
@@ -78,6 +84,29 @@ func (c *showCmd) Run(s *streams) error {
 			return show.PNG(w, figure)
 		}
 		return show.Terminal(w, figure, show.TerminalOptions{Color: s.outColor && c.Output == "", Width: c.width(s)})
+	})
+}
+
+// page writes a page that draws by itself.
+func (c *showCmd) page(s *streams, unit *compiler.Unit, layer *ir.Layer) error {
+	switch {
+	case c.What != "mask":
+		return usagef("--what %s: a page shows masks; draw tiles as text, SVG or PNG", c.What)
+	case c.Each:
+		return usagef("--each: a page shows one head at a time anyway")
+	}
+	index := slices.IndexFunc(unit.Module.Layers, func(l ir.Layer) bool { return l.Numbers[0] == layer.Numbers[0] })
+	var page bytes.Buffer
+	err := show.Page(&page, unit.Module, show.PageOptions{
+		Title: unit.Module.Name, Tokens: *c.Seq, Layer: index, Layers: unit.Program.Model.Layers, Heads: c.Heads,
+		Source: func(layer *ir.Layer, head int) dsl.Set { return unit.Program.Head(layer.Numbers[0], head) },
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	return s.write(c.Output, func(w io.Writer) error {
+		_, err := page.WriteTo(w)
+		return err
 	})
 }
 
@@ -101,8 +130,10 @@ func (c *showCmd) format() (string, error) {
 		return "svg", nil
 	case ext == ".png":
 		return "png", nil
+	case ext == ".html", ext == ".htm":
+		return "html", nil
 	}
-	return "", usagef("%s: a picture's name ends in .svg, .png or .txt; or say --format", c.Output)
+	return "", usagef("%s: a picture's name ends in .svg, .png, .html or .txt; or say --format", c.Output)
 }
 
 // defaultSeq is a length that shows a pattern's shape in the space there is.
@@ -124,7 +155,10 @@ func (c *showCmd) figure(unit *compiler.Unit, layer *ir.Layer) (*show.Figure, er
 		heads = c.Heads
 	}
 	if c.What == "mask" {
-		return show.Mask(unit.Module.Shape, layer, show.MaskOptions{Tokens: *c.Seq, Heads: heads, Each: c.Each})
+		return show.Mask(unit.Module.Shape, layer, show.MaskOptions{
+			Tokens: *c.Seq, Heads: heads, Each: c.Each,
+			Source: func(head int) dsl.Set { return unit.Program.Head(layer.Numbers[0], head) },
+		})
 	}
 	kernel, err := unit.Layout(layer, c.Arch.Target, compiler.Options{})
 	if err != nil {
@@ -134,7 +168,7 @@ func (c *showCmd) figure(unit *compiler.Unit, layer *ir.Layer) (*show.Figure, er
 }
 
 // subtitle says what is drawn.
-func (c *showCmd) subtitle(unit *compiler.Unit, layer *ir.Layer) (string, error) {
+func (c *showCmd) subtitle(unit *compiler.Unit, layer *ir.Layer, figure *show.Figure) (string, error) {
 	density, err := ir.Density(*layer, unit.Module.Shape, *c.Seq)
 	if err != nil {
 		return "", err
@@ -143,6 +177,10 @@ func (c *showCmd) subtitle(unit *compiler.Unit, layer *ir.Layer) (string, error)
 	if c.What == "tiles" {
 		rows = fmt.Sprintf("tiles of %v, %s", c.Arch, rows)
 	}
-	return fmt.Sprintf("%s tokens in blocks of %d · %s · density %.4f",
-		grouped(*c.Seq), unit.Module.Shape.Block, rows, density), nil
+	text := fmt.Sprintf("%s tokens in blocks of %d · %s · density %.4f",
+		grouped(*c.Seq), unit.Module.Shape.Block, rows, density)
+	if n := figure.Blocks; n > 1 {
+		text += fmt.Sprintf(" · a cell is %d × %d blocks, stronger where more are attended", n, n)
+	}
+	return text, nil
 }

@@ -54,9 +54,10 @@ func CheckPath(path string) error {
 	return nil
 }
 
-// The figure's size and looks.
+// The figure's size and looks. The legend adds its height below.
 const (
 	width, height = 7.5 * vg.Inch, 4.6 * vg.Inch
+	margin        = 12
 	pixels        = 160 // a PNG's, an inch
 	titleSize     = 13
 	textSize      = 10
@@ -91,57 +92,57 @@ func (s *Sweep) Write(path string) error {
 
 // draw makes the picture in a format.
 func (s *Sweep) draw(format string) (io.WriterTo, error) {
-	p, err := s.plot()
+	p, names, err := s.plot()
 	if err != nil {
 		return nil, err
 	}
+	names.place(width - 2*margin)
+	full := height + names.height
 	if format == ".svg" {
-		c := vgsvg.New(width, height)
-		p.Draw(page(draw.New(c)))
+		c := vgsvg.New(width, full)
+		paint(draw.New(c), p, names)
 		return c, nil
 	}
-	c := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(pixels))
-	p.Draw(page(draw.New(c)))
+	c := vgimg.NewWith(vgimg.UseWH(width, full), vgimg.UseDPI(pixels))
+	paint(draw.New(c), p, names)
 	return vgimg.PngCanvas{Canvas: c}, nil
 }
 
-// page leaves a margin.
-func page(c draw.Canvas) draw.Canvas {
+// paint puts the plot on a page with a margin, and the legend below it.
+func paint(c draw.Canvas, p *plot.Plot, names *legend) {
 	c.SetColor(color.White)
 	c.Fill(c.Rectangle.Path())
-	const m = 12
-	return draw.Crop(c, m, -m, m, -m)
+	c = draw.Crop(c, margin, -margin, margin, -margin)
+	names.draw(c)
+	p.Draw(draw.Crop(c, 0, 0, names.height, 0))
 }
 
 // plot arranges axes and lines.
-func (s *Sweep) plot() (*plot.Plot, error) {
+func (s *Sweep) plot() (*plot.Plot, *legend, error) {
 	low, high, most, err := s.extent()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p := plot.New()
 	p.BackgroundColor = color.White
-	p.Title.Text = s.Title
-	if s.Subtitle != "" {
-		p.Title.Text += "\n" + s.Subtitle
-	}
 	p.Title.Padding = 6
 	p.Title.TextStyle.Color = ink
 	p.Title.TextStyle.Font = face(titleSize)
+	lines := wrap(p.Title.TextStyle, s.Title, width-2*margin)
+	if s.Subtitle != "" {
+		lines = append(lines, wrap(p.Title.TextStyle, s.Subtitle, width-2*margin)...)
+	}
+	p.Title.Text = strings.Join(lines, "\n")
 	s.axes(p, low, high, most)
 	p.Add(grid())
+	names := &legend{style: p.Legend.TextStyle}
+	names.style.Font, names.style.Color = face(textSize), ink
 	for n, series := range s.Series {
-		if err := add(p, series, n); err != nil {
-			return nil, fmt.Errorf("%s: %w", series.Name, err)
+		if err := add(p, names, series, n); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", series.Name, err)
 		}
 	}
-	p.Legend.Top = most > 0 && s.rising()
-	p.Legend.Left = p.Legend.Top
-	p.Legend.TextStyle.Font = face(textSize)
-	p.Legend.TextStyle.Color = ink
-	p.Legend.Padding = 3
-	p.Legend.ThumbnailWidth = 24
-	return p, nil
+	return p, names, nil
 }
 
 func face(size font.Length) font.Font {
@@ -169,18 +170,6 @@ func (s *Sweep) extent() (low, high, most float64, err error) {
 		return 0, 0, 0, errors.New("nothing to plot")
 	}
 	return low, high, most, nil
-}
-
-// rising is whether the lines leave the upper left corner free.
-func (s *Sweep) rising() bool {
-	var first, last float64
-	for _, series := range s.Series {
-		points := series.sorted()
-		if len(points) > 0 {
-			first, last = max(first, points[0].TFLOPS), max(last, points[len(points)-1].TFLOPS)
-		}
-	}
-	return first < last*0.7
 }
 
 func (s *Sweep) axes(p *plot.Plot, low, high, most float64) {
@@ -274,7 +263,7 @@ type spread struct {
 }
 
 // add draws a line, a mark at each point and bars from Low to High.
-func add(p *plot.Plot, s Series, n int) error {
+func add(p *plot.Plot, names *legend, s Series, n int) error {
 	var at spread
 	for _, point := range s.sorted() {
 		at.XYs = append(at.XYs, plotter.XY{X: point.Seq, Y: point.TFLOPS})
@@ -300,7 +289,7 @@ func add(p *plot.Plot, s Series, n int) error {
 	bars.Color, bars.Width, bars.CapWidth = c, 1, 6
 	p.Add(line, bars, marks)
 	if s.Name != "" {
-		p.Legend.Add(s.Name, line, marks)
+		names.entries = append(names.entries, entry{name: s.Name, samples: []plot.Thumbnailer{line, marks}})
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func TestWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b := picture.Bounds(); b.Dx() != 1200 || b.Dy() != 736 {
+	if b := picture.Bounds(); b.Dx() != 1200 || b.Dy() != 788 { // 736 and a line of the legend
 		t.Errorf("the PNG is %v", b)
 	}
 	blue := 0 // pixels of the first series

@@ -3,8 +3,8 @@ package show
 import (
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/ir"
 )
 
@@ -20,6 +20,17 @@ type MaskOptions struct {
 	Tokens int64 // context length
 	Heads  []int // query heads; nil means all of them
 	Each   bool  // a panel for each head, even where several look the same
+	// Source is what the file says of a head; the parts of its pattern are told
+	// apart by it where the closed form does not: in a table, in a rectangle.
+	Source func(head int) dsl.Set
+}
+
+// part is a head's source as parts.
+func (opt *MaskOptions) part(head int) part {
+	if opt.Source == nil {
+		return nil
+	}
+	return partOf(opt.Source(head))
 }
 
 // Mask draws what each query head of a layer attends, and the union of the heads.
@@ -38,7 +49,7 @@ func Mask(shape ir.Shape, layer *ir.Layer, opt MaskOptions) (*Figure, error) {
 	var groups []*group
 	for _, h := range heads {
 		g := &group{tally: newTally(blocks, shape.Causal)}
-		each(&layer.Heads[h], blocks, shape.Causal, func(i, j int64, class Class) {
+		each(&layer.Heads[h], opt.part(h), blocks, shape.Causal, func(i, j int64, class Class) {
 			g.tally.add(i, j, class)
 			g.print += fingerprint(i, j)
 			union.add(i, j, Shared)
@@ -49,7 +60,7 @@ func Mask(shape ir.Shape, layer *ir.Layer, opt MaskOptions) (*Figure, error) {
 		}
 		groups[same].heads = append(groups[same].heads, h)
 	}
-	f := &Figure{}
+	f := &Figure{Blocks: union.factor}
 	for _, g := range groups {
 		panel := g.tally.panel(1)
 		panel.Title = HeadNames(g.heads)
@@ -100,10 +111,7 @@ func (f *Figure) own() {
 				count, owner = count+1, n
 			}
 		}
-		switch {
-		case cell.Level == Full && count == len(f.Panels):
-			*cell = Cell{Class: Everyone, Level: Full}
-		case count == 1 && len(f.Panels) <= len(owners):
+		if count == 1 && len(f.Panels) <= len(owners) {
 			*cell = Cell{Class: Owned, Level: Full, Owner: uint8(owner)}
 			seen = true
 		}
@@ -130,39 +138,14 @@ func selectHeads(chosen []int, count int) ([]int, error) {
 	return chosen, nil
 }
 
-// HeadNames writes a list of heads: "head 3", "heads 0–3, 8, 16".
-func HeadNames(heads []int) string {
-	var parts []string
-	for n := 0; n < len(heads); {
-		end := n + 1
-		for end < len(heads) && heads[end] == heads[end-1]+1 {
-			end++
-		}
-		if end-n > 2 {
-			parts = append(parts, fmt.Sprintf("%d–%d", heads[n], heads[end-1]))
-		} else {
-			for _, h := range heads[n:end] {
-				parts = append(parts, fmt.Sprint(h))
-			}
-		}
-		n = end
-	}
-	if len(parts) > 5 {
-		parts = append(parts[:4], "…", parts[len(parts)-1])
-	}
-	if len(heads) == 1 {
-		return "head " + parts[0]
-	}
-	return "heads " + strings.Join(parts, ", ")
-}
-
 // each calls visit for every attended block below blocks.
-func each(p *ir.Pattern, blocks int64, causal bool, visit func(i, j int64, class Class)) {
+func each(p *ir.Pattern, source part, blocks int64, causal bool, visit func(i, j int64, class Class)) {
+	classes := cellClasses(p, source)
 	for i := range blocks {
 		if t := p.Table; t != nil && i < t.Rows {
 			for _, j := range t.Col[t.Crow[i]:t.Crow[i+1]] {
 				if int64(j) < blocks {
-					visit(i, int64(j), onDiagonal(Table, i, int64(j), causal))
+					visit(i, int64(j), onDiagonal(source.at(i, int64(j)), i, int64(j), causal))
 				}
 			}
 			continue
@@ -170,9 +153,8 @@ func each(p *ir.Pattern, blocks int64, causal bool, visit func(i, j int64, class
 		for n := range p.Cells {
 			c := &p.Cells[n]
 			first, last := span(c, i, blocks)
-			class := classOf(c)
 			for j := first; j <= last; j += c.Step {
-				visit(i, j, onDiagonal(class, i, j, causal))
+				visit(i, j, onDiagonal(classes[n], i, j, causal))
 			}
 		}
 	}
@@ -194,21 +176,6 @@ func span(c *ir.Cell, i, blocks int64) (first, last int64) {
 	lo, hi := max(0, c.Lo.At(i)), min(c.Hi.At(i), blocks-1)
 	phase := c.Phase.At((i-c.Rows.Res)/c.Rows.Mod) - lo
 	return lo + (phase%c.Step+c.Step)%c.Step, hi
-}
-
-// classOf tells a cell's kind from its closed form.
-func classOf(c *ir.Cell) Class {
-	switch {
-	case c.Step > 1 && c.Phase.A == 0:
-		return Stripe
-	case c.Step > 1:
-		return Dilated
-	case c.Lo.A != 0 || c.Rows.Mod > 1:
-		return Local
-	case c.Hi.A != 0 || c.Hi.C == ir.Inf:
-		return Dense
-	}
-	return Column
 }
 
 // tally counts blocks by cell of a panel and by class.
@@ -253,6 +220,9 @@ func (t *tally) panel(heads int) Panel {
 			}
 			all := possible * int64(heads)
 			cell.Level = uint8((sum*Full + all - 1) / all)
+			if heads > 1 && sum == all {
+				cell.Class = Everyone
+			}
 		}
 	}
 	return p

@@ -129,15 +129,21 @@ func (p *picture) draw(c canvas) {
 	}
 }
 
-// drawSwatch shows a class's colour; Owned, which has many, shows four.
+// drawSwatch shows a class's colour; of Owned and Shared, which have many, four.
 func drawSwatch(c canvas, class Class, r rect) {
-	if class != Owned {
-		c.fill(looks[class].color, []rect{r})
-		return
+	colors := looks[class : class+1]
+	switch class {
+	case Owned:
+		colors = []look{owners[0], owners[2], owners[4], owners[6]}
+	case Shared:
+		colors = nil
+		for _, level := range []uint8{1, 3, 5, Full} {
+			colors = append(colors, look{color: Cell{Class: Shared, Level: level}.color()})
+		}
 	}
-	for n := range 4 {
-		quarter := r.w / 4
-		c.fill(owners[2*n].color, []rect{{r.x + float64(n)*quarter, r.y, quarter, r.h}})
+	width := r.w / float64(len(colors))
+	for n, l := range colors {
+		c.fill(l.color, []rect{{r.x + float64(n)*width, r.y, width, r.h}})
 	}
 }
 

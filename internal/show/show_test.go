@@ -108,8 +108,8 @@ func TestMaskEach(t *testing.T) {
 // their own, and the strength of a cell is the share of it that is attended.
 func TestMaskBinned(t *testing.T) {
 	f := mask(t, 1024*64) // 4 × 4 blocks a cell, each stripe in every cell
-	if len(f.Panels) != 4 {
-		t.Fatalf("%d panels, want 4", len(f.Panels))
+	if len(f.Panels) != 4 || f.Blocks != 4 {
+		t.Fatalf("%d panels of %d blocks a cell, want 4 and 4", len(f.Panels), f.Blocks)
 	}
 	if got, want := *f.Panels[0].At(200, 10), (Cell{Class: Stripe, Level: Full / 4}); got != want {
 		t.Errorf("a quarter is %+v, want %+v", got, want)
@@ -139,40 +139,12 @@ func TestClasses(t *testing.T) {
 		{ir.Cell{Rows: always, Hi: ir.Line{A: 1}, Step: 1}, Dense},
 		{ir.Cell{Rows: always, Hi: ir.Line{C: ir.Inf}, Step: 1}, Dense},
 		{ir.Cell{Rows: always, Hi: ir.Line{C: 3}, Step: 1}, Column},
+		{ir.Cell{Rows: ir.Rows{Hi: 2, Mod: 1}, Hi: ir.Line{C: ir.Inf}, Step: 1}, Row},
 		{ir.Cell{Rows: always, Hi: ir.Line{A: 1}, Step: 4}, Stripe},
 		{ir.Cell{Rows: always, Hi: ir.Line{A: 1}, Step: 4, Phase: ir.Line{A: 1}}, Dilated},
 	} {
 		if got := classOf(&c.cell); got != c.want {
 			t.Errorf("%+v is %s, want %s", c.cell, looks[got].name, looks[c.want].name)
-		}
-	}
-}
-
-func TestTable(t *testing.T) {
-	shape, layer := localStride(1, 3, 4)
-	layer.Heads[0].Table = &ir.Table{Rows: 5, Crow: []int64{0, 1, 2, 3, 5, 7}, Col: []int32{0, 1, 2, 0, 3, 1, 4}}
-	f, err := Mask(shape, layer, MaskOptions{Tokens: 7 * 64})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &f.Panels[0]
-	if a, b, c := p.At(4, 1).Class, p.At(4, 3).Class, p.At(5, 4).Class; a != Table || b != Skipped || c != Local {
-		t.Errorf("classes are %v, %v, %v", a, b, c)
-	}
-}
-
-func TestHeadNames(t *testing.T) {
-	for _, c := range []struct {
-		heads []int
-		want  string
-	}{
-		{[]int{3}, "head 3"},
-		{[]int{0, 8, 16}, "heads 0, 8, 16"},
-		{[]int{0, 1, 2, 3, 9, 10}, "heads 0–3, 9, 10"},
-		{[]int{0, 2, 4, 6, 8, 10, 12}, "heads 0, 2, 4, 6, …, 12"},
-	} {
-		if got := HeadNames(c.heads); got != c.want {
-			t.Errorf("%v is %q, want %q", c.heads, got, c.want)
 		}
 	}
 }

@@ -165,7 +165,7 @@ func colored(upper, lower Cell) string {
 }
 
 // shades are the union's colours from few heads to all of them.
-var shades = [Full + 1]int{236, 23, 23, 29, 30, 36, 37, 43, 50}
+var shades = [Full + 1]int{236, 242, 243, 244, 246, 247, 248, 250, 251}
 
 // ansi is a cell's colour number, -1 for none.
 func (c Cell) ansi() int {
@@ -182,14 +182,26 @@ func (c Cell) ansi() int {
 func (t *terminal) legend(f *Figure, width int) {
 	used := 0
 	for _, class := range f.legend() {
-		name := looks[class].name
+		name, sample := looks[class].name, t.sample(class)
 		size := utf8.RuneCountInString(name) + 5
 		if used > 0 && used+size > width {
 			fmt.Fprintln(t.w)
 			used = 0
 		}
-		fmt.Fprintf(t.w, "\x1b[38;5;%dm██\x1b[0m %s  ", Cell{Class: class, Level: Full}.ansi(), name)
+		fmt.Fprintf(t.w, "%s %s  ", sample, name)
 		used += size
 	}
 	fmt.Fprintln(t.w)
+}
+
+// sample shows a class's colour in two columns, of Owned and Shared two of them.
+func (t *terminal) sample(class Class) string {
+	left, right := Cell{Class: class, Level: Full}, Cell{Class: class, Level: Full}
+	switch class {
+	case Owned:
+		right.Owner = 4
+	case Shared:
+		left.Level = 1
+	}
+	return t.style(fmt.Sprintf("38;5;%d", left.ansi()), "█") + t.style(fmt.Sprintf("38;5;%d", right.ansi()), "█")
 }
