@@ -158,3 +158,6 @@ func stage(f *kernel.Frame, t layout.SmemTile, base, first ptx.R32, acc [][]ptx.
 func storeOutput(f *kernel.Frame, t layout.SmemTile, base, first ptx.R32) {
 	f.StoreOutput(t, base, first)
 }
+
+// redo computes those of a warp's rows again that are not finite.
+func redo(f *kernel.Frame, s *kernel.Softmax, p *kernel.Pattern) { f.Redo(s, p) }

@@ -42,10 +42,23 @@ func loadRedo(t testing.TB, k *layout.Kernel) *redone {
 		f.Tile.Batch, f.Tile.Index = param("batch"), param("tile")
 		f.Tile.Position = b.MulLoS32(f.Tile.Index, ptx.Imm(k.Positions))
 		f.Head = kernel.LoadHeadTile(b.Builder, words, f.WarpHead)
-		s := f.NewSoftmax()
-		f.Redo(s, x.p)
+		touchRows(f)
+		redo(f, f.NewSoftmax(), x.p)
 	})
 	return x
+}
+
+// touchRows has lane n write the first columns of row n, as they are: what other
+// lanes have written of a row is not there before the warp has met.
+func touchRows(f *kernel.Frame) {
+	b := f.B
+	query, ok := f.Query(b.AddS32(f.WarpPos, f.Lane))
+	ok = b.AndPred(ok, b.SetpLtS32(f.Lane, ptx.Imm(layout.WarpRows)))
+	skip := b.NewLabel("no_row")
+	b.If(b.NotPred(ok)).Bra(skip)
+	at := b.MadLoS64(b.CvtS64S32(query), f.Stride("o_seq"), f.TensorBase("o", f.WarpHead)).At(0)
+	b.StGlobalB32(at, b.LdGlobalB32(at))
+	b.Place(skip)
 }
 
 // problem is a warp's rows and all that they read, heads apart by one stride.
@@ -324,6 +337,47 @@ func TestRedoOthers(t *testing.T) {
 	}
 	p.o[p.at(p.head+1, p.query(0), 1)] = bad
 	if n := p.compare(t, true); n != 16 {
+		t.Errorf("%d rows were computed again", n)
+	}
+}
+
+// TestRedoMissing: rows before the first query and behind the last are none, whatever
+// lies where they would be.
+func TestRedoMissing(t *testing.T) {
+	x := loadRedo(t, redoLayout(64, 16, 2, true, dtype.BF16))
+	missing := 0
+	for seed := range uint64(12) {
+		p := x.draw(130 + seed)
+		for row := range int64(16) {
+			raw := p.first + row - (p.kLen - p.qLen)
+			if at := p.at(p.head, raw, 1); p.query(row) < 0 && at >= 0 {
+				p.o[at] = x.pack(float32(math.NaN()))
+				missing++
+			}
+		}
+		if n := p.compare(t, true); n != 0 {
+			t.Errorf("%d rows were computed again", n)
+		}
+	}
+	if missing < 8 {
+		t.Errorf("%d rows are missing: what has been tested?", missing)
+	}
+}
+
+// TestRedoEmpty: a row that attends nothing becomes zeros, and its log-sum-exp -Inf.
+func TestRedoEmpty(t *testing.T) {
+	k := redoLayout(64, 16, 1, true, dtype.F16)
+	for h := range k.HeadTiles {
+		k.HeadTiles[h].Pattern = ir.Pattern{}
+	}
+	x := loadRedo(t, k)
+	p := x.draw(150)
+	for row := range int64(16) {
+		if p.query(row) >= 0 {
+			*p.output(row, row) = x.pack(float32(math.NaN()))
+		}
+	}
+	if n := p.compare(t, true); n < 8 {
 		t.Errorf("%d rows were computed again", n)
 	}
 }
