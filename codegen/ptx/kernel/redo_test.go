@@ -240,15 +240,14 @@ func (p *problem) compare(t *testing.T, withLSE bool) (redone int) {
 	for row, w := range want {
 		for col, v := range w.out {
 			i := p.at(p.head, p.query(row), int64(col))
-			got := float64(p.x.unpack(o[i]))
-			if got != v && !(math.IsNaN(got) && math.IsNaN(v)) && !(math.Abs(got-v) <= 5e-3*math.Abs(v)+1e-3) {
+			if got := p.x.unpack(o[i]); !alike(got, v, 5e-3*math.Abs(v)+1e-3) {
 				t.Fatalf("row %d, column %d: %v, want %v", row, col, got, v)
 			}
 			o[i] = p.o[i]
 		}
 		if i := p.lseAt(row); withLSE {
-			if got := float64(lse[i]); got != w.lse && !(math.IsNaN(got) && math.IsNaN(w.lse)) && !(math.Abs(got-w.lse) <= 1e-5*math.Abs(w.lse)+1e-4) {
-				t.Fatalf("row %d: log-sum-exp %v, want %v", row, got, w.lse)
+			if !alike(lse[i], w.lse, 1e-5*math.Abs(w.lse)+1e-4) {
+				t.Fatalf("row %d: log-sum-exp %v, want %v", row, lse[i], w.lse)
 			}
 			lse[i] = p.lse[i]
 		}
@@ -264,6 +263,11 @@ func (p *problem) compare(t *testing.T, withLSE bool) (redone int) {
 		}
 	}
 	return redone
+}
+
+// alike is whether a number is within an error of what it should be, or both are none.
+func alike(got float32, want, slack float64) bool {
+	return math.IsNaN(want) && got != got || within(got, want, slack)
 }
 
 // redoLayout has a stripe and a window for each head; of merged query blocks not all
