@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx"
-	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
+	"github.com/s2attention/s2c/internal/ptxtest"
 )
 
 // Each form of control flow, written in PTX and in Go: lanes with all inputs from 0

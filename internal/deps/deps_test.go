@@ -37,11 +37,11 @@ var rules = []rule{
 		reason: "the language stands alone; lowering joins it to the IR"},
 	{packages: "ir/...", never: []string{"dsl/...", "codegen/...", "compiler/...", "runtime/..."},
 		reason: "the closed form knows neither its source nor its use"},
-	{packages: "codegen/...", except: []string{"codegen/ptx/ptxtest"}, never: []string{"dsl/...", "compiler/...", "runtime/..."},
+	{packages: "codegen/...", except: []string{"internal/ptxtest"}, never: []string{"dsl/...", "compiler/...", "runtime/..."},
 		reason: "kernels come from the IR alone"},
-	{packages: "codegen/ptx/ptxtest", never: []string{"dsl/...", "ir/...", "compiler/..."},
+	{packages: "internal/ptxtest", never: []string{"dsl/...", "ir/...", "compiler/..."},
 		reason: "a small kernel in the emulator takes a builder and a device"},
-	{packages: "...", never: []string{"codegen/ptx/ptxtest"}, reason: "it is for tests, which the rules leave alone"},
+	{packages: "...", never: []string{"internal/ptxtest"}, reason: "it is for tests, which the rules leave alone"},
 	{packages: "internal/reference/...", never: []string{"ir/...", "dsl/lower", "codegen/...", "compiler/...", "runtime/..."},
 		reason: "the reference must not share what it checks"},
 	{packages: "launch", never: []string{"dsl/...", "ir/...", "codegen/...", "compiler/...", "runtime/...", "internal/..."},
@@ -149,7 +149,7 @@ func TestRulesBreak(t *testing.T) {
 		{"dsl/lower", "ir", false}, {"dsl/foo", "ir/layout", true}, {"launch", "runtime", true}, {"runtime", "launch", false}, {"irrelevant", "dsl", false}, {"cmd/s2c", "ir", false},
 		{root, "compiler", false}, {root, "internal/show", true}, {"runtime", root, true}, {"cmd/s2c", root, false}, {"diag", "dtype", true},
 		{"target", "dtype", true}, {"launch", "dtype", false},
-		{"codegen/ptx/ptxtest", "runtime/emu", false}, {"codegen/ptx/ptxtest", "ir", true}, {"codegen/ptx/kernel", "codegen/ptx/ptxtest", true},
+		{"internal/ptxtest", "runtime/emu", false}, {"internal/ptxtest", "ir", true}, {"codegen/ptx/kernel", "internal/ptxtest", true},
 	} {
 		got := slices.ContainsFunc(rules, func(r rule) bool { return r.breaks(c.pkg, c.dep) })
 		if got != c.want {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
-	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
+	"github.com/s2attention/s2c/internal/ptxtest"
 	"github.com/s2attention/s2c/ir"
 )
 

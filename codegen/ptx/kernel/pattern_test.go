@@ -167,6 +167,10 @@ func TestEncodePatternRecords(t *testing.T) {
 	if p.Members || p.Moves || p.Table != nil || len(p.Words) != 16 {
 		t.Errorf("nothing at all: %+v", p)
 	}
+	k.HeadTiles[0].Pattern.Table = &ir.Table{Crow: []int64{0}}
+	if p := encode(t, k); p.Table != nil || p.Words[4] != 0 {
+		t.Errorf("a table without rows: %+v", p)
+	}
 	k.HeadTiles[1].Heads = []int{2, 4}
 	if _, err := kernel.EncodePattern(k); err == nil || err.Error() != "head 2: packed heads [2 4] are not consecutive" {
 		t.Errorf("heads that are not consecutive: %v", err)

@@ -7,8 +7,8 @@ import (
 
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
-	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
 	"github.com/s2attention/s2c/dtype"
+	"github.com/s2attention/s2c/internal/ptxtest"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
@@ -43,10 +43,23 @@ func loadRedo(t testing.TB, k *layout.Kernel) *redone {
 		f.Tile.Batch, f.Tile.Index = param("batch"), param("tile")
 		f.Tile.Position = b.MulLoS32(f.Tile.Index, ptx.Imm(k.Positions))
 		f.Head = kernel.LoadHeadTile(b.Builder, words, f.WarpHead)
-		s := f.NewSoftmax()
-		f.Redo(s, x.p)
+		touchRows(f)
+		f.Redo(f.NewSoftmax(), x.p)
 	})
 	return x
+}
+
+// touchRows has lane n write the first columns of row n, as they are: what other
+// lanes have written of a row is not there before the warp has met.
+func touchRows(f *kernel.Frame) {
+	b := f.B
+	query, ok := f.Query(b.AddS32(f.WarpPos, f.Lane))
+	ok = b.AndPred(ok, b.SetpLtS32(f.Lane, ptx.Imm(layout.WarpRows)))
+	skip := b.NewLabel("no_row")
+	b.If(b.NotPred(ok)).Bra(skip)
+	at := b.MadLoS64(b.CvtS64S32(query), f.Stride("o_seq"), f.TensorBase("o", f.WarpHead)).At(0)
+	b.StGlobalB32(at, b.LdGlobalB32(at))
+	b.Place(skip)
 }
 
 // problem is a warp's rows and all that they read, heads apart by one stride.
@@ -228,15 +241,14 @@ func (p *problem) compare(t *testing.T, withLSE bool) (redone int) {
 	for row, w := range want {
 		for col, v := range w.out {
 			i := p.at(p.head, p.query(row), int64(col))
-			got := float64(p.x.unpack(o[i]))
-			if got != v && !(math.IsNaN(got) && math.IsNaN(v)) && !(math.Abs(got-v) <= 5e-3*math.Abs(v)+1e-3) {
+			if got := p.x.unpack(o[i]); !alike(got, v, 5e-3*math.Abs(v)+1e-3) {
 				t.Fatalf("row %d, column %d: %v, want %v", row, col, got, v)
 			}
 			o[i] = p.o[i]
 		}
 		if i := p.lseAt(row); withLSE {
-			if got := float64(lse[i]); got != w.lse && !(math.IsNaN(got) && math.IsNaN(w.lse)) && !(math.Abs(got-w.lse) <= 1e-5*math.Abs(w.lse)+1e-4) {
-				t.Fatalf("row %d: log-sum-exp %v, want %v", row, got, w.lse)
+			if !alike(lse[i], w.lse, 1e-5*math.Abs(w.lse)+1e-4) {
+				t.Fatalf("row %d: log-sum-exp %v, want %v", row, lse[i], w.lse)
 			}
 			lse[i] = p.lse[i]
 		}
@@ -252,6 +264,11 @@ func (p *problem) compare(t *testing.T, withLSE bool) (redone int) {
 		}
 	}
 	return redone
+}
+
+// alike is whether a number is within an error of what it should be, or both are none.
+func alike(got float32, want, slack float64) bool {
+	return math.IsNaN(want) && got != got || within(got, want, slack)
 }
 
 // redoLayout has a stripe and a window for each head; of merged query blocks not all
@@ -325,6 +342,47 @@ func TestRedoOthers(t *testing.T) {
 	}
 	p.o[p.at(p.head+1, p.query(0), 1)] = bad
 	if n := p.compare(t, true); n != 16 {
+		t.Errorf("%d rows were computed again", n)
+	}
+}
+
+// TestRedoMissing: rows before the first query and behind the last are none, whatever
+// lies where they would be.
+func TestRedoMissing(t *testing.T) {
+	x := loadRedo(t, redoLayout(64, 16, 2, true, dtype.BF16))
+	missing := 0
+	for seed := range uint64(12) {
+		p := x.draw(130 + seed)
+		for row := range int64(16) {
+			raw := p.first + row - (p.kLen - p.qLen)
+			if at := p.at(p.head, raw, 1); p.query(row) < 0 && at >= 0 {
+				p.o[at] = x.pack(float32(math.NaN()))
+				missing++
+			}
+		}
+		if n := p.compare(t, true); n != 0 {
+			t.Errorf("%d rows were computed again", n)
+		}
+	}
+	if missing < 8 {
+		t.Errorf("%d rows are missing: what has been tested?", missing)
+	}
+}
+
+// TestRedoEmpty: a row that attends nothing becomes zeros, and its log-sum-exp -Inf.
+func TestRedoEmpty(t *testing.T) {
+	k := redoLayout(64, 16, 1, true, dtype.F16)
+	for h := range k.HeadTiles {
+		k.HeadTiles[h].Pattern = ir.Pattern{}
+	}
+	x := loadRedo(t, k)
+	p := x.draw(150)
+	for row := range int64(16) {
+		if p.query(row) >= 0 {
+			*p.output(row, row) = x.pack(float32(math.NaN()))
+		}
+	}
+	if n := p.compare(t, true); n < 8 {
 		t.Errorf("%d rows were computed again", n)
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
-	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
+	"github.com/s2attention/s2c/internal/ptxtest"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 )
@@ -28,7 +28,7 @@ func loadStreams(t testing.TB, k *layout.Kernel, steps int) *streams {
 	w := &streams{k: k, p: encode(t, k), steps: steps}
 	shape := ptxtest.Shape{
 		Params: []ptx.Param{
-			ptxtest.U64("table"), ptxtest.U32("q_len"), ptxtest.U32("k_len"), ptxtest.U64("tiles"), ptxtest.U64("out"), ptxtest.U64("last"),
+			ptxtest.U64("table"), ptxtest.U32("q_len"), ptxtest.U32("k_len"), ptxtest.U64("tiles"), ptxtest.U64("out"), ptxtest.U64("last"), ptxtest.U64("first"),
 		},
 		Globals: globals(w.p),
 	}
@@ -42,6 +42,10 @@ func loadStreams(t testing.TB, k *layout.Kernel, steps int) *streams {
 		b.StGlobalB32(b.Word("last", b.Thread).At(0), last)
 		s := f.NewStream(w.p, last)
 		tile := f.NewKVTile()
+		for g := range tile.Base {
+			b.StGlobalV4B32(b.Word("first", b.MulLoS32(b.Thread, ptx.Imm(4*k.Gather()))).At(16*g),
+				[]ptx.R32{b.Flag(tile.Valid), tile.Base[g], tile.Member[g], b.Const32(int64(tile.Tokens))})
+		}
 		times(b, steps, func(n ptx.R32) {
 			s.Next(&tile)
 			at := b.MadLoS32(b.Thread, ptx.Imm(steps), n)
@@ -87,7 +91,13 @@ func (w *streams) compare(t *testing.T, index []int32, qLen, kLen int64) {
 	t.Helper()
 	blocks, size := len(w.k.HeadTiles), w.steps*w.wordsAStep()
 	out, last := make([]int32, blocks*lanes*size), make([]int32, blocks*lanes)
-	w.Launch(t, blocks, table(w.p), int(qLen), int(kLen), ptxtest.In(index), ptxtest.Out(out), ptxtest.Out(last))
+	first := make([][4]int32, blocks*lanes*w.k.Gather())
+	w.Launch(t, blocks, table(w.p), int(qLen), int(kLen), ptxtest.In(index), ptxtest.Out(out), ptxtest.Out(last), ptxtest.Out(first))
+	for _, got := range first {
+		if want := [4]int32{3: int32(w.k.ChunkTokens())}; got != want {
+			t.Fatalf("a new tile has %v, want %v", got, want)
+		}
+	}
 	for i, tile := range index {
 		got, want := out[i*size:(i+1)*size], w.expect(i/lanes, int64(tile), kLen, qLen)
 		if !slices.Equal(got, want) {
@@ -139,10 +149,15 @@ func TestStream(t *testing.T) {
 				tiles(k, patterns...)
 				problem := func() (qLen, kLen int64) {
 					kLen = between(r, 1, int64(min(40*c.block, 25*k.Positions)))
-					return between(r, 1, kLen), kLen
+					qLen = between(r, 1, kLen)
+					if block := int64(c.block); r.IntN(2) == 0 { // query blocks begin and end where the problem does
+						kLen = (kLen + block - 1) / block * block
+						qLen = (qLen + block - 1) / block * block
+					}
+					return qLen, kLen
 				}
 				w := loadStreams(t, k, 3+longest(k, int64(40*c.block)))
-				for range 3 {
+				for range 5 {
 					qLen, kLen := problem()
 					w.compare(t, tilesOf(k, qLen, kLen, func(a, b int64) int64 { return between(r, a, b) }), qLen, kLen)
 				}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/kernel"
-	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
+	"github.com/s2attention/s2c/internal/ptxtest"
 	"github.com/s2attention/s2c/ir"
 	"github.com/s2attention/s2c/ir/layout"
 )
@@ -117,7 +117,7 @@ func TestDecodeWork(t *testing.T) {
 // 40K has groups of 12 over 32 head tiles.
 func TestDecodeWorkRagged(t *testing.T) {
 	decodeWork(t, heads(plain(64, 1, 1), 32, 4),
-		sizes{1, 1000, 40960}, sizes{2, 64, 40960}, sizes{1, 1, 40960}, sizes{2, 700, 131072 / 5}, sizes{1, 300, 131072/3 + 1})
+		sizes{1, 1000, 40960}, sizes{2, 64, 40960}, sizes{1, 1, 40960}, sizes{1, 200, 65536}, sizes{1, 200, 65537}, sizes{2, 700, 131072 / 5}, sizes{1, 300, 131072/3 + 1})
 	decodeWork(t, heads(plain(64, 2, 1), 7, 2), sizes{3, 300, 70000}, sizes{2, 1000, 131072}, sizes{2, 1000, 200000})
 }
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx"
-	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
 	"github.com/s2attention/s2c/codegen/ptx/tile"
+	"github.com/s2attention/s2c/internal/ptxtest"
 )
 
 // enter reads an accumulator as leave writes it.

@@ -6,8 +6,8 @@ import (
 
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/inst"
-	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
 	"github.com/s2attention/s2c/dtype"
+	"github.com/s2attention/s2c/internal/ptxtest"
 	"github.com/s2attention/s2c/ir/layout"
 )
 

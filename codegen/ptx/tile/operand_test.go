@@ -5,9 +5,9 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx"
-	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
 	"github.com/s2attention/s2c/codegen/ptx/tile"
 	"github.com/s2attention/s2c/dtype"
+	"github.com/s2attention/s2c/internal/ptxtest"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/ir/layout"
 )

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx"
-	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
 	"github.com/s2attention/s2c/internal/ptxas"
+	"github.com/s2attention/s2c/internal/ptxtest"
 	"github.com/s2attention/s2c/internal/tensor"
 	"github.com/s2attention/s2c/target"
 )

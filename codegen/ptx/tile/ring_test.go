@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx"
-	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
 	"github.com/s2attention/s2c/codegen/ptx/tile"
+	"github.com/s2attention/s2c/internal/ptxtest"
 	"github.com/s2attention/s2c/target"
 )
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/s2attention/s2c/codegen/ptx"
-	"github.com/s2attention/s2c/codegen/ptx/ptxtest"
+	"github.com/s2attention/s2c/internal/ptxtest"
 	"github.com/s2attention/s2c/target"
 )
 
