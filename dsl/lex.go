@@ -188,6 +188,7 @@ func (s *scanner) bad(rest string) {
 func (s *scanner) report(code diag.Code, n int, message, hint string) {
 	d := diag.New(code, diag.Span{Src: s.src, Start: s.offset, End: s.offset + n}, "%s", message)
 	d.Hint = hint
+	d.Fix = respelling(d.Span)
 	s.bag.Add(d)
 	s.errors = append(s.errors, s.offset)
 }
