@@ -13,6 +13,9 @@ var errTable = errors.New("the rows that a list of blocks names make too large a
 // errPairs says that predicates would have to be evaluated too often.
 var errPairs = errors.New("the conditions of `where` are too much work to evaluate at every pair")
 
+// errCancelled says that the answer is not wanted any more.
+var errCancelled = errors.New("cancelled")
+
 // report adds a diagnostic for a head that has no closed form.
 func (l *lowerer) report(layer, head int, err error) {
 	code := diag.NoClosedForm
