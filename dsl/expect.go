@@ -22,6 +22,7 @@ type Expectation struct {
 	Formals  []Formal  // parameters of the pattern that is being declared
 	Callee   string    // the innermost function that is called here
 	Arg      int       // the argument's index
+	ArgName  string    // the name that it is given by
 	Word     diag.Span // what is typed so far: letters in front of the place and behind
 }
 
@@ -201,12 +202,12 @@ func (e *Expectation) fromOutline(src *diag.Source, piece []lexer.Token) {
 	}
 	w := o.Words[len(o.Words)-1]
 	e.Role = w.Role
-	if w.Declares {
+	if w.Declares && w.Role != RoleField {
 		e.Name = false
 		return
 	}
 	if n := len(x.calls); n > 0 && x.open[n-1].text == "(" {
-		e.Callee, e.Arg = x.calls[n-1].callee, x.calls[n-1].args
+		e.Callee, e.Arg, e.ArgName = x.calls[n-1].callee, x.calls[n-1].args, x.calls[n-1].name
 	}
 	e.Formals = x.formals
 	e.Field = x.field

@@ -43,7 +43,7 @@ const (
 type Word struct {
 	Span     diag.Span
 	Role     Role
-	Declares bool   // here the name is declared
+	Declares bool   // here the name is declared, or the field set
 	Callee   string // the function that an argument is for
 	Decl     int    // the index of its declaration, -1 for a comment between them
 }
@@ -160,7 +160,8 @@ type outliner struct {
 // call is what a bracket belongs to.
 type call struct {
 	callee string
-	args   int // commas so far
+	args   int    // commas so far
+	name   string // of the argument, "" where it has none
 }
 
 func newOutliner(src *diag.Source, to *Outline, tokens []lexer.Token) *outliner {
@@ -224,6 +225,7 @@ func (x *outliner) sign(i int) {
 	case ",":
 		if n := len(x.calls); n > 0 {
 			x.calls[n-1].args++
+			x.calls[n-1].name = ""
 		}
 	}
 }
@@ -255,7 +257,7 @@ func (x *outliner) ident(i int, startsField bool, w *Word) {
 	case x.keyword() == "model" && len(x.open) == 0:
 		w.Role, w.Declares = RoleModel, true
 	case startsField:
-		w.Role, x.field = RoleField, name
+		w.Role, w.Declares, x.field = RoleField, true, name
 	case x.keyword() == "model" && x.field == "dtype" && len(x.open) == 1:
 		w.Role = RoleType
 	case x.keyword() == "require" && len(x.open) == 0 && !x.onSeen && (i == 1 || prev == ","):
@@ -264,6 +266,7 @@ func (x *outliner) ident(i int, startsField bool, w *Word) {
 		w.Role = RoleKeyword
 	case inCall && listed && x.value(i+1) == ":":
 		w.Role, w.Callee = RoleArgument, in.callee
+		x.calls[len(x.calls)-1].name = name
 	case inCall && in.callee == "dilated" && sides[name] != "" && (in.args == 2 && listed || prev == ":"):
 		w.Role = RoleSide
 	case x.value(i+1) == "(":

@@ -16,6 +16,7 @@ type Entry struct {
 	Usage  string // how it is written
 	Doc    string
 	Params []string // of a function
+	Needed []string // those of them that cannot be left out
 }
 
 // Group is what kind of word an [Entry] is.
@@ -51,6 +52,9 @@ func Vocabulary() []Entry {
 		}
 		for _, p := range f.params {
 			e.Params = append(e.Params, p.name)
+			if !p.optional {
+				e.Needed = append(e.Needed, p.name)
+			}
 		}
 		out = append(out, e)
 	}
@@ -76,6 +80,13 @@ func Vocabulary() []Entry {
 		out = append(out, Entry{Name: string(p.name), Group: RequiredProperty, Usage: usage, Doc: p.doc})
 	}
 	return out
+}
+
+// Readable reports whether a field of the model is a number that expressions may
+// use by name.
+func Readable(field string) bool {
+	f := fieldByName(field)
+	return f != nil && f.readable
 }
 
 func described(g Group, docs map[string]string) []Entry {

@@ -61,7 +61,7 @@ func TestOutlineAgrees(t *testing.T) {
 		}
 		for _, f := range u.models[0].fields {
 			if f.value.lo != nil {
-				a.is(f.span, RoleField, false)
+				a.is(f.span, RoleField, true)
 			}
 			if f.name == "dtype" {
 				a.is(f.value.lo.at(), RoleType, false)
