@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,7 +45,7 @@ type server struct {
 	rpc      *jrpc2.Server
 	snippets atomic.Bool // the editor fills in parameters
 	state    atomic.Int32
-	exited   atomic.Bool
+	exited   chan struct{} // closed by exit
 }
 
 // States of a connection.
@@ -57,7 +58,7 @@ const (
 // Serve answers an editor until it says exit or ends the connection, which is
 // an error unless shutdown came before.
 func Serve(in io.Reader, out io.WriteCloser, version string) error {
-	s := &server{version: version, files: newFiles()}
+	s := &server{version: version, files: newFiles(), exited: make(chan struct{})}
 	s.reports = newReports(func(p protocol.PublishDiagnosticsParams) {
 		// An editor that is gone is no news: the connection ends by itself.
 		_ = s.rpc.Notify(context.Background(), protocol.ServerTextDocumentPublishDiagnostics, p)
@@ -67,12 +68,18 @@ func Serve(in io.Reader, out io.WriteCloser, version string) error {
 		AllowPush: true, DisableBuiltin: true, Concurrency: max(parallel, runtime.NumCPU()),
 	})
 	s.rpc.Start(lenient{channel.Header("")(in, out)})
-	err := s.rpc.Wait()
+	ended := make(chan error, 1)
+	go func() { ended <- s.rpc.Wait() }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-s.exited: // the editor may keep its end open, and the reader waiting
+	}
 	s.jobs.close()
 	switch {
 	case s.state.Load() == closing:
 		return nil
-	case err == nil || s.exited.Load():
+	case err == nil:
 		return ErrNoShutdown
 	}
 	return err
@@ -208,9 +215,9 @@ func capabilities() protocol.ServerCapabilities {
 
 // exit ends the connection; the answer to what is in progress is not waited for.
 func (s *server) exit() jrpc2.Handler {
+	leave := sync.OnceFunc(func() { close(s.exited) })
 	return func(context.Context, *jrpc2.Request) (any, error) {
-		s.exited.Store(true)
-		go s.rpc.Stop() // which waits for this
+		leave()
 		return nil, nil
 	}
 }
