@@ -45,7 +45,7 @@ func Expect(src *diag.Source, offset int) Expectation {
 	if n := len(tokens); n == 0 || tokens[n-1].Value != probe || e.Word.Start < len(src.Text) && isDigit(src.Text[e.Word.Start]) {
 		return e // in a comment, a text or a number
 	}
-	list := pieces(withoutComments(tokens))
+	list := declarationsOf(withoutComments(tokens))
 	piece := list[len(list)-1]
 	e.Name = true
 	if len(piece) <= maxExpect {

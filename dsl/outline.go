@@ -74,7 +74,7 @@ func NewOutline(src *diag.Source) *Outline {
 		return o
 	}
 	tokens, _ := scan(src, bag)
-	for _, piece := range pieces(withoutComments(tokens)) {
+	for _, piece := range declarationsOf(withoutComments(tokens)) {
 		x := newOutliner(src, o, piece)
 		for i := range piece {
 			x.token(i)
@@ -83,6 +83,28 @@ func NewOutline(src *diag.Source) *Outline {
 	}
 	o.comments(src, tokens)
 	return o
+}
+
+// declarationsOf cuts as [pieces] does, and also within a line.
+func declarationsOf(tokens []lexer.Token) [][]lexer.Token {
+	var out [][]lexer.Token
+	for _, piece := range pieces(tokens) {
+		start, depth := 0, 0
+		for i, t := range piece {
+			switch {
+			case opens(t):
+				depth++
+			case closes(t):
+				depth--
+			case i == start || depth > 0 || t.Type != tokKeyword || !declarations[t.Value]:
+			case piece[i-1].Value != "on" && piece[i-1].Value != "every":
+				out = append(out, piece[start:i])
+				start = i
+			}
+		}
+		out = append(out, piece[start:])
+	}
+	return out
 }
 
 // At is the word that holds an offset or ends there; nil for none.
@@ -233,7 +255,7 @@ func (x *outliner) sign(i int) {
 // startsField reports whether a word names a field of the model.
 func (x *outliner) startsField(t lexer.Token) bool {
 	f := &x.fields
-	return f.inModel && len(x.open) == 1 && (!f.named || f.valued) && t.Type == tokIdent
+	return x.keyword() == "model" && f.inModel && len(x.open) == 1 && (!f.named || f.valued) && t.Type == tokIdent
 }
 
 func (x *outliner) value(i int) string {

@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,11 @@ func TestOutlineAgrees(t *testing.T) {
 			t.Fatal(err)
 		}
 		texts = append(texts, string(text))
+	}
+	for _, text := range slices.Clone(texts) { // all on one line
+		if !strings.Contains(text, "//") {
+			texts = append(texts, strings.ReplaceAll(text, "\n", " "))
+		}
 	}
 	names := 0
 	for _, text := range texts {
@@ -175,8 +181,9 @@ param a = 1, b = [2, 3] // behind
 pattern p(h, n, m = max(a, 2)) = window(n)
 model big { heads 4
 layer * -> p(1
-require coverage
-x = 3
+require coverage on every layer
+x = 3 param c = 4 layer 0 -> p(c) require coverage
+( model { heads
 `
 	o := NewOutline(diag.NewSource("t.s2", text))
 	type row struct{ Keyword, Name, At, Span, Comment string }
@@ -190,7 +197,10 @@ x = 3
 		{"pattern", "p", "p", "pattern p(h, n, m = max(a, 2)) = window(n)", "wide"},
 		{"model", "big", "big", "model big { heads 4", ""},
 		{"layer", "", "layer", "layer * -> p(1", ""},
-		{"require", "", "require", "require coverage\nx = 3", ""},
+		{"require", "", "require", "require coverage on every layer\nx = 3", ""},
+		{"param", "c", "c", "param c = 4", ""},
+		{"layer", "", "layer", "layer 0 -> p(c)", ""},
+		{"require", "", "require", "require coverage\n( model { heads", ""},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

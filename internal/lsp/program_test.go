@@ -229,7 +229,7 @@ func askAll(ctx context.Context, s *files, f *file, a *analysis, offset int) {
 // what stands in front of the place alone, as while it is typed. Ranges lie in
 // the text.
 func FuzzEditor(f *testing.F) {
-	for _, text := range []string{namesFile, model, "import \"/work/main.s2\"", "\U0001f600\r\n\r\xff"} {
+	for _, text := range []string{namesFile, model, "x model m { heads", "( model { heads", "import \"/work/main.s2\"", "\U0001f600\r\n\r\xff"} {
 		for at := 0; at < len(text); at += 9 {
 			f.Add(text, uint16(at))
 		}
