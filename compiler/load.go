@@ -41,9 +41,9 @@ func Load(path string, opt dsl.Options) (*Unit, diag.List) {
 	if u == nil {
 		return nil, list
 	}
-	list = append(list, u.Require()...)
+	list = append(list, u.Require(opt.Cancelled)...)
 	list.Sort()
-	if list.HasErrors() {
+	if list.HasErrors() || opt.Cancelled() {
 		return nil, list
 	}
 	return u, list
@@ -53,10 +53,10 @@ func Load(path string, opt dsl.Options) (*Unit, diag.List) {
 // such as a picture of a pattern that fails one.
 func Lower(path string, opt dsl.Options) (*Unit, diag.List) {
 	program, list := dsl.Load(path, opt)
-	if program == nil {
+	if program == nil || opt.Cancelled() {
 		return nil, list
 	}
-	module, more := lower.Module(program)
+	module, more := lower.ModuleUnless(opt.Cancelled, program)
 	list = append(list, more...)
 	list.Sort()
 	if module == nil || list.HasErrors() {

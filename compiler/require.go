@@ -12,7 +12,8 @@ import (
 // diagnostic for each that does not hold: at most one a clause, for the first
 // layer that breaks it. Clauses speak of the whole model, whichever of its heads
 // are active: a slice of them may leave out what the others cover.
-func (u *Unit) Require() diag.List {
+// It ends early, with what it knows, once cancelled is true.
+func (u *Unit) Require(cancelled func() bool) diag.List {
 	if len(u.Program.Requires) == 0 {
 		return nil
 	}
@@ -21,7 +22,7 @@ func (u *Unit) Require() diag.List {
 		return list
 	}
 	for _, r := range all.Program.Requires {
-		if d, failed := all.decide(r); failed {
+		if d, failed := all.decide(r, cancelled); failed {
 			list = append(list, d)
 		}
 	}
@@ -29,7 +30,7 @@ func (u *Unit) Require() diag.List {
 }
 
 // decide looks at each distinct layer that a clause names.
-func (u *Unit) decide(r dsl.Require) (diag.Diagnostic, bool) {
+func (u *Unit) decide(r dsl.Require, cancelled func() bool) (diag.Diagnostic, bool) {
 	seen := map[*ir.Layer]bool{}
 	for _, number := range r.Layers {
 		layer, err := u.Layer(number)
@@ -37,6 +38,9 @@ func (u *Unit) decide(r dsl.Require) (diag.Diagnostic, bool) {
 			continue // the language has checked the numbers
 		}
 		seen[layer] = true
+		if cancelled() {
+			break
+		}
 		v := judge(r, layer, u.Module.Shape)
 		if !v.holds {
 			return r.Fail(fmt.Sprintf("layer %d: %s", number, v.message), v.hint), true

@@ -36,7 +36,14 @@ type Diagnostic struct {
 	Span     Span
 	Message  string
 	Hint     string // what to do; may be empty
+	Fix      *Fix   // the hint as a change of the text, where it is one
 	Related  []Related
+}
+
+// Fix replaces a piece of the text.
+type Fix struct {
+	Span Span
+	Text string
 }
 
 // New is an error with a formatted message.
@@ -54,6 +61,12 @@ func Warn(code Code, span Span, format string, args ...any) Diagnostic {
 // WithHint returns a copy that says what to do.
 func (d Diagnostic) WithHint(format string, args ...any) Diagnostic {
 	d.Hint = fmt.Sprintf(format, args...)
+	return d
+}
+
+// WithFix returns a copy whose hint an editor can carry out.
+func (d Diagnostic) WithFix(span Span, text string) Diagnostic {
+	d.Fix = &Fix{span, text}
 	return d
 }
 

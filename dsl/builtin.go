@@ -113,7 +113,8 @@ func indexBuiltins(list []*builtin) map[string]*builtin {
 // constantSet reports whether a builtin is used without parentheses.
 func (b *builtin) constantSet() bool { return len(b.params) == 0 }
 
-var sides = map[string]bool{"back": true, "ahead": true, "both": true}
+// sides are what dilated counts.
+var sides = map[string]string{"back": "i − j", "ahead": "j − i", "both": "|i − j|"}
 
 // fieldInfo describes a field of the model.
 type fieldInfo struct {

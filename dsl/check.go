@@ -24,7 +24,8 @@ type checker struct {
 	missing    map[string]bool
 	total      map[string]bool // conditions proved to have a value everywhere
 	loaded     bool
-	unread     bool // an import could not be read
+	cancelled  func() bool // while a file is loaded; may be nil
+	unread     bool        // an import could not be read
 }
 
 // lost reports whether a declaration with syntax errors, or a file that could

@@ -59,8 +59,12 @@ type env struct {
 	quiet    bool             // fail without a diagnostic: `where` explains itself
 }
 
-// steps bounds the work of one Load; every node evaluated counts.
-const maxSteps = limit.Steps
+// steps bounds the work of one Load; every node evaluated counts. Now and then
+// it is asked whether the work is still wanted.
+const (
+	maxSteps   = limit.Steps
+	checkEvery = 1 << 12
+)
 
 func (c *checker) step(e expr) bool { return c.spend(1, e) }
 
@@ -68,6 +72,10 @@ func (c *checker) step(e expr) bool { return c.spend(1, e) }
 func (c *checker) spend(n int, e expr) bool {
 	before := c.steps
 	c.steps += n
+	if c.cancelled != nil && before/checkEvery != c.steps/checkEvery && c.cancelled() {
+		c.steps = maxSteps // nothing has a value any more
+		return false
+	}
 	if before < maxSteps && c.steps >= maxSteps {
 		c.bag.Add(diag.New(diag.PatternTooLarge, e.at(), "the patterns take more than %d steps to resolve", maxSteps).
 			WithHint("use fewer heads, layers or nested pattern calls, or a lower `max` in where(…)"))

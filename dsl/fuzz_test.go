@@ -74,3 +74,30 @@ func FuzzCheck(f *testing.F) {
 		sameMeaning(t, p, 12)
 	})
 }
+
+// FuzzOutline demands of any text, as far as it is typed, that it has an outline
+// and that there is an answer to what may come next.
+func FuzzOutline(f *testing.F) {
+	seed(f)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for cut := range 3 {
+			half := string(text[:len(text)*(cut+1)/3])
+			src := diag.NewSource("t.s2", half)
+			o := NewOutline(src)
+			end := 0
+			for _, w := range o.Words {
+				if w.Span.Start < end || w.Span.End <= w.Span.Start || w.Span.End > len(half) || w.Decl >= len(o.Declarations) {
+					t.Fatalf("%q: %+v behind %d", half, w, end)
+				}
+				end = w.Span.End
+				if o.At(w.Span.Start).Span != w.Span {
+					t.Fatalf("%q: %+v is not found", half, w)
+				}
+			}
+			e := Expect(src, len(half))
+			if e.Word.Start < 0 || e.Word.End > len(half) {
+				t.Fatalf("%q: %+v", half, e)
+			}
+		}
+	})
+}

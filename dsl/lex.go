@@ -26,15 +26,6 @@ const (
 	tokComment
 )
 
-// keywords can be no names.
-var keywords = map[string]bool{
-	"model": true, "param": true, "pattern": true, "layer": true, "require": true, "import": true,
-	"head": true, "kv_head": true, "even": true, "odd": true, "every": true, "from": true,
-	"on": true, "at": true, "if": true, "then": true, "else": true, "for": true,
-	"and": true, "or": true, "not": true, "mod": true, "true": true, "false": true,
-	"blocks": true, "causal": true, "bidirectional": true,
-}
-
 // declarations begin with these.
 var declarations = map[string]bool{
 	"model": true, "param": true, "pattern": true, "layer": true, "require": true, "import": true,
@@ -269,6 +260,7 @@ func (s *scanner) report(code diag.Code, n int, message, hint string) {
 func (s *scanner) reportAt(offset int, code diag.Code, n int, message, hint string) {
 	d := diag.New(code, diag.Span{Src: s.src, Start: offset, End: offset + n}, "%s", message)
 	d.Hint = hint
+	d.Fix = respelling(d.Span)
 	s.bag.Add(d)
 	s.errors = append(s.errors, offset)
 }

@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,13 @@ type Options struct {
 	// Main, where it is set, is the text of the file itself: its path is then a
 	// name, beside which imports are looked for.
 	Main io.Reader
+	// Context ends the reading early: there is no program then, and the list may
+	// be empty. Nil never ends it.
+	Context context.Context
 }
+
+// Cancelled reports whether the reading is to end.
+func (o Options) Cancelled() bool { return o.Context != nil && o.Context.Err() != nil }
 
 // Load reads a file and what it imports, and checks it. It returns every error
 // it finds; the program is nil if there is one. Warnings alone are in the list
@@ -42,15 +49,17 @@ func Load(path string, opt Options) (*Program, diag.List) {
 	}
 	c := newChecker(bag, l.units)
 	c.unread = l.failed
+	c.cancelled = opt.Cancelled
 	c.collect()
 	c.define(opt.Defines)
 	c.checkAll()
 	p := &Program{Path: path, Text: l.units[0].src.Text, c: c}
 	p.evaluate()
 	list := bag.List()
-	if bag.Failed() {
+	if bag.Failed() || opt.Cancelled() {
 		return nil, list
 	}
+	c.cancelled = nil
 	_, p.Warnings = list.Split()
 	c.loaded = true
 	if p.Model.Sliced() {

@@ -257,6 +257,7 @@ func (b *builder) syntaxError(err error, tokens []lexer.Token) {
 	}
 	message := "syntax error"
 	hint := ""
+	var fix *diag.Fix
 	var unexpected *participle.UnexpectedTokenError
 	var other participle.Error
 	switch {
@@ -266,7 +267,9 @@ func (b *builder) syntaxError(err error, tokens []lexer.Token) {
 		} else {
 			span = b.token(t)
 			message = "unexpected " + describe(t)
-			hint = syntaxHint(t, tokens)
+			var change tokenChange
+			hint, change = syntaxHint(t, tokens)
+			fix = b.fix(change)
 		}
 		if want := expected(err); want != "" {
 			message += ", expected " + want
@@ -279,7 +282,7 @@ func (b *builder) syntaxError(err error, tokens []lexer.Token) {
 		}
 	}
 	d := diag.New(diag.Syntax, span, "%s", message)
-	d.Hint = hint
+	d.Hint, d.Fix = hint, fix
 	b.report(d)
 }
 
@@ -344,50 +347,55 @@ func describe(t lexer.Token) string {
 	return fmt.Sprintf("`%s`", clip(t.Value))
 }
 
-// syntaxHint knows the usual mistakes.
-func syntaxHint(t lexer.Token, tokens []lexer.Token) string {
+// syntaxHint knows the usual mistakes, and which tokens to change.
+func syntaxHint(t lexer.Token, tokens []lexer.Token) (string, tokenChange) {
 	i := 0
 	for i < len(tokens) && tokens[i].Pos.Offset != t.Pos.Offset {
 		i++
 	}
 	if i == 0 {
-		return "a declaration begins with import, model, param, pattern, layer or require"
+		return "a declaration begins with import, model, param, pattern, layer or require", tokenChange{}
 	}
 	prev, next := tokens[i-1], lexer.Token{}
 	if t.Type == tokIdent && t.Pos.Line > prev.Pos.Line && t.Pos.Column == 1 {
 		if s := suggest(t.Value, slices.Collect(maps.Keys(declarations))); s != "" {
-			return fmt.Sprintf("did you mean `%s`?", s)
+			return fmt.Sprintf("did you mean `%s`?", s), tokenChange{t, t, s}
 		}
-		return "a declaration begins with import, model, param, pattern, layer or require"
+		return "a declaration begins with import, model, param, pattern, layer or require", tokenChange{}
 	}
 	if i+1 < len(tokens) {
 		next = tokens[i+1]
 	}
 	if units[t.Value] != 0 && prev.Type == tokInt {
-		return fmt.Sprintf("the unit follows without a space: %s%s", clip(prev.Value), t.Value)
+		unit := clip(prev.Value) + t.Value
+		return fmt.Sprintf("the unit follows without a space: %s", unit), tokenChange{prev, t, unit}
 	}
 	assigns := t.Value == "=" && next.Value != "="
 	if fn := argumentOf(tokens[:i]); fn != "" && (t.Type == tokIdent || t.Type == tokInt || assigns || t.Value == "[") {
+		change := tokenChange{prev, prev, prev.Value + ":"}
+		if assigns {
+			change = tokenChange{t, t, ":"}
+		}
 		switch b := builtins[fn]; {
 		case b == nil || b.has(prev.Value):
-			return fmt.Sprintf("an argument's name is followed by a colon: %s: …", clip(prev.Value))
+			return fmt.Sprintf("an argument's name is followed by a colon: %s: …", clip(prev.Value)), change
 		case assigns && !b.ij && !b.variadic:
-			return fmt.Sprintf("an argument's name is followed by a colon, and %s", b.named())
+			return fmt.Sprintf("an argument's name is followed by a colon, and %s", b.named()), tokenChange{}
 		}
 	}
 	for _, h := range hints {
 		if (h.prev == "" || h.prev == prev.Value) && (h.token == "" || h.token == t.Value) && (h.next == "" || h.next == next.Value) &&
 			(h.decl == "" || h.decl == tokens[0].Value) {
-			return h.hint
+			return h.hint, h.change(prev, t, next)
 		}
 	}
 	switch {
 	case t.Type == tokKeyword && declarations[t.Value]:
-		return fmt.Sprintf("`%s` begins a declaration: it cannot be a name, and the declaration before it has to be complete", t.Value)
+		return fmt.Sprintf("`%s` begins a declaration: it cannot be a name, and the declaration before it has to be complete", t.Value), tokenChange{}
 	case t.Type == tokKeyword:
-		return fmt.Sprintf("`%s` is a keyword and cannot be a name", t.Value)
+		return fmt.Sprintf("`%s` is a keyword and cannot be a name", t.Value), tokenChange{}
 	}
-	return ""
+	return "", tokenChange{}
 }
 
 // wantedHints are by what the parser expected.
@@ -405,30 +413,34 @@ const conditionalHint = "a conditional has both branches: if c then a else b"
 
 const causalHint = "causality is the model's: write `causal` between its braces, and `dense` for all that it admits"
 
-// hints are by the unexpected token, its neighbours and the declaration's
-// keyword, as far as they matter; the first that fits is given.
-var hints = []struct{ decl, prev, token, next, hint string }{
-	{token: "=", next: ">", hint: "an arrow is spelt ->"},
-	{prev: "=", token: ">", hint: "an arrow is spelt ->"},
-	{prev: "=", token: "=", hint: "a value follows a single ="},
+// mistake is a usual one: the unexpected token, its neighbours and the
+// declaration's keyword, as far as they matter. Where fix is not empty it takes
+// the place of the tokens that are named.
+type mistake struct{ decl, prev, token, next, hint, fix string }
+
+// hints are tried in order; the first that fits is given.
+var hints = []mistake{
+	{token: "=", next: ">", hint: "an arrow is spelt ->", fix: "->"},
+	{prev: "=", token: ">", hint: "an arrow is spelt ->", fix: "->"},
+	{prev: "=", token: "=", hint: "a value follows a single =", fix: "="},
 	{decl: "model", next: "=", hint: "a field's value follows its name without a sign: heads 32"},
 	{decl: "model", next: ":", hint: "a field's value follows its name without a sign: heads 32"},
 	{decl: "model", token: "=", hint: "a field's value follows its name without a sign: heads 32"},
 	{decl: "model", token: ":", hint: "a field's value follows its name without a sign: heads 32"},
-	{token: "=", hint: "equality is spelt =="},
+	{token: "=", hint: "equality is spelt ==", fix: "=="},
 	{decl: "layer", token: "causal", hint: causalHint},
 	{decl: "pattern", token: "causal", hint: causalHint},
-	{prev: "|", token: "|", hint: "the union of sets is a single |; conditions are joined with `or`"},
-	{token: "|", next: "|", hint: "the union of sets is a single |; conditions are joined with `or`"},
-	{token: "&", next: "&", hint: "the intersection of sets is a single &; conditions are joined with `and`"},
-	{prev: "&", token: "&", hint: "the intersection of sets is a single &; conditions are joined with `and`"},
+	{prev: "|", token: "|", hint: "the union of sets is a single |; conditions are joined with `or`", fix: "|"},
+	{token: "|", next: "|", hint: "the union of sets is a single |; conditions are joined with `or`", fix: "|"},
+	{token: "&", next: "&", hint: "the intersection of sets is a single &; conditions are joined with `and`", fix: "&"},
+	{prev: "&", token: "&", hint: "the intersection of sets is a single &; conditions are joined with `and`", fix: "&"},
 	{token: "*", next: "*", hint: "there are no powers; write a product or index a list"},
 	{prev: "*", token: "*", hint: "there are no powers; write a product or index a list"},
 	{decl: "layer", token: ":", hint: "layers are followed by ->, heads by a colon: layer 0..3 -> head 0: dense"},
 	{token: "head", hint: "heads are followed by a colon: head 0..3: dense"},
 	{token: "kv_head", hint: "KV heads are followed by a colon: kv_head 0..3: dense"},
-	{decl: "require", prev: "on", token: "even", hint: "write `on layer even`"},
-	{decl: "require", prev: "on", token: "odd", hint: "write `on layer odd`"},
+	{decl: "require", prev: "on", token: "even", hint: "write `on layer even`", fix: "on layer even"},
+	{decl: "require", prev: "on", token: "odd", hint: "write `on layer odd`", fix: "on layer odd"},
 	{decl: "require", token: "-", hint: "names have underscores: kv_efficient"},
 	{decl: "require", token: "==", hint: "a bound is one of < <= > >="},
 }

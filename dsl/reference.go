@@ -2,8 +2,6 @@ package dsl
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/s2attention/s2c/limit"
@@ -16,7 +14,7 @@ import (
 func Reference() map[string]string {
 	return map[string]string{
 		"grammar":           "```ebnf\n" + grammar() + "\n```\n",
-		"keywords":          codeList(slices.Sorted(maps.Keys(keywords))) + ".\n",
+		"keywords":          keywordTable(),
 		"fields":            fieldTable(),
 		"set functions":     functionTable(kindSet),
 		"integer functions": functionTable(kindInt),
@@ -31,7 +29,14 @@ func grammar() string {
 		"BlockItems", "Blocks", "RowSwitch", "Rows").Replace(fileParser.String())
 }
 
-func codeList(words []string) string { return "`" + strings.Join(words, "` `") + "`" }
+func keywordTable() string {
+	var b strings.Builder
+	b.WriteString("| keyword | use |\n| --- | --- |\n")
+	for _, k := range keywordList {
+		fmt.Fprintf(&b, "| `%s` | `%s`: %s |\n", k.name, cell(k.usage), cell(k.doc))
+	}
+	return b.String()
+}
 
 func fieldTable() string {
 	var b strings.Builder
@@ -42,14 +47,16 @@ func fieldTable() string {
 	return b.String()
 }
 
+// functionOrder is the order of the documentation.
+var functionOrder = []string{
+	"window", "stride", "dilated", "sink", "columns", "rows", "global", "dense", "empty", "where",
+	"min", "max", "abs", "len", "sqrt",
+}
+
 func functionTable(result kind) string {
 	var b strings.Builder
 	b.WriteString("| | |\n| --- | --- |\n")
-	order := []string{
-		"window", "stride", "dilated", "sink", "columns", "rows", "global", "dense", "empty", "where",
-		"min", "max", "abs", "len", "sqrt",
-	}
-	for _, name := range order {
+	for _, name := range functionOrder {
 		f := builtins[name]
 		if f.result == result || f.result == kindReal && result == kindInt {
 			fmt.Fprintf(&b, "| `%s` | %s |\n", cell(f.usage), cell(f.doc))

@@ -16,6 +16,7 @@ type resolver struct {
 	c     *checker
 	m     *Model
 	nodes int
+	met   func(expr, *env) // sees every part before it is resolved; may be nil
 }
 
 func (c *checker) resolve(e expr, v *env, m *Model) (Set, bool) {
@@ -48,6 +49,9 @@ func (r *resolver) set(e expr, v *env) (Set, bool) {
 	}
 	if r.nodes++; r.nodes > maxNodes {
 		return r.tooLarge(e, v)
+	}
+	if r.met != nil {
+		r.met(e, v)
 	}
 	switch e := e.(type) {
 	case *nameExpr:

@@ -423,7 +423,7 @@ func (s *scope) argument(e expr, b *builtin, i int) {
 	p := b.params[i]
 	switch {
 	case p.kind == kindSide:
-		if n, ok := e.(*nameExpr); !ok || !sides[n.id] {
+		if n, ok := e.(*nameExpr); !ok || sides[n.id] == "" {
 			s.c.errorf(diag.WrongArguments, e.at(), "a side is back, ahead or both")
 		}
 	case b.ij && i == 0:

@@ -46,7 +46,7 @@ func distance(a, b string, most int) int {
 
 func withSuggestion(d diag.Diagnostic, name string, known []string) diag.Diagnostic {
 	if s := suggest(name, known); s != "" {
-		return d.WithHint("did you mean `%s`?", s)
+		return d.WithHint("did you mean `%s`?", s).WithFix(d.Span, s)
 	}
 	if len(known) > 0 && len(known) <= 12 {
 		return d.WithHint("there is %s", strings.Join(slices.Sorted(slices.Values(known)), ", "))
@@ -80,9 +80,9 @@ func (c *checker) suggestSet(d diag.Diagnostic, name string) diag.Diagnostic {
 	case suggest(name, own) != "" || b == nil:
 		return withSuggestion(d, name, slices.AppendSeq(own, maps.Keys(builtins)))
 	case b.constantSet():
-		return d.WithHint("did you mean `%s`?", b.name)
+		return d.WithHint("did you mean `%s`?", b.name).WithFix(d.Span, b.name)
 	}
-	return d.WithHint("did you mean `%s`, as in %s?", b.name, b.usage)
+	return d.WithHint("did you mean `%s`, as in %s?", b.name, b.usage).WithFix(d.Span, b.name)
 }
 
 // missingColon reports an argument such as `phase -h`, which reads as a
@@ -106,6 +106,7 @@ func (s *scope) missingColon(a *argExpr, parameters []string) bool {
 	value := a.value.span
 	value.Start = n.span.End
 	s.c.bag.Add(diag.New(diag.UndefinedName, n.span, "`%s` is not defined", n.id).
-		WithHint("a colon sets it apart as the argument's name: %s: %s", n.id, clip(strings.TrimSpace(value.Text()))))
+		WithHint("a colon sets it apart as the argument's name: %s: %s", n.id, clip(strings.TrimSpace(value.Text()))).
+		WithFix(n.span, n.id+":"))
 	return true
 }

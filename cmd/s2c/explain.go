@@ -137,7 +137,7 @@ func (c *explainCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	failed := unit.Require()
+	failed := unit.Require(opt.Cancelled)
 	failed.Sort()
 	if err := c.explain(s, unit, failed); err != nil || len(failed) == 0 {
 		return err

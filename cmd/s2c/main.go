@@ -33,6 +33,7 @@ type commands struct {
 	Bench      benchCmd      `cmd:"" help:"Time kernels on a device, check what they compute, and plot a sweep over lengths."`
 	Tune       tuneCmd       `cmd:"" help:"Measure layouts on a GPU, and write those that win to a tuning file."`
 	Bundle     bundleCmd     `cmd:"" help:"Look into compiled bundles."`
+	Lsp        lspCmd        `cmd:"" help:"Serve an editor: the Language Server Protocol over standard input and output."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 

@@ -36,7 +36,9 @@ func TestBudget(t *testing.T) {
 			}
 			b := plenty
 			c.spend(&b)
-			m, list := within(b, p)
+			l := newLowerer(p, nil)
+			l.left = b
+			m, list := l.module()
 			if c.code != "" {
 				if m != nil || len(list) == 0 || list[0].Code != c.code {
 					t.Fatalf("got %v, %v", m, list)

@@ -21,17 +21,35 @@ import (
 // whose pattern passes the limits of the closed form and for every layer with a
 // query block that attends nothing; the module is nil then.
 func Module(p *dsl.Program) (*ir.Module, diag.List) {
-	return within(budget{entries: ir.MaxTableEntries, steps: maxSteps, words: maxWords}, p)
+	return newLowerer(p, nil).module()
 }
 
-// within is Module with a budget for tables.
-func within(b budget, p *dsl.Program) (*ir.Module, diag.List) {
-	l := lowerer{
-		program: p,
-		builder: ir.NewBuilder(p.Model.Causal),
-		known:   map[string]ir.Pattern{},
-		left:    b,
+// ModuleUnless is Module for as long as it is wanted: once cancelled is true, it
+// ends without a module.
+func ModuleUnless(cancelled func() bool, p *dsl.Program) (*ir.Module, diag.List) {
+	return newLowerer(p, cancelled).module()
+}
+
+// Pattern is one set in closed form, as a head of the program's model has it.
+func Pattern(cancelled func() bool, p *dsl.Program, s dsl.Set) (ir.Pattern, error) {
+	return newLowerer(p, cancelled).pattern(s)
+}
+
+func newLowerer(p *dsl.Program, cancelled func() bool) *lowerer {
+	if cancelled == nil {
+		cancelled = func() bool { return false }
 	}
+	return &lowerer{
+		program:   p,
+		builder:   ir.NewBuilder(p.Model.Causal),
+		known:     map[string]ir.Pattern{},
+		left:      budget{entries: ir.MaxTableEntries, steps: maxSteps, words: maxWords},
+		cancelled: cancelled,
+	}
+}
+
+func (l *lowerer) module() (*ir.Module, diag.List) {
+	p := l.program
 	if !l.affordable() {
 		return nil, l.bag.List()
 	}
@@ -40,6 +58,9 @@ func within(b budget, p *dsl.Program) (*ir.Module, diag.List) {
 		layer := ir.Layer{Numbers: numbers, Heads: make([]ir.Pattern, p.Model.Heads)}
 		failed := false
 		for h := range layer.Heads {
+			if l.cancelled() {
+				return nil, nil
+			}
 			pattern, err := l.head(numbers[0], h)
 			if err != nil {
 				l.report(numbers[0], h, err)
@@ -54,6 +75,9 @@ func within(b budget, p *dsl.Program) (*ir.Module, diag.List) {
 		}
 	}
 	list := l.bag.List()
+	if l.cancelled() {
+		return nil, nil
+	}
 	if list.HasErrors() {
 		return nil, list
 	}
@@ -89,6 +113,8 @@ type lowerer struct {
 	known   map[string]ir.Pattern // by what the head's tree says
 	left    budget                // for tables
 	key     []byte                // scratch
+
+	cancelled func() bool
 }
 
 // head is the pattern of one head; heads that say the same share it.

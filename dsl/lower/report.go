@@ -10,6 +10,9 @@ import (
 // errTable says that a table cannot hold a pattern's leading rows.
 var errTable = errors.New("the rows that a list of blocks names make too large a table")
 
+// errCancelled says that the answer is not wanted any more.
+var errCancelled = errors.New("cancelled")
+
 // report adds a diagnostic for a head that has no closed form.
 func (l *lowerer) report(layer, head int, err error) {
 	code := diag.NoClosedForm

@@ -93,6 +93,9 @@ func (l *lowerer) eachRow(s dsl.Set, rows, width int64, visit func(row []uint64)
 	root := r.compile(s)
 	buf := make([]uint64, (width+63)/64)
 	for i := range rows {
+		if l.cancelled() {
+			return errCancelled
+		}
 		r.row, r.width = i, l.widthOf(i, width)
 		row := buf[:(r.width+63)/64]
 		clear(row)

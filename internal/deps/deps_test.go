@@ -46,6 +46,10 @@ var rules = []rule{
 		reason: "the reference must not share what it checks"},
 	{packages: "launch", never: []string{"dsl/...", "ir/...", "codegen/...", "compiler/...", "runtime/...", "internal/..."},
 		reason: "compiler and runtime agree through its tables"},
+	{packages: "internal/lsp", never: []string{"runtime/cuda", "runtime/emu", "runtime/gorgonia", "internal/...", "cmd/...", root},
+		reason: "an editor asks the language and its closed form, and runs nothing"},
+	{packages: "...", except: []string{"cmd/s2c"}, never: []string{"internal/lsp"},
+		reason: "only the command serves editors"},
 	{packages: "diag", never: all, reason: "everything that reads files reports with it"},
 	{packages: "...", except: []string{root, "cmd/...", "examples/..."}, never: []string{root},
 		reason: "the root package is for programs; what it is made of does not know it"},
@@ -150,6 +154,7 @@ func TestRulesBreak(t *testing.T) {
 		{root, "compiler", false}, {root, "internal/show", true}, {"runtime", root, true}, {"cmd/s2c", root, false}, {"diag", "dtype", true},
 		{"target", "dtype", true}, {"launch", "dtype", false},
 		{"internal/ptxtest", "runtime/emu", false}, {"internal/ptxtest", "ir", true}, {"codegen/ptx/kernel", "internal/ptxtest", true},
+		{"internal/lsp", "runtime/emu", true}, {"internal/lsp", "compiler", false}, {"compiler", "internal/lsp", true}, {"cmd/s2c", "internal/lsp", false},
 	} {
 		got := slices.ContainsFunc(rules, func(r rule) bool { return r.breaks(c.pkg, c.dep) })
 		if got != c.want {
