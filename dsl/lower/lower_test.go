@@ -263,8 +263,6 @@ func TestErrors(t *testing.T) {
 	}{
 		{"period", "window(1) | stride(1009) & dilated(1013) & stride(1019)", diag.NoClosedForm, "period"},
 		{"cells", "dense - stride(5000)", diag.NoClosedForm, "cells"},
-		{"step", "window(1) | stride(2000000000)", diag.NoClosedForm, "step"},
-		{"bound", "window(2000000000)", diag.NoClosedForm, "bound"},
 		{"an empty row", "columns(4..)", diag.EmptyRow, "query block 0 of head 0"},
 		{"a later empty row", "window(4) - rows(7)", diag.EmptyRow, "query block 7"},
 		{"an empty row of a table", "window(4) - blocks { (9, 0..9) }", diag.EmptyRow, "query block 9"},
