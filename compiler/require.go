@@ -6,6 +6,7 @@ import (
 	"github.com/s2attention/s2c/diag"
 	"github.com/s2attention/s2c/dsl"
 	"github.com/s2attention/s2c/ir"
+	"github.com/s2attention/s2c/limit"
 )
 
 // Require decides every require clause on the closed form and returns a
@@ -21,16 +22,18 @@ func (u *Unit) Require(cancelled func() bool) diag.List {
 	if all == nil {
 		return list
 	}
+	work := 0
 	for _, r := range all.Program.Requires {
-		if d, failed := all.decide(r, cancelled); failed {
+		if d, failed := all.decide(r, cancelled, &work); failed {
 			list = append(list, d)
 		}
 	}
 	return list
 }
 
-// decide looks at each distinct layer that a clause names.
-func (u *Unit) decide(r dsl.Require, cancelled func() bool) (diag.Diagnostic, bool) {
+// decide looks at each distinct layer that a clause names; work is what all clauses so
+// far have taken.
+func (u *Unit) decide(r dsl.Require, cancelled func() bool, work *int) (diag.Diagnostic, bool) {
 	seen := map[*ir.Layer]bool{}
 	for _, number := range r.Layers {
 		layer, err := u.Layer(number)
@@ -41,7 +44,11 @@ func (u *Unit) decide(r dsl.Require, cancelled func() bool) (diag.Diagnostic, bo
 		if cancelled() {
 			break
 		}
-		v := judge(r, layer, u.Module.Shape)
+		v := undecided(errTooMuch)
+		if *work < limit.RequireWork {
+			v = judge(r, layer, u.Module.Shape)
+		}
+		*work += v.work
 		if !v.holds {
 			return r.Fail(fmt.Sprintf("layer %d: %s", number, v.message), v.hint), true
 		}
@@ -52,6 +59,7 @@ func (u *Unit) decide(r dsl.Require, cancelled func() bool) (diag.Diagnostic, bo
 // verdict is the answer to one clause for one layer.
 type verdict struct {
 	holds         bool
+	work          int
 	message, hint string // what is so instead, and what to do
 }
 
@@ -84,6 +92,9 @@ func judge(r dsl.Require, layer *ir.Layer, s ir.Shape) verdict {
 	return verdict{message: fmt.Sprintf("the compiler cannot decide %q", r.Kind)}
 }
 
+// errTooMuch says that the clauses before have taken all the time.
+var errTooMuch = &ir.LimitError{What: "work of all clauses together", Max: limit.RequireWork}
+
 // undecided is a question that passes the limits of the closed form.
 func undecided(err error) verdict {
 	return verdict{message: "cannot be decided: " + err.Error(),
@@ -93,22 +104,27 @@ func undecided(err error) verdict {
 func covered(v ir.Verdict) verdict {
 	switch {
 	case v.Err != nil:
-		return undecided(v.Err)
+		u := undecided(v.Err)
+		u.work = v.Work
+		return u
 	case v.Holds:
-		return verdict{holds: true}
+		return verdict{holds: true, work: v.Work}
 	}
-	return verdict{message: fmt.Sprintf("no head attends key block %d from query block %d", v.J, v.I),
+	return verdict{work: v.Work, message: fmt.Sprintf("no head attends key block %d from query block %d", v.J, v.I),
 		hint: "give some head a window, stride or column that reaches it"}
 }
 
 func efficient(v ir.Verdict) verdict {
 	switch {
 	case v.Err != nil:
-		return undecided(v.Err)
+		u := undecided(v.Err)
+		u.work = v.Work
+		return u
 	case v.Holds:
-		return verdict{holds: true}
+		return verdict{holds: true, work: v.Work}
 	}
 	return verdict{
+		work:    v.Work,
 		message: fmt.Sprintf("KV head %d reads key block %d at query block %d, but did not at query block %d", v.Head, v.J, v.I, v.I-1),
 		hint:    "vertical strides, windows and sinks never come back to a block; relative strides and gaps in rows do"}
 }

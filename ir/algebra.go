@@ -14,6 +14,9 @@ type algebra struct {
 
 func newAlgebra() *algebra { return &algebra{work: maxWork} }
 
+// spent is the work of a question so far.
+func (a *algebra) spent() int { return min(maxWork-a.work, maxWork) }
+
 func (a *algebra) fail(what string, limit int64) {
 	if a.err == nil {
 		a.err = &LimitError{what, limit}

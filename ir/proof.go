@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+
+	"github.com/s2attention/s2c/limit"
 )
 
 // Verdict is the answer to a question about a layer.
@@ -20,6 +22,9 @@ type Verdict struct {
 	// Err is set when the question passes the limits of the closed form and a
 	// search of the first rows found no counter-example; Holds is false then.
 	Err error
+	// Work is what the answer took, about 30 nanoseconds each: whoever asks many questions
+	// can add it up.
+	Work int
 }
 
 func (v Verdict) String() string {
@@ -79,15 +84,15 @@ func coverage(l Layer, s Shape, blocks int64) Verdict {
 	rest := a.minus(domain(tables, limit), a.covering(cells))
 	i, j, missing := least(rest)
 	if a.err == nil {
-		return Verdict{Holds: !missing, Head: -1, I: i, J: j}
+		return Verdict{Holds: !missing, Head: -1, I: i, J: j, Work: a.spent()}
 	}
 	union := []Pattern{{Cells: cells}} // from these rows on
 	for i := tables; i < min(limit, tables+searchRows); i++ {
 		if j, missing, err := missingInRow(union, i, domain(i, i+1), searchRows); err == nil && missing {
-			return Verdict{Head: -1, I: i, J: j}
+			return Verdict{Head: -1, I: i, J: j, Work: a.spent()}
 		}
 	}
-	return Verdict{Head: -1, Err: a.err}
+	return Verdict{Head: -1, Err: a.err, Work: a.spent()}
 }
 
 // joined is cells of any heads with complete residue systems of key blocks made one:
@@ -162,6 +167,7 @@ func KVEfficientAt(l Layer, s Shape, n int64) Verdict {
 func kvEfficient(l Layer, s Shape, blocks int64) Verdict {
 	var ids patternIDs
 	known := make(map[string]Verdict)
+	work := 0
 	for kv := range s.KVHeads {
 		heads := distinct(l.Heads[kv*s.Group() : (kv+1)*s.Group()])
 		var key []byte
@@ -173,13 +179,17 @@ func kvEfficient(l Layer, s Shape, blocks int64) Verdict {
 		if !seen {
 			v = groupEfficient(heads, blocks)
 			known[string(key)] = v
+			work += v.Work
+		}
+		if v.Holds && work > limit.RequireWork {
+			v = Verdict{Err: &LimitError{"work on the KV heads of a layer", limit.RequireWork}}
 		}
 		if !v.Holds {
-			v.Head = kv
+			v.Head, v.Work = kv, work
 			return v
 		}
 	}
-	return Verdict{Holds: true, Head: -1}
+	return Verdict{Holds: true, Head: -1, Work: work}
 }
 
 // groupEfficient is KV efficiency for the heads of one KV head.
@@ -212,13 +222,14 @@ func groupEfficient(heads []Pattern, blocks int64) Verdict {
 			v = Verdict{I: i, J: j}
 		}
 	}
+	v.Work = a.spent()
 	if a.err == nil {
 		return v
 	}
 	if i, j, found := returning(heads, tables+1, min(limit, tables+searchRows)); found {
-		return Verdict{I: i, J: j}
+		return Verdict{I: i, J: j, Work: v.Work}
 	}
-	return Verdict{Err: a.err}
+	return Verdict{Err: a.err, Work: v.Work}
 }
 
 // left appends c in j < i, where it has rows at all.

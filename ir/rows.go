@@ -113,8 +113,8 @@ func (p Pattern) firstEmpty(rest []Cell, bound func(int64) int64) (int64, bool, 
 	looks := 0
 	for _, c := range rest {
 		for i := c.Rows.Lo; i < c.Rows.Hi && (!found || i < best); i += c.Rows.Mod {
-			if looks++; looks > maxWork {
-				return 0, false, &LimitError{"rows to be looked at for an empty one", maxWork}
+			if looks += 1 + len(p.Cells); looks > maxWork {
+				return 0, false, &LimitError{"work on rows that may be empty", maxWork}
 			}
 			if p.Count(i, bound(i)) == 0 {
 				best, found = i, true

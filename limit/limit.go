@@ -49,7 +49,9 @@ const (
 	// another CutWork.
 	Work, BuildWork = 1 << 24, 1 << 24
 	CutWork         = 24
-	WhereBlocks     = 4096
+	// RequireWork is what all require clauses may take together: some eight seconds.
+	RequireWork = 16 * Work
+	WhereBlocks = 4096
 	// WhereSteps is what all conditions together take at every pair: some eight seconds.
 	WhereSteps   = 3 << 29
 	TableRows    = 1 << 16
@@ -76,6 +78,7 @@ var Table = []Row{
 	{"a window, stride or block number", count(Number), "refused; numbers above " + count(Blocks) + ", the blocks of the longest context, are as good as none"},
 	{"the common period of a pattern's strides", count(Period), "refused, or undecided in `require`"},
 	{"cells of a head, or of a question in `require`", count(Cells), "refused, or undecided in `require`"},
+	{"work of all `require` clauses together", count(RequireWork), "undecided; seeing that two cells have nothing in common is 1, cutting one by another " + count(CutWork)},
 	{"blocks of `where`'s `max`", count(WhereBlocks), "refused"},
 	{"steps of all conditions of `where`, over all heads and layers that differ", count(WhereSteps), "refused before the first is evaluated; a step is an operator, a number or a name at one pair, a part of `i` alone or of `j` alone being one"},
 	{"rows of a table", count(TableRows), "rows of `blocks` beyond become cells"},
