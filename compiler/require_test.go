@@ -17,15 +17,15 @@ func TestRequireWork(t *testing.T) {
 	if u == nil {
 		t.Fatal(list)
 	}
-	work := 0
-	if d, failed := u.decide(u.Program.Requires[0], &work); !failed || work < 10000 || work > limit.Work {
+	work, never := 0, func() bool { return false }
+	if d, failed := u.decide(u.Program.Requires[0], never, &work); !failed || work < 10000 || work > limit.Work {
 		t.Errorf("%v, %v, %d", d, failed, work)
 	}
-	if d, failed := u.decide(u.Program.Requires[1], &work); failed {
+	if d, failed := u.decide(u.Program.Requires[1], never, &work); failed {
 		t.Errorf("%v", d)
 	}
 	work = limit.RequireWork
-	d, failed := u.decide(u.Program.Requires[1], &work)
+	d, failed := u.decide(u.Program.Requires[1], never, &work)
 	if !failed || !strings.Contains(d.Message, "cannot be decided: work of all clauses together") || d.Hint == "" {
 		t.Errorf("%v, %v", d, failed)
 	}

@@ -23,6 +23,7 @@ var wrongUsage = map[string][]string{
 	"tune":           {"", "EMPTY --seq 64", "FILE", "FILE --seq 0", "FILE --seq 64 -o EMPTY", "FILE --seq 64 --device tpu", "FILE --seq 64 --only x=1", "FILE --seq 64 --device emu -o DIR/t.json --only kv_tile=7", "FILE --seq 64 --top -1", "FILE --seq 64 --budget 5", "FILE --seq 64 --batch 0", "FILE --seq 64 --runs 0", "FILE --seq 64 -o DIR/t.json --layer 9"},
 	"bundle inspect": {"", "EMPTY", "BUNDLE --ptx nope"},
 	"completion":     {"", "EMPTY", "tcsh"},
+	"lsp":            {"x"},
 	"version":        {"x"},
 }
 
