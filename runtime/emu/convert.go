@@ -85,70 +85,59 @@ func fmaHalf(a, b, c float32, round func(float32) uint16) uint32 {
 	return uint32(round(fromBits(bits | 1)))
 }
 
-func execFmaF16x2(w *warp, in *instr, mask uint32) status {
-	return fmaPairs(w, in, mask, f16Value, f16Bits)
-}
+var (
+	fmaF16x2  = fmaPairs(halvesF16, f16Bits)
+	fmaBF16x2 = fmaPairs(halvesBF16, bf16Bits)
+)
 
-func execFmaBF16x2(w *warp, in *instr, mask uint32) status {
-	return fmaPairs(w, in, mask, func(h uint16) float32 { return fromBits(uint32(h) << 16) }, bf16Bits)
-}
-
-func fmaPairs(w *warp, in *instr, mask uint32, value func(uint16) float32, round func(float32) uint16) status {
-	d, a, b, c := w.out32(in, mask), &w.r[in.a], &w.r[in.b], &w.r[in.c]
-	for i := range d {
-		lo := fmaHalf(value(uint16(a[i])), value(uint16(b[i])), value(uint16(c[i])), round)
-		hi := fmaHalf(value(uint16(a[i]>>16)), value(uint16(b[i]>>16)), value(uint16(c[i]>>16)), round)
-		d[i] = hi<<16 | lo
+func fmaPairs(halves func(uint32) (lo, hi float32), round func(float32) uint16) loop[uint32] {
+	return func(d, a, b, c *reg32) {
+		for i := range d {
+			aLo, aHi := halves(a[i])
+			bLo, bHi := halves(b[i])
+			cLo, cHi := halves(c[i])
+			d[i] = fmaHalf(aHi, bHi, cHi, round)<<16 | fmaHalf(aLo, bLo, cLo, round)
+		}
 	}
-	return w.put32(in, mask)
 }
 
-func execPackBF16(w *warp, in *instr, mask uint32) status {
-	d, hi, lo := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+func packBF16(d, hi, lo, _ *reg32) {
 	for i := range d {
 		d[i] = uint32(bf16Bits(fromBits(hi[i])))<<16 | uint32(bf16Bits(fromBits(lo[i])))
 	}
-	return w.put32(in, mask)
 }
 
-func execPackF16(w *warp, in *instr, mask uint32) status {
-	d, hi, lo := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+func packF16(d, hi, lo, _ *reg32) {
 	for i := range d {
 		d[i] = uint32(f16Bits(fromBits(hi[i])))<<16 | uint32(f16Bits(fromBits(lo[i])))
 	}
-	return w.put32(in, mask)
 }
 
-// conversions says how one lane is converted, by result and source type.
-var conversions = map[[2]inst.Type]func(w *warp, in *instr, l int){
-	{inst.U32, inst.U64}: func(w *warp, in *instr, l int) { w.r[in.d][l] = uint32(w.d[in.a][l]) },
-	{inst.S32, inst.S64}: func(w *warp, in *instr, l int) { w.r[in.d][l] = uint32(w.d[in.a][l]) },
-	{inst.U64, inst.U32}: func(w *warp, in *instr, l int) { w.d[in.d][l] = uint64(w.r[in.a][l]) },
-	{inst.S64, inst.S32}: func(w *warp, in *instr, l int) { w.d[in.d][l] = uint64(int64(int32(w.r[in.a][l]))) },
-	{inst.F32, inst.S32}: func(w *warp, in *instr, l int) { w.r[in.d][l] = math.Float32bits(float32(int32(w.r[in.a][l]))) },
-	{inst.F32, inst.U32}: func(w *warp, in *instr, l int) { w.r[in.d][l] = math.Float32bits(float32(w.r[in.a][l])) },
-	{inst.BF16, inst.F32}: func(w *warp, in *instr, l int) {
-		w.r[in.d][l] = uint32(bf16Bits(fromBits(w.r[in.a][l])))
-	},
-	{inst.F16, inst.F32}: func(w *warp, in *instr, l int) {
-		w.r[in.d][l] = uint32(f16Bits(fromBits(w.r[in.a][l])))
-	},
-	{inst.F32, inst.F16}: func(w *warp, in *instr, l int) {
-		w.r[in.d][l] = math.Float32bits(f16Value(uint16(w.r[in.a][l])))
-	},
-	{inst.F32, inst.BF16}: func(w *warp, in *instr, l int) { w.r[in.d][l] = w.r[in.a][l] << 16 },
+// conversions are by result and source type.
+var conversions = map[[2]inst.Type]execFn{
+	{inst.U32, inst.U64}: to32(func(w *warp, in *instr, d *reg32) { convert(d, &w.d[in.a], func(v uint64) uint32 { return uint32(v) }) }),
+	{inst.U64, inst.U32}: to64(func(w *warp, in *instr, d *reg64) { convert(d, &w.r[in.a], func(v uint32) uint64 { return uint64(v) }) }),
+	{inst.S64, inst.S32}: to64(func(w *warp, in *instr, d *reg64) {
+		convert(d, &w.r[in.a], func(v uint32) uint64 { return uint64(int32(v)) })
+	}),
+	{inst.F32, inst.S32}: on32(func(d, a, _, _ *reg32) {
+		convert(d, a, func(v uint32) uint32 { return math.Float32bits(float32(int32(v))) })
+	}),
+	{inst.F32, inst.U32}: on32(func(d, a, _, _ *reg32) { convert(d, a, func(v uint32) uint32 { return math.Float32bits(float32(v)) }) }),
+	{inst.F32, inst.F16}: on32(func(d, a, _, _ *reg32) {
+		convert(d, a, func(v uint32) uint32 { return math.Float32bits(f16Values[v&0xffff]) })
+	}),
+}
+
+func convert[D, S integer](d *[32]D, a *[32]S, f func(S) D) {
+	for i := range d {
+		d[i] = f(a[i])
+	}
 }
 
 func buildCvt(_ *decoder, in *instr) error {
-	convert := conversions[[2]inst.Type{in.form.Type, in.form.From}]
-	if convert == nil {
+	if in.exec = conversions[[2]inst.Type{in.form.Type, in.form.From}]; in.exec == nil {
 		return fmt.Errorf("this conversion is not executed")
-	}
-	in.exec = func(w *warp, in *instr, mask uint32) status {
-		for m := mask; m != 0; m &= m - 1 {
-			convert(w, in, trailing(m))
-		}
-		return stNext
 	}
 	return nil
 }

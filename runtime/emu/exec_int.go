@@ -12,37 +12,25 @@ import (
 // branches over whole arrays is faster than a walk over the set bits. out32 gives
 // the array to compute into, put32 moves the lanes of a partial mask.
 
-func (w *warp) out32(in *instr, mask uint32) *reg32 {
+func (w *warp) out32(in *instr, mask uint32) *reg32 { return out(w.r, &w.tmp, in, mask) }
+func (w *warp) out64(in *instr, mask uint32) *reg64 { return out(w.d, &w.tmp6, in, mask) }
+
+func (w *warp) put32(in *instr, mask uint32) status { return put(w.r, &w.tmp, in, mask) }
+func (w *warp) put64(in *instr, mask uint32) status { return put(w.d, &w.tmp6, in, mask) }
+
+func out[T any](file [][32]T, tmp *[32]T, in *instr, mask uint32) *[32]T {
 	if mask == fullMask {
-		return &w.r[in.d]
+		return &file[in.d]
 	}
-	return &w.tmp
+	return tmp
 }
 
-func (w *warp) put32(in *instr, mask uint32) status {
+func put[T any](file [][32]T, tmp *[32]T, in *instr, mask uint32) status {
 	if mask != fullMask {
-		d := &w.r[in.d]
+		d := &file[in.d]
 		for m := mask; m != 0; m &= m - 1 {
 			l := trailing(m)
-			d[l] = w.tmp[l]
-		}
-	}
-	return stNext
-}
-
-func (w *warp) out64(in *instr, mask uint32) *reg64 {
-	if mask == fullMask {
-		return &w.d[in.d]
-	}
-	return &w.tmp6
-}
-
-func (w *warp) put64(in *instr, mask uint32) status {
-	if mask != fullMask {
-		d := &w.d[in.d]
-		for m := mask; m != 0; m &= m - 1 {
-			l := trailing(m)
-			d[l] = w.tmp6[l]
+			d[l] = tmp[l]
 		}
 	}
 	return stNext
@@ -55,51 +43,239 @@ func (w *warp) putPred(in *instr, mask, v uint32) status {
 	return stNext
 }
 
-func execMov32(w *warp, in *instr, mask uint32) status {
-	d, a := w.out32(in, mask), &w.r[in.a]
-	*d = *a
-	return w.put32(in, mask)
+// at is an operand in a register file, nil for one that the instruction lacks.
+func at[T any](file [][32]T, slot int32) *[32]T {
+	if slot < 0 {
+		return nil
+	}
+	return &file[slot]
 }
 
-func execMov64(w *warp, in *instr, mask uint32) status {
-	d, a := w.out64(in, mask), &w.d[in.a]
-	*d = *a
-	return w.put64(in, mask)
+// integer is a type of the register files.
+type integer interface{ uint32 | uint64 }
+
+// loop computes all lanes of a result; operands that an instruction lacks are nil.
+type loop[T integer] func(d, a, b, c *[32]T)
+
+func on32(f loop[uint32]) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		f(w.out32(in, mask), at(w.r, in.a), at(w.r, in.b), at(w.r, in.c))
+		return w.put32(in, mask)
+	}
 }
 
-func execMovPred(w *warp, in *instr, mask uint32) status { return w.putPred(in, mask, w.pr[in.a]) }
+func on64(f loop[uint64]) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		f(w.out64(in, mask), at(w.d, in.a), at(w.d, in.b), at(w.d, in.c))
+		return w.put64(in, mask)
+	}
+}
+
+// to32 and to64 make executors whose operands are not all of the result's width.
+func to32(f func(w *warp, in *instr, d *reg32)) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		f(w, in, w.out32(in, mask))
+		return w.put32(in, mask)
+	}
+}
+
+func to64(f func(w *warp, in *instr, d *reg64)) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		f(w, in, w.out64(in, mask))
+		return w.put64(in, mask)
+	}
+}
+
+// onPred makes the executor of a predicate from predicates.
+func onPred(f func(a, b uint32) uint32) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		return w.putPred(in, mask, f(w.pr[in.a], w.pr[max(in.b, 0)]))
+	}
+}
+
+func same[T any](a, _ T) T              { return a }
+func and[T integer](a, b T) T           { return a & b }
+func or[T integer](a, b T) T            { return a | b }
+func xor[T integer](a, b T) T           { return a ^ b }
+func not[T integer](a, _ T) T           { return ^a }
+func move[T integer](d, a, _, _ *[32]T) { *d = *a }
+
+func add[T integer](d, a, b, _ *[32]T) {
+	for i := range d {
+		d[i] = a[i] + b[i]
+	}
+}
+
+func sub[T integer](d, a, b, _ *[32]T) {
+	for i := range d {
+		d[i] = a[i] - b[i]
+	}
+}
+
+func mul[T integer](d, a, b, _ *[32]T) {
+	for i := range d {
+		d[i] = a[i] * b[i]
+	}
+}
+
+func mad[T integer](d, a, b, c *[32]T) {
+	for i := range d {
+		d[i] = a[i]*b[i] + c[i]
+	}
+}
+
+// Shift amounts beyond the width count as the width (PTX ISA 9.0 §9.7.8.8),
+// which is what Go's shifts do.
+
+func shl[T integer](d, a *[32]T, b *reg32) {
+	for i := range d {
+		d[i] = a[i] << b[i]
+	}
+}
+
+func shr[S int32 | int64 | uint32 | uint64, T integer](d, a *[32]T, b *reg32) {
+	for i := range d {
+		d[i] = T(S(a[i]) >> b[i])
+	}
+}
+
+func shift32(f func(d, a, b *reg32)) execFn {
+	return on32(func(d, a, b, _ *reg32) { f(d, a, b) })
+}
+
+func shift64(f func(d, a *reg64, b *reg32)) execFn {
+	return to64(func(w *warp, in *instr, d *reg64) { f(d, &w.d[in.a], &w.r[in.b]) })
+}
+
+// byLane makes the loop of what is rare from a function of one lane.
+func byLane[T integer](op func(a, b T) T) loop[T] {
+	return func(d, a, b, _ *[32]T) {
+		if b == nil {
+			b = a
+		}
+		for i := range d {
+			d[i] = op(a[i], b[i])
+		}
+	}
+}
+
+func least[S int32 | int64 | uint32 | uint64, T integer](a, b T) T { return T(min(S(a), S(b))) }
+func most[S int32 | int64 | uint32 | uint64, T integer](a, b T) T  { return T(max(S(a), S(b))) }
+
+func mulHi(a, b uint32) uint32 { return uint32(uint64(a) * uint64(b) >> 32) }
+func neg(a, _ uint32) uint32   { return -a }
+func abs(a, _ uint32) uint32   { return uint32(max(int32(a), -int32(a))) }
+func popc(a, _ uint32) uint32  { return uint32(bits.OnesCount32(a)) }
+func clz(a, _ uint32) uint32   { return uint32(bits.LeadingZeros32(a)) }
+
+func mulWide[S int32 | uint32](w *warp, in *instr, d *reg64) {
+	a, b := &w.r[in.a], &w.r[in.b]
+	for i := range d {
+		d[i] = uint64(int64(S(a[i])) * int64(S(b[i])))
+	}
+}
+
+func madWide[S int32 | uint32](w *warp, in *instr, d *reg64) {
+	a, b, c := &w.r[in.a], &w.r[in.b], &w.d[in.c]
+	for i := range d {
+		d[i] = uint64(int64(S(a[i]))*int64(S(b[i]))) + c[i]
+	}
+}
+
+func div[S int32 | int64 | uint32 | uint64, T integer](a, b T) T { return T(S(a) / S(b)) }
+func rem[S int32 | int64 | uint32 | uint64, T integer](a, b T) T { return T(S(a) % S(b)) }
+
+func divide32(op func(a, b uint32) uint32) execFn {
+	return func(w *warp, in *instr, mask uint32) status { return divide(w, w.r, in, mask, op) }
+}
+
+func divide64(op func(a, b uint64) uint64) execFn {
+	return func(w *warp, in *instr, mask uint32) status { return divide(w, w.d, in, mask, op) }
+}
+
+// divide reports a zero divisor; unchecked it gives all ones, as machines do
+// where the ISA leaves the value open.
+func divide[T integer](w *warp, file [][32]T, in *instr, mask uint32, op func(a, b T) T) status {
+	d, a, b := &file[in.d], &file[in.a], &file[in.b]
+	for m := mask; m != 0; m &= m - 1 {
+		l := trailing(m)
+		switch {
+		case b[l] != 0:
+			d[l] = op(a[l], b[l])
+		case w.checks(CheckDivide):
+			return w.fail(in, l, CheckDivide, 0, "%d divided by zero", a[l])
+		default:
+			d[l] = ^T(0)
+		}
+	}
+	return stNext
+}
+
+// prmt picks four bytes of b:a by the nibbles of c; bit 3 of a nibble
+// spreads the byte's sign (PTX ISA 9.0 §9.7.9.7).
+func prmt(d, a, b, c *reg32) {
+	for i := range d {
+		both := uint64(a[i]) | uint64(b[i])<<32
+		var v uint32
+		for k := range 4 {
+			sel := c[i] >> (4 * k) & 0xf
+			x := uint32(both>>(8*(sel&7))) & 0xff
+			if sel&8 != 0 {
+				x = uint32(int32(int8(x))>>7) & 0xff
+			}
+			v |= x << (8 * k)
+		}
+		d[i] = v
+	}
+}
+
+func selp[T integer](d, a, b *[32]T, p uint32) {
+	for i := range d {
+		s := -T(p >> i & 1)
+		d[i] = a[i]&s | b[i]&^s
+	}
+}
+
+func selp32(w *warp, in *instr, d *reg32) { selp(d, &w.r[in.a], &w.r[in.b], w.pr[in.c]) }
+func selp64(w *warp, in *instr, d *reg64) { selp(d, &w.d[in.a], &w.d[in.b], w.pr[in.c]) }
+
+// bit is 1 for true.
+func bit(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
 
 func buildMovSpecial(_ *decoder, in *instr) error {
-	in.exec = execMov32
+	in.exec = on32(move[uint32])
 	if in.form.Operands[0].Class == inst.ClassB64 {
-		in.exec = execMov64
+		in.exec = on64(move[uint64])
 	}
 	return nil
 }
 
 func buildMovSymbol(d *decoder, in *instr) error {
 	v := d.arg("a").imm
-	if in.form.Operands[0].Class == inst.ClassB64 {
-		in.a, in.exec = d.const64(v), execMov64
-		return nil
-	}
-	if v > math.MaxUint32 {
+	wide := in.form.Operands[0].Class == inst.ClassB64
+	if !wide && v > math.MaxUint32 {
 		return fmt.Errorf("address %#x does not fit 32 bits", v)
 	}
-	in.a, in.exec = d.const32(uint32(v)), execMov32
-	return nil
+	if in.a = d.const32(uint32(v)); wide {
+		in.a = d.const64(v)
+	}
+	return buildMovSpecial(d, in)
 }
 
-func execMovPack(w *warp, in *instr, mask uint32) status {
-	d, lo, hi := w.out64(in, mask), &w.r[in.va[0]], &w.r[in.va[1]]
+func movPack(w *warp, in *instr, d *reg64) {
+	lo, hi := &w.r[in.va[0]], &w.r[in.va[1]]
 	for i := range d {
 		d[i] = uint64(lo[i]) | uint64(hi[i])<<32
 	}
-	return w.put64(in, mask)
 }
 
 func execMovUnpack64(w *warp, in *instr, mask uint32) status {
-	lo, hi, a := &w.r[in.vd[0]], &w.r[in.vd[1]], w.d[in.a]
+	lo, hi, a := &w.r[in.vd[0]], &w.r[in.vd[1]], &w.d[in.a]
 	for m := mask; m != 0; m &= m - 1 {
 		l := trailing(m)
 		lo[l], hi[l] = uint32(a[l]), uint32(a[l]>>32)
@@ -116,320 +292,66 @@ func execMovUnpack32(w *warp, in *instr, mask uint32) status {
 	return stNext
 }
 
-// execCvtaParam turns an address in param space into a generic one.
-func execCvtaParam(w *warp, in *instr, mask uint32) status {
-	d, a := w.out64(in, mask), &w.d[in.a]
-	for i := range d {
-		d[i] = a[i] + paramWindow
+// cvtaParam turns an address in param space into a generic one.
+func cvtaParam(w *warp, in *instr, d *reg64) {
+	for i, a := range &w.d[in.a] {
+		d[i] = a + paramWindow
 	}
-	return w.put64(in, mask)
 }
 
-func execAdd32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = a[i] + b[i]
-	}
-	return w.put32(in, mask)
-}
-
-func execAdd64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
-	for i := range d {
-		d[i] = a[i] + b[i]
-	}
-	return w.put64(in, mask)
-}
-
-func execSub32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = a[i] - b[i]
-	}
-	return w.put32(in, mask)
-}
-
-func execSub64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
-	for i := range d {
-		d[i] = a[i] - b[i]
-	}
-	return w.put64(in, mask)
-}
-
-func execMul32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = a[i] * b[i]
-	}
-	return w.put32(in, mask)
-}
-
-func execMul64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
-	for i := range d {
-		d[i] = a[i] * b[i]
-	}
-	return w.put64(in, mask)
-}
-
-// Executors of what is rare are made from a function of one lane.
-
-func one32(op func(a uint32) uint32) execFn {
+// relation makes the executor of a comparison: of "less" or "equal" in all lanes, with
+// operands swapped or the result inverted for the other four.
+func relation[T integer](file func(w *warp) [][32]T, test func(a, b *[32]T) uint32, swap bool, flip uint32) execFn {
 	return func(w *warp, in *instr, mask uint32) status {
-		d, a := w.out32(in, mask), &w.r[in.a]
-		for i := range d {
-			d[i] = op(a[i])
+		f, a, b := file(w), in.a, in.b
+		if swap {
+			a, b = b, a
 		}
-		return w.put32(in, mask)
+		return w.putPred(in, mask, test(&f[a], &f[b])^flip)
 	}
 }
 
-func two32(op func(a, b uint32) uint32) execFn {
-	return func(w *warp, in *instr, mask uint32) status {
-		d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-		for i := range d {
-			d[i] = op(a[i], b[i])
-		}
-		return w.put32(in, mask)
+func words(w *warp) []reg32   { return w.r }
+func doubles(w *warp) []reg64 { return w.d }
+
+func relations[T integer](file func(w *warp) [][32]T, less, equal func(a, b *[32]T) uint32) map[inst.Cmp]execFn {
+	return map[inst.Cmp]execFn{
+		inst.EQ: relation(file, equal, false, 0), inst.NE: relation(file, equal, false, fullMask),
+		inst.LT: relation(file, less, false, 0), inst.GE: relation(file, less, false, fullMask),
+		inst.GT: relation(file, less, true, 0), inst.LE: relation(file, less, true, fullMask),
 	}
 }
 
-func two64(op func(a, b uint64) uint64) execFn {
-	return func(w *warp, in *instr, mask uint32) status {
-		d, a, b := w.out64(in, mask), &w.d[in.a], &w.d[in.b]
-		for i := range d {
-			d[i] = op(a[i], b[i])
-		}
-		return w.put64(in, mask)
+var comparisons = map[inst.Type]map[inst.Cmp]execFn{
+	inst.S32: relations(words, less[int32, uint32], equal[uint32]),
+	inst.U32: relations(words, less[uint32, uint32], equal[uint32]),
+	inst.S64: relations(doubles, less[int64, uint64], equal[uint64]),
+	inst.U64: relations(doubles, less[uint64, uint64], equal[uint64]),
+	// Ordered, "ne" too: false when an operand is a NaN (PTX ISA 9.0 §9.7.6.1).
+	inst.F32: {
+		inst.EQ: relation(words, equalF32, false, 0), inst.NE: relation(words, unlikeF32, false, 0),
+		inst.LT: relation(words, lessF32, false, 0), inst.LE: relation(words, notMoreF32, false, 0),
+		inst.GT: relation(words, lessF32, true, 0), inst.GE: relation(words, notMoreF32, true, 0),
+	},
+}
+
+func less[S int32 | int64 | uint32 | uint64, T integer](a, b *[32]T) (v uint32) {
+	for i := range a {
+		v |= bit(S(a[i]) < S(b[i])) << i
 	}
+	return v
 }
 
-func mulHiU32(a, b uint32) uint32 { return uint32(uint64(a) * uint64(b) >> 32) }
-func mulHiS32(a, b uint32) uint32 { return uint32(int64(int32(a)) * int64(int32(b)) >> 32) }
-func minS32(a, b uint32) uint32   { return uint32(min(int32(a), int32(b))) }
-func minU32(a, b uint32) uint32   { return min(a, b) }
-func maxS32(a, b uint32) uint32   { return uint32(max(int32(a), int32(b))) }
-func maxU32(a, b uint32) uint32   { return max(a, b) }
-func minS64(a, b uint64) uint64   { return uint64(min(int64(a), int64(b))) }
-func minU64(a, b uint64) uint64   { return min(a, b) }
-func maxS64(a, b uint64) uint64   { return uint64(max(int64(a), int64(b))) }
-func maxU64(a, b uint64) uint64   { return max(a, b) }
-func and64(a, b uint64) uint64    { return a & b }
-func or64(a, b uint64) uint64     { return a | b }
-func xor64(a, b uint64) uint64    { return a ^ b }
-func not32(a uint32) uint32       { return ^a }
-func neg32(a uint32) uint32       { return -a }
-func popc32(a uint32) uint32      { return uint32(bits.OnesCount32(a)) }
-func clz32(a uint32) uint32       { return uint32(bits.LeadingZeros32(a)) }
-
-func abs32(a uint32) uint32 {
-	s := uint32(int32(a) >> 31)
-	return (a ^ s) - s
-}
-
-func execMulWide[T int32 | uint32](w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint64(int64(T(a[i])) * int64(T(b[i])))
+func equal[T integer](a, b *[32]T) (v uint32) {
+	for i := range a {
+		v |= bit(a[i] == b[i]) << i
 	}
-	return w.put64(in, mask)
+	return v
 }
 
-func execMad32(w *warp, in *instr, mask uint32) status {
-	d, a, b, c := w.out32(in, mask), &w.r[in.a], &w.r[in.b], &w.r[in.c]
-	for i := range d {
-		d[i] = a[i]*b[i] + c[i]
+func buildSetp(_ *decoder, in *instr) error {
+	if in.exec = comparisons[in.form.Type][in.form.Cmp]; in.exec == nil {
+		return fmt.Errorf("this comparison is not executed")
 	}
-	return w.put32(in, mask)
-}
-
-func execMad64(w *warp, in *instr, mask uint32) status {
-	d, a, b, c := w.out64(in, mask), &w.d[in.a], &w.d[in.b], &w.d[in.c]
-	for i := range d {
-		d[i] = a[i]*b[i] + c[i]
-	}
-	return w.put64(in, mask)
-}
-
-func execMadWide[T int32 | uint32](w *warp, in *instr, mask uint32) status {
-	d, a, b, c := w.out64(in, mask), &w.r[in.a], &w.r[in.b], &w.d[in.c]
-	for i := range d {
-		d[i] = uint64(int64(T(a[i]))*int64(T(b[i]))) + c[i]
-	}
-	return w.put64(in, mask)
-}
-
-func divU32(a, b uint32) uint32 { return a / b }
-func remU32(a, b uint32) uint32 { return a % b }
-func divS32(a, b uint32) uint32 { return uint32(int32(a) / int32(b)) }
-func remS32(a, b uint32) uint32 { return uint32(int32(a) % int32(b)) }
-func divU64(a, b uint64) uint64 { return a / b }
-func remU64(a, b uint64) uint64 { return a % b }
-func divS64(a, b uint64) uint64 { return uint64(int64(a) / int64(b)) }
-func remS64(a, b uint64) uint64 { return uint64(int64(a) % int64(b)) }
-
-// divide32 reports a zero divisor; unchecked it gives all ones, as machines do
-// where the ISA leaves the value open.
-func divide32(op func(a, b uint32) uint32) execFn {
-	return func(w *warp, in *instr, mask uint32) status {
-		d, a, b := &w.r[in.d], &w.r[in.a], &w.r[in.b]
-		for m := mask; m != 0; m &= m - 1 {
-			l := trailing(m)
-			switch {
-			case b[l] != 0:
-				d[l] = op(a[l], b[l])
-			case w.checks(CheckDivide):
-				return w.fail(in, l, CheckDivide, 0, "%d divided by zero", a[l])
-			default:
-				d[l] = math.MaxUint32
-			}
-		}
-		return stNext
-	}
-}
-
-func divide64(op func(a, b uint64) uint64) execFn {
-	return func(w *warp, in *instr, mask uint32) status {
-		d, a, b := &w.d[in.d], &w.d[in.a], &w.d[in.b]
-		for m := mask; m != 0; m &= m - 1 {
-			l := trailing(m)
-			switch {
-			case b[l] != 0:
-				d[l] = op(a[l], b[l])
-			case w.checks(CheckDivide):
-				return w.fail(in, l, CheckDivide, 0, "%d divided by zero", a[l])
-			default:
-				d[l] = math.MaxUint64
-			}
-		}
-		return stNext
-	}
-}
-
-func execAnd32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = a[i] & b[i]
-	}
-	return w.put32(in, mask)
-}
-
-func execOr32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = a[i] | b[i]
-	}
-	return w.put32(in, mask)
-}
-
-func execXor32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = a[i] ^ b[i]
-	}
-	return w.put32(in, mask)
-}
-
-func execNot64(w *warp, in *instr, mask uint32) status {
-	d, a := w.out64(in, mask), &w.d[in.a]
-	for i := range d {
-		d[i] = ^a[i]
-	}
-	return w.put64(in, mask)
-}
-
-func execAndPred(w *warp, in *instr, mask uint32) status {
-	return w.putPred(in, mask, w.pr[in.a]&w.pr[in.b])
-}
-
-func execOrPred(w *warp, in *instr, mask uint32) status {
-	return w.putPred(in, mask, w.pr[in.a]|w.pr[in.b])
-}
-
-func execXorPred(w *warp, in *instr, mask uint32) status {
-	return w.putPred(in, mask, w.pr[in.a]^w.pr[in.b])
-}
-
-func execNotPred(w *warp, in *instr, mask uint32) status { return w.putPred(in, mask, ^w.pr[in.a]) }
-
-// Shift amounts beyond the width count as the width (PTX ISA 9.0 §9.7.8.8),
-// which is what Go's shifts do.
-
-func execShl32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = a[i] << b[i]
-	}
-	return w.put32(in, mask)
-}
-
-func execShl64(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = a[i] << b[i]
-	}
-	return w.put64(in, mask)
-}
-
-func execShr32[T int32 | uint32](w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint32(T(a[i]) >> b[i])
-	}
-	return w.put32(in, mask)
-}
-
-func execShr64[T int64 | uint64](w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out64(in, mask), &w.d[in.a], &w.r[in.b]
-	for i := range d {
-		d[i] = uint64(T(a[i]) >> b[i])
-	}
-	return w.put64(in, mask)
-}
-
-// execPrmt picks four bytes of b:a by the nibbles of c; bit 3 of a nibble
-// spreads the byte's sign (PTX ISA 9.0 §9.7.9.7).
-func execPrmt(w *warp, in *instr, mask uint32) status {
-	d, a, b, c := w.out32(in, mask), &w.r[in.a], &w.r[in.b], &w.r[in.c]
-	for i := range d {
-		both := uint64(a[i]) | uint64(b[i])<<32
-		var v uint32
-		for k := range 4 {
-			sel := c[i] >> (4 * k) & 0xf
-			x := uint32(both>>(8*(sel&7))) & 0xff
-			if sel&8 != 0 {
-				x = uint32(int32(int8(x))>>7) & 0xff
-			}
-			v |= x << (8 * k)
-		}
-		d[i] = v
-	}
-	return w.put32(in, mask)
-}
-
-func execSelp32(w *warp, in *instr, mask uint32) status {
-	d, a, b, p := w.out32(in, mask), &w.r[in.a], &w.r[in.b], w.pr[in.c]
-	for i := range d {
-		s := -(p >> i & 1)
-		d[i] = a[i]&s | b[i]&^s
-	}
-	return w.put32(in, mask)
-}
-
-func execSelp64(w *warp, in *instr, mask uint32) status {
-	d, a, b, p := w.out64(in, mask), &w.d[in.a], &w.d[in.b], w.pr[in.c]
-	for i := range d {
-		s := -uint64(p >> i & 1)
-		d[i] = a[i]&s | b[i]&^s
-	}
-	return w.put64(in, mask)
-}
-
-// bit is 1 for true.
-func bit(b bool) uint32 {
-	if b {
-		return 1
-	}
-	return 0
+	return nil
 }

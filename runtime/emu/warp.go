@@ -57,15 +57,14 @@ type warp struct {
 	cur    *group
 	turn   int
 
-	r        []reg32
-	d        []reg64
-	pr       []uint32
-	def      []uint32 // lanes in which each register has a value
-	tmp      reg32
-	tmp6     reg64
-	flush    [3]reg32 // operands with subnormals flushed
-	products reg32    // results before subnormals are flushed
-	tile     tileScratch
+	r     []reg32
+	d     []reg64
+	pr    []uint32
+	def   []uint32 // lanes in which each register has a value
+	tmp   reg32
+	tmp6  reg64
+	flush [4]reg32 // operands with subnormals flushed, and a result before it is
+	tile  tileScratch
 
 	// Race detection, see clock.go.
 	time  uint32
