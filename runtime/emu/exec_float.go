@@ -24,6 +24,7 @@ func onF32(f loop[uint32]) execFn { return floats(f, false) }
 // fused is onF32 for what rounds a product.
 func fused(f loop[uint32]) execFn { return floats(f, true) }
 
+//go:noinline
 func floats(f loop[uint32], fused bool) execFn {
 	plain := on32(f)
 	return func(w *warp, in *instr, mask uint32) status {
@@ -135,6 +136,8 @@ func fmaGo(d, a, b, c *reg32) {
 }
 
 // lanesF32 makes the loop of a function of one number.
+//
+//go:noinline
 func lanesF32(op func(x float32) float32) loop[uint32] {
 	return func(d, a, _, _ *reg32) {
 		for i := range d {

@@ -57,6 +57,10 @@ type integer interface{ uint32 | uint64 }
 // loop computes all lanes of a result; operands that an instruction lacks are nil.
 type loop[T integer] func(d, a, b, c *[32]T)
 
+// What makes executors is not inlined: the compiler inlines nothing into the copies of
+// a closure that it would make.
+
+//go:noinline
 func on32(f loop[uint32]) execFn {
 	return func(w *warp, in *instr, mask uint32) status {
 		f(w.out32(in, mask), at(w.r, in.a), at(w.r, in.b), at(w.r, in.c))
@@ -64,6 +68,7 @@ func on32(f loop[uint32]) execFn {
 	}
 }
 
+//go:noinline
 func on64(f loop[uint64]) execFn {
 	return func(w *warp, in *instr, mask uint32) status {
 		f(w.out64(in, mask), at(w.d, in.a), at(w.d, in.b), at(w.d, in.c))
@@ -72,6 +77,8 @@ func on64(f loop[uint64]) execFn {
 }
 
 // to32 and to64 make executors whose operands are not all of the result's width.
+//
+//go:noinline
 func to32(f func(w *warp, in *instr, d *reg32)) execFn {
 	return func(w *warp, in *instr, mask uint32) status {
 		f(w, in, w.out32(in, mask))
@@ -79,6 +86,7 @@ func to32(f func(w *warp, in *instr, d *reg32)) execFn {
 	}
 }
 
+//go:noinline
 func to64(f func(w *warp, in *instr, d *reg64)) execFn {
 	return func(w *warp, in *instr, mask uint32) status {
 		f(w, in, w.out64(in, mask))
@@ -87,6 +95,8 @@ func to64(f func(w *warp, in *instr, d *reg64)) execFn {
 }
 
 // onPred makes the executor of a predicate from predicates.
+//
+//go:noinline
 func onPred(f func(a, b uint32) uint32) execFn {
 	return func(w *warp, in *instr, mask uint32) status {
 		return w.putPred(in, mask, f(w.pr[in.a], w.pr[max(in.b, 0)]))
@@ -100,25 +110,31 @@ func xor[T integer](a, b T) T           { return a ^ b }
 func not[T integer](a, _ T) T           { return ^a }
 func move[T integer](d, a, _, _ *[32]T) { *d = *a }
 
+// The loops look at their operands first, not in every lane, for nil.
+
 func add[T integer](d, a, b, _ *[32]T) {
+	_, _, _ = *d, *a, *b
 	for i := range d {
 		d[i] = a[i] + b[i]
 	}
 }
 
 func sub[T integer](d, a, b, _ *[32]T) {
+	_, _, _ = *d, *a, *b
 	for i := range d {
 		d[i] = a[i] - b[i]
 	}
 }
 
 func mul[T integer](d, a, b, _ *[32]T) {
+	_, _, _ = *d, *a, *b
 	for i := range d {
 		d[i] = a[i] * b[i]
 	}
 }
 
 func mad[T integer](d, a, b, c *[32]T) {
+	_, _, _, _ = *d, *a, *b, *c
 	for i := range d {
 		d[i] = a[i]*b[i] + c[i]
 	}
@@ -128,21 +144,25 @@ func mad[T integer](d, a, b, c *[32]T) {
 // which is what Go's shifts do.
 
 func shl[T integer](d, a *[32]T, b *reg32) {
+	_, _, _ = *d, *a, *b
 	for i := range d {
 		d[i] = a[i] << b[i]
 	}
 }
 
 func shr[S int32 | int64 | uint32 | uint64, T integer](d, a *[32]T, b *reg32) {
+	_, _, _ = *d, *a, *b
 	for i := range d {
 		d[i] = T(S(a[i]) >> b[i])
 	}
 }
 
+//go:noinline
 func shift32(f func(d, a, b *reg32)) execFn {
 	return on32(func(d, a, b, _ *reg32) { f(d, a, b) })
 }
 
+//go:noinline
 func shift64(f func(d, a *reg64, b *reg32)) execFn {
 	return to64(func(w *warp, in *instr, d *reg64) { f(d, &w.d[in.a], &w.r[in.b]) })
 }
@@ -185,10 +205,12 @@ func madWide[S int32 | uint32](w *warp, in *instr, d *reg64) {
 func div[S int32 | int64 | uint32 | uint64, T integer](a, b T) T { return T(S(a) / S(b)) }
 func rem[S int32 | int64 | uint32 | uint64, T integer](a, b T) T { return T(S(a) % S(b)) }
 
+//go:noinline
 func divide32(op func(a, b uint32) uint32) execFn {
 	return func(w *warp, in *instr, mask uint32) status { return divide(w, w.r, in, mask, op) }
 }
 
+//go:noinline
 func divide64(op func(a, b uint64) uint64) execFn {
 	return func(w *warp, in *instr, mask uint32) status { return divide(w, w.d, in, mask, op) }
 }
@@ -230,6 +252,7 @@ func prmt(d, a, b, c *reg32) {
 }
 
 func selp[T integer](d, a, b *[32]T, p uint32) {
+	_, _, _ = *d, *a, *b
 	for i := range d {
 		s := -T(p >> i & 1)
 		d[i] = a[i]&s | b[i]&^s
@@ -301,6 +324,8 @@ func cvtaParam(w *warp, in *instr, d *reg64) {
 
 // relation makes the executor of a comparison: of "less" or "equal" in all lanes, with
 // operands swapped or the result inverted for the other four.
+//
+//go:noinline
 func relation[T integer](file func(w *warp) [][32]T, test func(a, b *[32]T) uint32, swap bool, flip uint32) execFn {
 	return func(w *warp, in *instr, mask uint32) status {
 		f, a, b := file(w), in.a, in.b
@@ -336,6 +361,7 @@ var comparisons = map[inst.Type]map[inst.Cmp]execFn{
 }
 
 func less[S int32 | int64 | uint32 | uint64, T integer](a, b *[32]T) (v uint32) {
+	_, _ = *a, *b
 	for i := range a {
 		v |= bit(S(a[i]) < S(b[i])) << i
 	}
@@ -343,6 +369,7 @@ func less[S int32 | int64 | uint32 | uint64, T integer](a, b *[32]T) (v uint32) 
 }
 
 func equal[T integer](a, b *[32]T) (v uint32) {
+	_, _ = *a, *b
 	for i := range a {
 		v |= bit(a[i] == b[i]) << i
 	}
