@@ -63,8 +63,7 @@ func buildCpAsync(d *decoder, in *instr) error {
 // execCpAsync has the destination in a, the source in b and its valid bytes in c.
 func execCpAsync(w *warp, in *instr, mask uint32) status {
 	c := w.copies.add(in, mask)
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		off, ok := w.locate(in, l, w.r[in.a][l]+uint32(in.imm[1]), 16)
 		if !ok {
 			return stFault
@@ -93,8 +92,7 @@ func execCpAsync(w *warp, in *instr, mask uint32) status {
 // copySource reads the valid bytes of a source, which is aligned to the whole copy.
 func (w *warp) copySource(in *instr, l int, addr uint64, valid int, dst *[16]byte) bool {
 	if addr%16 != 0 {
-		w.fail(in, l, CheckAlign, addr, "global address %#x is no multiple of 16", addr)
-		return false
+		return w.refuse(in, l, CheckAlign, addr, "global address %#x is no multiple of 16", addr)
 	}
 	if valid == 16 {
 		src := w.loadGlobal(in, l, addr, 16)
@@ -135,8 +133,7 @@ func (c *laneCopy) move(s *sharedMemory) {
 		return
 	}
 	c.moved = true
-	for m := c.mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(c.mask) {
 		*(*[16]byte)(s.data[c.dst[l]:]) = c.data[l]
 	}
 }
@@ -162,14 +159,14 @@ func execCpAsyncCommit(w *warp, in *instr, mask uint32) status {
 		if q.owner[i][trailing(left)] >= 0 && left == mask {
 			break // older copies of these lanes are committed already
 		}
-		for m := left; m != 0; m &= m - 1 {
-			if l := trailing(m); q.owner[i][l] < 0 {
+		for l := range lanesOf(left) {
+			if q.owner[i][l] < 0 {
 				q.owner[i][l] = q.group[l]
 			}
 		}
 	}
-	for m := mask; m != 0; m &= m - 1 {
-		q.group[trailing(m)]++
+	for l := range lanesOf(mask) {
+		q.group[l]++
 	}
 	return stNext
 }
@@ -189,8 +186,7 @@ func (w *warp) retire(mask uint32, pending int32, all bool) status {
 	kept := 0
 	for i, c := range q.list {
 		var done uint32
-		for m := c.mask & mask; m != 0; m &= m - 1 {
-			l := trailing(m)
+		for l := range lanesOf(c.mask & mask) {
 			if g := q.owner[i][l]; all || g >= 0 && g < q.group[l]-pending {
 				done |= 1 << l
 			}
@@ -212,8 +208,7 @@ func (w *warp) retire(mask uint32, pending int32, all bool) status {
 // land makes finished copies ordinary writes of their threads.
 func (w *warp) land(c *laneCopy, done uint32) {
 	s := &w.b.shared
-	for m := done; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(done) {
 		if !c.moved {
 			*(*[16]byte)(s.data[c.dst[l]:]) = c.data[l]
 		}

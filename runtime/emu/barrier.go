@@ -24,8 +24,7 @@ func (w *warp) barrierArgs(in *instr, mask uint32) (id, count int, ok bool) {
 	if in.b >= 0 {
 		count = int(w.r[in.b][first])
 	}
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		if int(w.r[in.a][l]) != id || in.b >= 0 && int(w.r[in.b][l]) != count {
 			w.fail(in, l, CheckBarrier, 0, "threads of the warp name different barriers or counts")
 			return 0, 0, false
@@ -57,8 +56,7 @@ func (w *warp) come(in *instr, mask uint32, id, count int) bool {
 		wrong = fmt.Sprintf("the warp comes to barrier %d twice in one round", id)
 	}
 	if wrong != "" {
-		w.fail(in, trailing(mask), CheckBarrier, 0, "%s", wrong)
-		return false
+		return w.refuse(in, trailing(mask), CheckBarrier, 0, "%s", wrong)
 	}
 	bar.come |= 1 << w.id
 	bar.arrived += 32

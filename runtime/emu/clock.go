@@ -159,8 +159,8 @@ func (w *warp) released(mask uint32) *clock {
 	if w.lanes == nil {
 		c = w.clock.clone()
 	} else {
-		for m := mask; m != 0; m &= m - 1 {
-			c = join(c, w.lanes[trailing(m)])
+		for l := range lanesOf(mask) {
+			c = join(c, w.lanes[l])
 		}
 		c = c.clone()
 	}
@@ -192,8 +192,7 @@ func (w *warp) acquire(mask uint32, c *clock) {
 	}
 	w.split()
 	var from, to *clock // lanes with one clock get one again
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		if w.lanes[l] != from {
 			from, to = w.lanes[l], join(w.lanes[l], c)
 		}
@@ -214,8 +213,8 @@ func (w *warp) split() {
 // unite goes back to one clock a warp when all its threads hold the same.
 func (w *warp) unite() {
 	first := w.lanes[trailing(w.all)]
-	for m := w.all; m != 0; m &= m - 1 {
-		if w.lanes[trailing(m)] != first {
+	for l := range lanesOf(w.all) {
+		if w.lanes[l] != first {
 			return
 		}
 	}
@@ -248,8 +247,7 @@ func (w *warp) fence(mask uint32) {
 	}
 	w.split()
 	var from, to *clock
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		if w.lanes[l] != from {
 			from, to = w.lanes[l], add(w.lanes[l])
 		}
@@ -269,8 +267,7 @@ func (w *warp) ordered(s stamp, lane int) bool {
 	if lane < 32 {
 		return w.lanes[lane].covers(s)
 	}
-	for m := w.all; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(w.all) {
 		if !(s.agent() == w.id && s.lane() == l) && !w.lanes[l].covers(s) {
 			return false
 		}
@@ -288,8 +285,8 @@ func (w *warp) visible(s stamp, lane int) bool {
 		c := w.clockOf(lane & 31)
 		return c.fenced != nil && c.fenced.covers(s)
 	}
-	for m := w.all; m != 0; m &= m - 1 {
-		if c := w.lanes[trailing(m)]; c.fenced == nil || !c.fenced.covers(s) {
+	for l := range lanesOf(w.all) {
+		if c := w.lanes[l]; c.fenced == nil || !c.fenced.covers(s) {
 			return false
 		}
 	}

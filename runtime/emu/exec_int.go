@@ -28,8 +28,7 @@ func out[T any](file [][32]T, tmp *[32]T, in *instr, mask uint32) *[32]T {
 func put[T any](file [][32]T, tmp *[32]T, in *instr, mask uint32) status {
 	if mask != fullMask {
 		d := &file[in.d]
-		for m := mask; m != 0; m &= m - 1 {
-			l := trailing(m)
+		for l := range lanesOf(mask) {
 			d[l] = tmp[l]
 		}
 	}
@@ -219,8 +218,7 @@ func divide64(op func(a, b uint64) uint64) execFn {
 // where the ISA leaves the value open.
 func divide[T integer](w *warp, file [][32]T, in *instr, mask uint32, op func(a, b T) T) status {
 	d, a, b := &file[in.d], &file[in.a], &file[in.b]
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		switch {
 		case b[l] != 0:
 			d[l] = op(a[l], b[l])
@@ -299,8 +297,7 @@ func movPack(w *warp, in *instr, d *reg64) {
 
 func execMovUnpack64(w *warp, in *instr, mask uint32) status {
 	lo, hi, a := &w.r[in.vd[0]], &w.r[in.vd[1]], &w.d[in.a]
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		lo[l], hi[l] = uint32(a[l]), uint32(a[l]>>32)
 	}
 	return stNext
@@ -308,8 +305,7 @@ func execMovUnpack64(w *warp, in *instr, mask uint32) status {
 
 func execMovUnpack32(w *warp, in *instr, mask uint32) status {
 	lo, hi, a := &w.r[in.vd[0]], &w.r[in.vd[1]], w.r[in.a]
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		lo[l], hi[l] = a[l]&0xffff, a[l]>>16
 	}
 	return stNext

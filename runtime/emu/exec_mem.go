@@ -91,8 +91,7 @@ func (w *warp) storeGlobal(in *instr, lane int, addr uint64, src []byte) bool {
 		return false
 	}
 	if w.lookup.a.readOnly {
-		w.fail(in, lane, CheckConst, addr, "write to a constant")
-		return false
+		return w.refuse(in, lane, CheckConst, addr, "write to a constant")
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,8 +138,7 @@ func (w *warp) tagWrite(in *instr, lane int, p *page, addr uint64, off, n int, a
 		*old = mine
 	}
 	if !atomic && p.readByOther(id, w.b.index, off, n) {
-		w.fail(in, lane, CheckRace, addr, "write of global memory that another block reads in this launch")
-		return false
+		return w.refuse(in, lane, CheckRace, addr, "write of global memory that another block reads in this launch")
 	}
 	return true
 }
@@ -178,21 +176,18 @@ func (w *warp) tagOrdered(in *instr, lane int, t tag, bytes uint8, addr uint64, 
 		return true
 	}
 	if strings.HasPrefix(in.form.Opcode, "ld.global.nc") {
-		w.fail(in, lane, CheckRace, addr, "non-coherent read of global memory that this launch writes")
-		return false
+		return w.refuse(in, lane, CheckRace, addr, "non-coherent read of global memory that this launch writes")
 	}
 	if t.block == w.b.index+1 {
 		if w.ordered(makeStamp(t.time, int(t.warp), int(t.lane)), lane) {
 			return true
 		}
-		w.fail(in, lane, CheckRace, addr, "%s of global memory that thread %v of the block writes too, with no barrier between",
+		return w.refuse(in, lane, CheckRace, addr, "%s of global memory that thread %v of the block writes too, with no barrier between",
 			verb, w.b.warps[t.warp].thread(int(t.lane)))
-		return false
 	}
 	grid, n := w.b.launch.grid, int(t.block-1)
-	w.fail(in, lane, CheckRace, addr, "%s of global memory that block %v writes too in this launch",
+	return w.refuse(in, lane, CheckRace, addr, "%s of global memory that block %v writes too in this launch",
 		verb, [3]int{n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]})
-	return false
 }
 
 func buildLdParam(d *decoder, in *instr) error {
@@ -256,8 +251,8 @@ func (w *warp) broadcast(addr *reg32, mask uint32) bool {
 	if mask != w.all || addr[0] != addr[31] {
 		return false
 	}
-	for m := mask; m != 0; m &= m - 1 {
-		if addr[trailing(m)] != addr[0] {
+	for l := range lanesOf(mask) {
+		if addr[l] != addr[0] {
 			return false
 		}
 	}
@@ -271,13 +266,12 @@ func execLdShared(w *warp, in *instr, mask uint32) status {
 		if !ok {
 			return stFault
 		}
-		for m := mask; m != 0; m &= m - 1 {
-			w.spread(in, trailing(m), w.b.shared.data[off:off+all])
+		for l := range lanesOf(mask) {
+			w.spread(in, l, w.b.shared.data[off:off+all])
 		}
 		return stNext
 	}
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		off, ok := w.loadShared(in, l, w.r[in.a][l]+uint32(in.off), all)
 		if !ok {
 			return stFault
@@ -289,8 +283,7 @@ func execLdShared(w *warp, in *instr, mask uint32) status {
 
 func execLdGlobal(w *warp, in *instr, mask uint32) status {
 	all := int(in.imm[1])
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		data := w.loadGlobal(in, l, w.d[in.a][l]+uint64(in.off), all)
 		if data == nil {
 			return stFault
@@ -352,8 +345,7 @@ func (w *warp) gatherBytes(in *instr, l int, buf *[16]byte) []byte {
 
 func execStShared(w *warp, in *instr, mask uint32) status {
 	var buf [16]byte
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		off, ok := w.storeShared(in, l, w.r[in.a][l]+uint32(in.off), int(in.imm[1]))
 		if !ok {
 			return stFault
@@ -365,8 +357,7 @@ func execStShared(w *warp, in *instr, mask uint32) status {
 
 func execStGlobal(w *warp, in *instr, mask uint32) status {
 	var buf [16]byte
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		if !w.storeGlobal(in, l, w.d[in.a][l]+uint64(in.off), w.gatherBytes(in, l, &buf)) {
 			return stFault
 		}
@@ -376,8 +367,7 @@ func execStGlobal(w *warp, in *instr, mask uint32) status {
 
 // execAtomAdd is one atomic addition a lane, in lane order.
 func execAtomAdd(w *warp, in *instr, mask uint32) status {
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		addr := w.d[in.a][l] + uint64(in.off)
 		p, off, ok := w.locatePage(in, l, addr, 4, true)
 		if !ok {
@@ -397,8 +387,7 @@ func (w *warp) atomicAdd(in *instr, l int, p *page, addr uint64, off int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if w.checks(CheckUninit) && p.missing(off, 4) >= 0 {
-		w.fail(in, l, CheckUninit, addr, "atomic operation on global memory that nobody wrote")
-		return false
+		return w.refuse(in, l, CheckUninit, addr, "atomic operation on global memory that nobody wrote")
 	}
 	if !w.tagWrite(in, l, p, addr, off, 4, true) {
 		return false

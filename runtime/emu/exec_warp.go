@@ -25,8 +25,7 @@ func buildShfl(d *decoder, in *instr) error {
 		}
 		a, b, c := w.r[in.a], &w.r[in.b], &w.r[in.c]
 		d := &w.r[in.d]
-		for m := mask; m != 0; m &= m - 1 {
-			l := trailing(m)
+		for l := range lanesOf(mask) {
 			seg := c[l] >> 8 & 31
 			lo, hi := uint32(l)&seg, uint32(l)&seg|c[l]&31&^seg
 			src, ok := mode(uint32(l), b[l]&31, lo, hi, seg)
@@ -62,8 +61,8 @@ func execVoteAll(w *warp, in *instr, mask uint32) status {
 func execVoteBallot(w *warp, in *instr, mask uint32) status {
 	return w.vote(in, mask, func(votes, mask uint32) {
 		d := &w.r[in.d]
-		for m := mask; m != 0; m &= m - 1 {
-			d[trailing(m)] = votes
+		for l := range lanesOf(mask) {
+			d[l] = votes
 		}
 	})
 }

@@ -111,9 +111,8 @@ func buildSetMaxNReg(d *decoder, in *instr) error {
 // setMaxNReg checks what both directions demand.
 func (w *warp) setMaxNReg(in *instr, mask uint32) bool {
 	if !w.p.fixedRegisters() {
-		w.fail(in, trailing(mask), CheckInstruction, 0,
+		return w.refuse(in, trailing(mask), CheckInstruction, 0,
 			"without .maxnreg, or .maxntid and .minnctapersm, the number of registers at entry is not fixed and this has no effect")
-		return false
 	}
 	return w.whole(in, mask) && w.together4(in, mask)
 }
@@ -206,8 +205,7 @@ func execClusterWait(w *warp, in *instr, mask uint32) status {
 // execMapA maps an address to a block of the cluster, of which there is one.
 func execMapA(w *warp, in *instr, mask uint32) status {
 	d, a, rank := &w.r[in.d], &w.r[in.a], &w.r[in.b]
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		if rank[l] != 0 {
 			return w.fail(in, l, CheckInstruction, 0, "block %d of a cluster of one", rank[l])
 		}

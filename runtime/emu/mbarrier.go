@@ -44,8 +44,7 @@ func (w *warp) mbarrierAt(in *instr, lane int, addr uint32) *mbarrier {
 func (w *warp) mbarrierAddr(in *instr, lane int) uint32 { return w.r[in.a][lane] + uint32(in.off) }
 
 func execMbarInit(w *warp, in *instr, mask uint32) status {
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		addr, count := w.mbarrierAddr(in, l), w.r[in.b][l]
 		if count == 0 || count > txLimit {
 			return w.fail(in, l, CheckBarrier, uint64(addr), "an mbarrier for %d arrivals, must be 1 to %d", count, txLimit)
@@ -69,8 +68,7 @@ func execMbarInit(w *warp, in *instr, mask uint32) status {
 }
 
 func execMbarInval(w *warp, in *instr, mask uint32) status {
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		bar := w.mbarrierAt(in, l, w.mbarrierAddr(in, l))
 		if bar == nil {
 			return stFault
@@ -108,8 +106,7 @@ func (m *mbarrier) flip(b *block) {
 // arrive is one arrival by a lane.
 func (w *warp) arriveOn(in *instr, lane int, m *mbarrier) bool {
 	if m.pending == 0 {
-		w.fail(in, lane, CheckBarrier, uint64(m.addr), "more than the %d arrivals of the phase", m.count)
-		return false
+		return w.refuse(in, lane, CheckBarrier, uint64(m.addr), "more than the %d arrivals of the phase", m.count)
 	}
 	m.pending--
 	w.b.progress = true
@@ -124,8 +121,8 @@ func (w *warp) arrivals(in *instr, mask uint32, expect func(lane int) uint32) st
 		first := trailing(rest)
 		addr := w.mbarrierAddr(in, first)
 		var same uint32
-		for m := rest; m != 0; m &= m - 1 {
-			if l := trailing(m); w.mbarrierAddr(in, l) == addr {
+		for l := range lanesOf(rest) {
+			if w.mbarrierAddr(in, l) == addr {
 				same |= 1 << l
 			}
 		}
@@ -149,8 +146,7 @@ func (w *warp) arriveTogether(in *instr, same, addr uint32, expect func(lane int
 	if bits.OnesCount32(same) <= int(bar.pending) {
 		all = w.released(same)
 	}
-	for m := same; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(same) {
 		if w.mbarrierAt(in, l, addr) == nil {
 			return false
 		}
@@ -174,8 +170,7 @@ func (w *warp) arriveTogether(in *instr, same, addr uint32, expect func(lane int
 
 func (w *warp) expectTx(in *instr, lane int, m *mbarrier, n int64) bool {
 	if m.tx += n; m.tx > txLimit {
-		w.fail(in, lane, CheckBarrier, uint64(m.addr), "a transaction count of %d bytes, at most %d", m.tx, txLimit)
-		return false
+		return w.refuse(in, lane, CheckBarrier, uint64(m.addr), "a transaction count of %d bytes, at most %d", m.tx, txLimit)
 	}
 	return true
 }
@@ -194,8 +189,7 @@ func execMbarTryWait(w *warp, in *instr, mask uint32) status {
 	var done uint32
 	spurious := w.b.shuffle && w.hopper.spurious < 3 && w.b.rng.IntN(4) == 0
 	held := false
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		bar := w.mbarrierAt(in, l, w.mbarrierAddr(in, l))
 		if bar == nil {
 			return stFault

@@ -252,8 +252,8 @@ func (w *warp) race(i int, bytes uint16, lane int) *conflict {
 			return &conflict{check: check, byte: trailing(uint32(bytes)), with: access{ln.write, lineFull, true}}
 		}
 	}
-	for m := ln.readers; m != 0; m &= m - 1 {
-		r := s.reads[i*s.warps+trailing(m)]
+	for id := range lanesOf(ln.readers) {
+		r := s.reads[i*s.warps+id]
 		if check := w.unsafe(r, lane); check != 0 {
 			return &conflict{check: check, byte: trailing(uint32(bytes)), with: access{r, lineFull, false}}
 		}
@@ -313,8 +313,8 @@ func (s *sharedMemory) detail(i int) {
 	if ln.write != 0 {
 		log.entries = append(log.entries, access{ln.write, lineFull, true})
 	}
-	for m := ln.readers; m != 0; m &= m - 1 {
-		log.entries = append(log.entries, access{s.reads[i*s.warps+trailing(m)], lineFull, false})
+	for id := range lanesOf(ln.readers) {
+		log.entries = append(log.entries, access{s.reads[i*s.warps+id], lineFull, false})
 	}
 	ln.write, ln.readers = 0, 0
 }

@@ -127,8 +127,7 @@ func (m *tensorMap) rows(at [5]int64, f func(row int, addr uint64, lo, hi int64)
 }
 
 func execTmaLoad(w *warp, in *instr, mask uint32) status {
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		if !w.issueLoad(in, l) {
 			return stFault
 		}
@@ -152,9 +151,8 @@ func (w *warp) issueLoad(in *instr, l int) bool {
 		return false
 	}
 	if !bar.fenced && w.checks(CheckProxy) {
-		w.fail(in, l, CheckProxy, uint64(bar.addr),
+		return w.refuse(in, l, CheckProxy, uint64(bar.addr),
 			"no fence.mbarrier_init or fence.proxy.async follows the initialisation of the mbarrier")
-		return false
 	}
 	if s := &w.b.shared; s.shadow {
 		for _, i := range lines {
@@ -227,8 +225,7 @@ type bulkQueue struct {
 }
 
 func execTmaStore(w *warp, in *instr, mask uint32) status {
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		tm := w.tensorMapAt(in, l, w.d[in.a][l]+in.imm[1])
 		if tm == nil {
 			return stFault
@@ -257,8 +254,8 @@ func execBulkCommit(w *warp, in *instr, mask uint32) status {
 			s.group = q.commits[s.lane]
 		}
 	}
-	for m := mask; m != 0; m &= m - 1 {
-		q.commits[trailing(m)]++
+	for l := range lanesOf(mask) {
+		q.commits[l]++
 	}
 	return stNext
 }
@@ -349,8 +346,7 @@ func (w *warp) storeRange(in *instr, l int, addr uint64, src []byte) bool {
 // execPrefetchMap checks the tensor map that it prefetches, at an address in
 // param space (§9.7.9.15).
 func execPrefetchMap(w *warp, in *instr, mask uint32) status {
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		if w.tensorMapAt(in, l, w.d[in.a][l]+uint64(in.off)+paramWindow) == nil {
 			return stFault
 		}

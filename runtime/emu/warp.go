@@ -2,6 +2,7 @@ package emu
 
 import (
 	"fmt"
+	"iter"
 	"math/bits"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
@@ -27,6 +28,14 @@ type reg64 = [32]uint64
 const fullMask = 1<<32 - 1
 
 func trailing(m uint32) int { return bits.TrailingZeros32(m) & 31 }
+
+// lanesOf goes through the lanes of a mask in order.
+func lanesOf(mask uint32) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for m := mask; m != 0 && yield(trailing(m)); m &= m - 1 {
+		}
+	}
+}
 
 // group is a set of lanes of one warp that execute together.
 type group struct {
@@ -253,6 +262,12 @@ func (w *warp) fail(in *instr, lane int, check Check, addr uint64, format string
 	return stFault
 }
 
+// refuse is fail for what says whether all is well.
+func (w *warp) refuse(in *instr, lane int, check Check, addr uint64, format string, args ...any) bool {
+	w.fail(in, lane, check, addr, format, args...)
+	return false
+}
+
 func (w *warp) checks(c Check) bool { return w.b.checks&c != 0 }
 
 // thread is %tid of a lane.
@@ -289,8 +304,7 @@ func (w *warp) whole(in *instr, mask uint32) bool {
 	if mask == fullMask {
 		return true
 	}
-	w.fail(in, trailing(mask), CheckDivergence, 0, "the warp has %d threads, this instruction needs 32", bits.OnesCount32(mask))
-	return false
+	return w.refuse(in, trailing(mask), CheckDivergence, 0, "the warp has %d threads, this instruction needs 32", bits.OnesCount32(mask))
 }
 
 // syncWarp brings the lanes of a member mask together. It returns the lanes that
@@ -298,8 +312,7 @@ func (w *warp) whole(in *instr, mask uint32) bool {
 func (w *warp) syncWarp(in *instr, mask uint32, members *reg32) (uint32, status) {
 	first := trailing(mask)
 	want := members[first]
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		if members[l] != want {
 			return 0, w.fail(in, l, CheckDivergence, 0, "threads of the warp name different member masks %#08x and %#08x", want, members[l])
 		}
@@ -335,9 +348,8 @@ func (w *warp) gather(in *instr, need uint32, lane int) bool {
 		if g.sync == need && (g.waiting || g == w.cur) {
 			code := &w.p.code[g.pc]
 			if code.form.Kind != in.form.Kind || (g.pc != w.cur.pc && in.form.Kind != inst.BarWarpSync) {
-				w.fail(code, trailing(g.mask), CheckDivergence, 0,
+				return w.refuse(code, trailing(g.mask), CheckDivergence, 0,
 					"threads of the member mask %#08x wait here and at line %d", need, in.line)
-				return false
 			}
 			come |= g.mask
 		}
@@ -346,8 +358,7 @@ func (w *warp) gather(in *instr, need uint32, lane int) bool {
 		return false
 	}
 	if live != need {
-		w.fail(in, lane, CheckDivergence, 0, "lanes %#08x of the member mask have exited", need&^live)
-		return false
+		return w.refuse(in, lane, CheckDivergence, 0, "lanes %#08x of the member mask have exited", need&^live)
 	}
 	return w.together(in, need)
 }

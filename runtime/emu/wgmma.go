@@ -303,35 +303,30 @@ func (w *warp) registersFree(in *instr, regs *wgmmaRegs) bool {
 	}
 	h := &w.hopper
 	if !h.fenced {
-		w.fail(in, 0, CheckAsync, 0, "no wgmma.fence comes before the first wgmma")
-		return false
+		return w.refuse(in, 0, CheckAsync, 0, "no wgmma.fence comes before the first wgmma")
 	}
 	for _, list := range [2][]int32{regs.d, regs.aIDs} {
 		for _, r := range list {
 			if h.dirty[r] {
-				w.fail(in, 0, CheckAsync, 0, "register %s was used by an ordinary instruction after the last wgmma.fence", w.p.regs[r].name)
-				return false
+				return w.refuse(in, 0, CheckAsync, 0, "register %s was used by an ordinary instruction after the last wgmma.fence", w.p.regs[r].name)
 			}
 		}
 	}
 	for _, r := range regs.aIDs {
 		if h.accs[r] != 0 {
-			w.fail(in, 0, CheckAsync, 0, "register %s of A is the accumulator of an unfinished wgmma", w.p.regs[r].name)
-			return false
+			return w.refuse(in, 0, CheckAsync, 0, "register %s of A is the accumulator of an unfinished wgmma", w.p.regs[r].name)
 		}
 	}
 	for _, r := range regs.d {
 		if h.frags[r] != 0 {
-			w.fail(in, 0, CheckAsync, 0, "accumulator %s holds A of an unfinished wgmma", w.p.regs[r].name)
-			return false
+			return w.refuse(in, 0, CheckAsync, 0, "accumulator %s holds A of an unfinished wgmma", w.p.regs[r].name)
 		}
 		if h.accs[r] == 0 {
 			continue
 		}
 		for _, op := range h.pending {
 			if op.in.form.Shape != in.form.Shape && slices.Contains(op.in.wgmma.d, r) {
-				w.fail(in, 0, CheckAsync, 0, "accumulator %s is in use by an unfinished wgmma of another shape", w.p.regs[r].name)
-				return false
+				return w.refuse(in, 0, CheckAsync, 0, "accumulator %s is in use by an unfinished wgmma of another shape", w.p.regs[r].name)
 			}
 		}
 	}
@@ -346,8 +341,7 @@ func (w *warp) settled(in *instr, mask uint32) bool {
 	for _, list := range [2][]int32{in.reads, in.writes} {
 		for _, r := range list {
 			if w.hopper.accs[r] != 0 || w.hopper.frags[r] != 0 {
-				w.fail(in, trailing(mask), CheckAsync, 0, "register %s is in use by a wgmma that no wait_group has covered", w.p.regs[r].name)
-				return false
+				return w.refuse(in, trailing(mask), CheckAsync, 0, "register %s is in use by a wgmma that no wait_group has covered", w.p.regs[r].name)
 			}
 		}
 	}
