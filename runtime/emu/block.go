@@ -3,6 +3,9 @@ package emu
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+
+	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
 
 // launch is one grid being executed. Blocks share it read-only, apart from
@@ -66,18 +69,15 @@ func newWarp(b *block, id int) *warp {
 	if rest := b.threads - id*32; rest < 32 {
 		w.all = 1<<rest - 1
 	}
-	for _, c := range p.init32 {
-		for l := range 32 {
-			w.r[c.slot][l] = uint32(c.value)
+	for c, slot := range p.consts {
+		switch c.class {
+		case inst.ClassB64:
+			w.d[slot] = [32]uint64(slices.Repeat([]uint64{c.value}, 32))
+		case inst.ClassPred:
+			w.pr[slot] = uint32(c.value)
+		default:
+			w.r[slot] = *allLanes(uint32(c.value))
 		}
-	}
-	for _, c := range p.init64 {
-		for l := range 32 {
-			w.d[c.slot][l] = c.value
-		}
-	}
-	for _, c := range p.initP {
-		w.pr[c.slot] = uint32(c.value)
 	}
 	return w
 }
@@ -108,8 +108,7 @@ func (w *warp) reset() {
 	w.hopper.reset(w)
 	for _, s := range w.p.sregs {
 		for l := range 32 {
-			v := w.special(s.name, l)
-			if s.wide {
+			if v := s.value(w, l); s.class == inst.ClassB64 {
 				w.d[s.slot][l] = v
 			} else {
 				w.r[s.slot][l] = uint32(v)

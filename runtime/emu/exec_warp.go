@@ -118,30 +118,12 @@ var dimensions = map[string]func(w *warp, l int) [3]int{
 	"%nclusterid": func(w *warp, _ int) [3]int { return w.b.launch.grid },
 }
 
-func splitSpecial(name string) (base string, axis int) {
-	base, suffix, ok := strings.Cut(name, ".")
-	if !ok {
-		return name, -1
+// special is the value of a special register in a lane, nil for a name that is none.
+func special(name string) func(w *warp, l int) uint64 {
+	base, suffix, _ := strings.Cut(name, ".")
+	axis := strings.Index("xyz", suffix)
+	if of := dimensions[base]; of != nil && len(suffix) == 1 && axis >= 0 {
+		return func(w *warp, l int) uint64 { return uint64(of(w, l)[axis]) }
 	}
-	axis = strings.Index("xyz", suffix)
-	if len(suffix) != 1 {
-		axis = -1
-	}
-	return base, axis
-}
-
-func knownSpecial(name string) bool {
-	if specials[name] != nil {
-		return true
-	}
-	base, axis := splitSpecial(name)
-	return axis >= 0 && dimensions[base] != nil
-}
-
-func (w *warp) special(name string, l int) uint64 {
-	if f := specials[name]; f != nil {
-		return f(w, l)
-	}
-	base, axis := splitSpecial(name)
-	return uint64(dimensions[base](w, l)[axis])
+	return specials[name]
 }

@@ -42,10 +42,7 @@ type parser struct {
 	err    error
 	src    *source
 	kernel *kernelSource
-	scopes []map[string]regDecl
-	index  map[string]int // register uses of the kernel, by declaration and name
-	depth  int
-	decls  int
+	scopes []scope
 	bytes  int64 // of variables
 }
 
@@ -54,8 +51,15 @@ type regDecl struct {
 	class inst.Class
 	typ   string
 	count int64
-	id    int // unique, so that scopes may reuse names
 }
+
+// scope is what a pair of braces declares, and which of its registers are in use.
+type scope struct {
+	decls map[string]regDecl
+	regs  map[string]int
+}
+
+func newScope() scope { return scope{map[string]regDecl{}, map[string]int{}} }
 
 func (p *parser) advance() {
 	if p.err != nil {
@@ -198,19 +202,16 @@ func (p *parser) pragma() {
 	p.expect(";")
 }
 
-// scalarBytes is the width of a declared type such as ".b8".
-func scalarBytes(typ string) int64 {
-	switch typ {
-	case ".b8", ".u8", ".s8":
-		return 1
-	case ".b16", ".u16", ".s16", ".f16", ".bf16":
-		return 2
-	case ".b32", ".u32", ".s32", ".f32", ".f16x2", ".bf16x2":
-		return 4
-	case ".b64", ".u64", ".s64", ".f64":
-		return 8
-	}
-	return 0
+// types are the declared types: bytes, and the class of registers, ClassImm without any.
+var types = map[string]struct {
+	bytes int64
+	class inst.Class
+}{
+	".pred": {0, inst.ClassPred}, ".b8": {1, inst.ClassImm}, ".u8": {1, inst.ClassImm}, ".s8": {1, inst.ClassImm},
+	".b16": {2, inst.ClassB16}, ".u16": {2, inst.ClassB16}, ".s16": {2, inst.ClassB16}, ".f16": {2, inst.ClassB16}, ".bf16": {2, inst.ClassImm},
+	".b32": {4, inst.ClassB32}, ".u32": {4, inst.ClassB32}, ".s32": {4, inst.ClassB32}, ".f32": {4, inst.ClassF32},
+	".f16x2": {4, inst.ClassImm}, ".bf16x2": {4, inst.ClassImm}, ".f64": {8, inst.ClassImm},
+	".b64": {8, inst.ClassB64}, ".u64": {8, inst.ClassB64}, ".s64": {8, inst.ClassB64},
 }
 
 // typed reads [.align n] .type and returns both widths.
@@ -223,7 +224,7 @@ func (p *parser) typed() (align, width int64) {
 		}
 	}
 	typ := p.word("a type")
-	width = scalarBytes(typ)
+	width = types[typ].bytes
 	if p.err == nil && width == 0 {
 		p.fail(line, "type %q is not known", typ)
 	}

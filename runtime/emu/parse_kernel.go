@@ -11,8 +11,6 @@ import (
 func (p *parser) entry(line int32) {
 	k := &kernelSource{name: p.word("a kernel name"), line: line, labels: map[string]int{}}
 	p.kernel = k
-	p.index = map[string]int{}
-	p.scopes = []map[string]regDecl{{}}
 	if p.accept("(") {
 		for p.err == nil && !p.at(")") {
 			p.param()
@@ -121,24 +119,22 @@ func (p *parser) performance() {
 
 // block reads statements up to the closing brace of a scope.
 func (p *parser) block() {
-	if p.depth++; p.depth > 64 {
+	if len(p.scopes) == 64 {
 		p.fail(p.tok.line, "scopes nested too deeply")
 		return
 	}
+	p.scopes = append(p.scopes, newScope())
 	for p.err == nil && !p.at("}") {
 		line := p.tok.line
 		switch {
 		case p.accept("{"):
-			p.scopes = append(p.scopes, map[string]regDecl{})
 			p.block()
-			p.scopes = p.scopes[:len(p.scopes)-1]
 		case p.accept(";"):
 		case p.accept(".reg"):
 			p.registers(line)
 		case p.accept(".pragma"):
 			p.pragma()
-		case p.at(".shared"):
-			p.advance()
+		case p.accept(".shared"):
 			if v := p.variable(".shared", line); v != nil {
 				p.kernel.vars = append(p.kernel.vars, v)
 			}
@@ -155,31 +151,23 @@ func (p *parser) block() {
 		}
 	}
 	p.expect("}")
-	p.depth--
-}
-
-var regClasses = map[string]inst.Class{
-	".pred": inst.ClassPred,
-	".b16":  inst.ClassB16, ".u16": inst.ClassB16, ".s16": inst.ClassB16, ".f16": inst.ClassB16,
-	".b32": inst.ClassB32, ".u32": inst.ClassB32, ".s32": inst.ClassB32, ".f32": inst.ClassF32,
-	".b64": inst.ClassB64, ".u64": inst.ClassB64, ".s64": inst.ClassB64,
+	p.scopes = p.scopes[:len(p.scopes)-1]
 }
 
 func (p *parser) registers(line int32) {
 	typ := p.word("a register type")
-	class, ok := regClasses[typ]
-	if p.err == nil && !ok {
+	declared, ok := types[typ]
+	if p.err == nil && (!ok || declared.class == inst.ClassImm) {
 		p.fail(line, "register type %q is not known", typ)
 	}
 	for p.err == nil {
 		name := p.word("a register name")
-		d := regDecl{class: class, typ: strings.TrimPrefix(typ, "."), count: -1, id: p.decls}
-		p.decls++
+		d := regDecl{class: declared.class, typ: strings.TrimPrefix(typ, "."), count: -1}
 		if p.accept("<") {
 			d.count = p.size("register count", maxDeclared)
 			p.expect(">")
 		}
-		scope := p.scopes[len(p.scopes)-1]
+		scope := p.scopes[len(p.scopes)-1].decls
 		if _, dup := scope[name]; dup && p.err == nil {
 			p.fail(line, "register %s is declared twice", name)
 		}
@@ -193,38 +181,37 @@ func (p *parser) registers(line int32) {
 
 // findReg resolves a name to a register of the kernel, -1 if it is none.
 func (p *parser) findReg(name string) int {
-	digits := len(name)
-	for digits > 0 && isDigit(name[digits-1]) {
-		digits--
-	}
 	for i := len(p.scopes) - 1; i >= 0; i-- {
-		d, ok := p.scopes[i][name]
-		if ok && d.count >= 0 {
-			ok = false // the bare prefix of a family is no register
+		idx, seen := p.scopes[i].regs[name]
+		if seen {
+			return idx
 		}
-		// A family's prefix may itself end in digits: try every split.
-		for cut := digits; !ok && cut < len(name); cut++ {
-			if name[cut] == '0' && cut+1 < len(name) {
-				continue
-			}
-			if d, ok = p.scopes[i][name[:cut]]; ok {
-				n, err := strconv.ParseInt(name[cut:], 10, 64)
-				ok = err == nil && n < d.count
-			}
-		}
-		if !ok {
-			continue
-		}
-		key := strconv.Itoa(d.id) + "/" + name
-		idx, seen := p.index[key]
-		if !seen {
-			idx = len(p.kernel.regs)
-			p.index[key] = idx
+		if d := p.scopes[i].find(name); d != nil {
 			p.kernel.regs = append(p.kernel.regs, register{name: name, class: d.class, typ: d.typ})
+			p.scopes[i].regs[name] = len(p.kernel.regs) - 1
+			return len(p.kernel.regs) - 1
 		}
-		return idx
 	}
 	return -1
+}
+
+// find is the declaration of a register, nil without one. A family's prefix may itself
+// end in digits: every split is tried. The bare prefix of a family is no register.
+func (s scope) find(name string) *regDecl {
+	if d, ok := s.decls[name]; ok && d.count < 0 {
+		return &d
+	}
+	for cut := len(strings.TrimRight(name, "0123456789")); cut < len(name); cut++ {
+		if name[cut] == '0' && cut+1 < len(name) {
+			continue
+		}
+		if d, ok := s.decls[name[:cut]]; ok {
+			if n, err := strconv.ParseInt(name[cut:], 10, 64); err == nil && n < d.count {
+				return &d
+			}
+		}
+	}
+	return nil
 }
 
 // statement reads a label, or an instruction with its guard.
@@ -253,11 +240,12 @@ func (p *parser) statement() {
 		return
 	}
 	for p.err == nil && !p.at(";") {
-		s.ops = append(s.ops, p.operand())
-		if p.accept("|") { // d|p: two results
-			s.ops = append(s.ops, p.operand())
+		o := p.operand()
+		s.ops = append(s.ops, o)
+		if o.kind == opAddr && o.list != nil {
+			s.ops = append(s.ops, operand{kind: opVec, list: o.list})
 		}
-		if !p.accept(",") {
+		if !p.accept("|") && !p.accept(",") { // d|p: two results
 			break
 		}
 	}
@@ -296,7 +284,7 @@ func (p *parser) operand() operand {
 
 func (p *parser) vector() []operand {
 	p.expect("{")
-	var list []operand
+	list := []operand{}
 	for p.err == nil && !p.at("}") {
 		line := p.tok.line
 		if len(list) == maxVectorItems {
@@ -337,7 +325,6 @@ func (p *parser) address() operand {
 		case p.at("-"):
 			o.off = p.integer("an offset")
 		case p.accept(","):
-			o.tuple = true
 			o.list = p.vector()
 		}
 	}
