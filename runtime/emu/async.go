@@ -215,7 +215,7 @@ func (w *warp) land(c *laneCopy, done uint32) {
 		if s.shadow {
 			i := int(c.dst[l]) / lineBytes
 			s.lines[i].pend = 0
-			w.recordWrite(i, lineFull, makeStamp(w.time, w.id, l))
+			s.recordWrite(i, lineFull, makeStamp(w.time, w.id, l))
 		}
 	}
 }

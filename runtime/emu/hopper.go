@@ -114,7 +114,7 @@ func (w *warp) setMaxNReg(in *instr, mask uint32) bool {
 		return w.refuse(in, trailing(mask), CheckInstruction, 0,
 			"without .maxnreg, or .maxntid and .minnctapersm, the number of registers at entry is not fixed and this has no effect")
 	}
-	return w.whole(in, mask) && w.together4(in, mask)
+	return w.together4(in, mask)
 }
 
 func execSetMaxNRegDec(w *warp, in *instr, mask uint32) status {

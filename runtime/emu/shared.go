@@ -31,7 +31,7 @@ type line struct {
 	readers uint32 // warps that have read since the last write
 	init    uint16 // bytes that hold a value
 	pend    uint16 // bytes that an unfinished asynchronous copy will write
-	busy    uint16 // unfinished asynchronous reads
+	busy    int16  // unfinished asynchronous reads
 	bars    uint8  // halves that hold an mbarrier
 }
 
@@ -151,11 +151,17 @@ func (w *warp) readLine(i int, bytes uint16, lane int) *conflict {
 	if !w.checks(CheckRace) {
 		return nil
 	}
-	now := makeStamp(w.time, w.id, lane)
+	if ln.log == 0 && ln.write != 0 && !w.ordered(ln.write, lane) {
+		return raceWith(bytes, access{ln.write, lineFull, true})
+	}
+	return w.recordRead(i, bytes, lane, makeStamp(w.time, w.id, lane))
+}
+
+// recordRead notes a read, or finds a write in the line's log that it must not follow.
+func (w *warp) recordRead(i int, bytes uint16, lane int, now stamp) (c *conflict) {
+	s := &w.b.shared
+	ln := &s.lines[i]
 	if ln.log == 0 {
-		if ln.write != 0 && !w.ordered(ln.write, lane) {
-			return raceWith(bytes, access{ln.write, lineFull, true})
-		}
 		last := &s.reads[i*s.warps+w.id]
 		if bytes == lineFull && (ln.readers>>w.id&1 == 0 || w.ordered(*last, lane)) {
 			*last = now
@@ -164,23 +170,26 @@ func (w *warp) readLine(i int, bytes uint16, lane int) *conflict {
 		}
 		s.detail(i)
 	}
-	return w.logRead(&s.logs[ln.log-1], now, bytes, lane)
+	s.logs[ln.log-1].add(access{now, bytes, false}, func(a access) bool {
+		known := w.ordered(a.stamp, lane)
+		if a.write && !known && c == nil {
+			c = raceWith(bytes, a)
+		}
+		return !a.write && known // whoever is ordered after this read is ordered after that one
+	})
+	return c
 }
 
-func (w *warp) logRead(log *lineLog, now stamp, bytes uint16, lane int) *conflict {
+// add notes an access, which supersedes earlier ones in the bytes that they share.
+func (log *lineLog) add(x access, supersedes func(a access) bool) {
 	kept := log.entries[:0]
 	merged := false
 	for _, a := range log.entries {
-		if a.bytes&bytes != 0 {
-			switch known := w.ordered(a.stamp, lane); {
-			case a.write && !known:
-				return raceWith(bytes, a)
-			case !a.write && known:
-				a.bytes &^= bytes // whoever is ordered after this read is ordered after that one
-			}
+		if a.bytes&x.bytes != 0 && supersedes(a) {
+			a.bytes &^= x.bytes
 		}
-		if !a.write && a.stamp == now {
-			a.bytes |= bytes
+		if a.write == x.write && a.stamp == x.stamp {
+			a.bytes |= x.bytes
 			merged = true
 		}
 		if a.bytes != 0 {
@@ -188,10 +197,9 @@ func (w *warp) logRead(log *lineLog, now stamp, bytes uint16, lane int) *conflic
 		}
 	}
 	if !merged {
-		kept = append(kept, access{now, bytes, false})
+		kept = append(kept, x)
 	}
 	log.entries = kept
-	return nil
 }
 
 // writeLine checks a write, and records it when commit is set: an asynchronous
@@ -215,7 +223,7 @@ func (w *warp) writeLine(i int, bytes uint16, lane int, commit bool) *conflict {
 		return c
 	}
 	if commit {
-		w.recordWrite(i, bytes, makeStamp(w.time, w.id, lane))
+		w.b.shared.recordWrite(i, bytes, makeStamp(w.time, w.id, lane))
 	}
 	return nil
 }
@@ -236,34 +244,34 @@ func (w *warp) unsafe(s stamp, lane int) Check {
 func (w *warp) race(i int, bytes uint16, lane int) *conflict {
 	s := &w.b.shared
 	ln := &s.lines[i]
-	if ln.log != 0 {
-		for _, a := range s.logs[ln.log-1].entries {
-			if a.bytes&bytes == 0 {
-				continue
-			}
+	clash := func(a access) *conflict {
+		if a.bytes&bytes != 0 && a.stamp != 0 {
 			if check := w.unsafe(a.stamp, lane); check != 0 {
 				return &conflict{check: check, byte: trailing(uint32(a.bytes & bytes)), with: a}
 			}
 		}
 		return nil
 	}
-	if ln.write != 0 {
-		if check := w.unsafe(ln.write, lane); check != 0 {
-			return &conflict{check: check, byte: trailing(uint32(bytes)), with: access{ln.write, lineFull, true}}
+	if ln.log != 0 {
+		for _, a := range s.logs[ln.log-1].entries {
+			if c := clash(a); c != nil {
+				return c
+			}
 		}
+		return nil
+	}
+	if c := clash(access{ln.write, lineFull, true}); c != nil {
+		return c
 	}
 	for id := range lanesOf(ln.readers) {
-		r := s.reads[i*s.warps+id]
-		if check := w.unsafe(r, lane); check != 0 {
-			return &conflict{check: check, byte: trailing(uint32(bytes)), with: access{r, lineFull, false}}
+		if c := clash(access{s.reads[i*s.warps+id], lineFull, false}); c != nil {
+			return c
 		}
 	}
 	return nil
 }
 
 // recordWrite notes a write that race has found in order.
-func (w *warp) recordWrite(i int, bytes uint16, now stamp) { w.b.shared.recordWrite(i, bytes, now) }
-
 func (s *sharedMemory) recordWrite(i int, bytes uint16, now stamp) {
 	ln := &s.lines[i]
 	ln.init |= bytes
@@ -275,23 +283,7 @@ func (s *sharedMemory) recordWrite(i int, bytes uint16, now stamp) {
 	if ln.log == 0 {
 		s.detail(i)
 	}
-	log := &s.logs[ln.log-1]
-	kept := log.entries[:0]
-	merged := false
-	for _, a := range log.entries {
-		a.bytes &^= bytes
-		if a.write && a.stamp == now {
-			a.bytes |= bytes
-			merged = true
-		}
-		if a.bytes != 0 {
-			kept = append(kept, a)
-		}
-	}
-	if !merged {
-		kept = append(kept, access{now, bytes, true})
-	}
-	log.entries = kept
+	s.logs[ln.log-1].add(access{now, bytes, true}, func(access) bool { return true })
 }
 
 // detail gives a line a log with what its stamps say.

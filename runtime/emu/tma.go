@@ -241,7 +241,7 @@ func execTmaStore(w *warp, in *instr, mask uint32) status {
 				return w.fail(in, l, CheckTensorMap, 0, "a store starts at the negative coordinate %d", at[d])
 			}
 		}
-		w.b.shared.hold(lines)
+		w.b.shared.hold(lines, 1)
 		w.hopper.stores.list = append(w.hopper.stores.list, &bulkStore{in, l, -1, tm, at, lines})
 	}
 	return stNext
@@ -283,7 +283,7 @@ func (w *warp) finishStore(s *bulkStore) bool {
 	for n, i := range s.lines {
 		copy(data[n*lineBytes:(n+1)*lineBytes], w.b.shared.data[i*lineBytes:])
 	}
-	w.b.shared.let(s.lines)
+	w.b.shared.hold(s.lines, -1)
 	w.haveRead(s.lines, s.lane)
 	pitch := s.tm.rowBytes()
 	return s.tm.rows(s.at, func(row int, addr uint64, lo, hi int64) bool {

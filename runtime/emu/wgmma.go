@@ -1,7 +1,6 @@
 package emu
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 )
@@ -32,7 +31,9 @@ type groupOp struct {
 
 // together4 checks that the warps of a warpgroup execute the same operations in
 // the same order (PTX ISA 9.0 §9.7.15.5.2, §9.7.19.5).
-func (w *warp) together4(in *instr, mask uint32) bool { return w.groupOp(in, mask) != nil }
+func (w *warp) together4(in *instr, mask uint32) bool {
+	return w.whole(in, mask) && w.groupOp(in, mask) != nil
+}
 
 func (w *warp) groupOp(in *instr, mask uint32) *groupOp {
 	first := w.id &^ 3
@@ -128,28 +129,6 @@ func (w *warp) chunks(in *instr, d descriptor, from, to int, mnMajor bool) ([]in
 	return lines, true
 }
 
-// fragment copies 16-byte chunks into the layout of a register: chunk i is lanes 4i to 4i+3.
-func fragment(data []byte, lines []int32, first, step int, r *reg32) {
-	for i := range 8 {
-		src := (*[16]byte)(data[int(lines[first+i*step])*lineBytes:])
-		dst := (*[4]uint32)(r[4*i:])
-		dst[0] = binary.LittleEndian.Uint32(src[0:])
-		dst[1] = binary.LittleEndian.Uint32(src[4:])
-		dst[2] = binary.LittleEndian.Uint32(src[8:])
-		dst[3] = binary.LittleEndian.Uint32(src[12:])
-	}
-}
-
-// transposed turns the chunks of one group of eight rows, eight values of K from
-// first, into the register that holds them row by row.
-func transposed(data []byte, lines []int32, first int, r *reg32) {
-	for k := 0; k < 8; k += 2 {
-		lo := (*[16]byte)(data[int(lines[first+k])*lineBytes:])
-		hi := (*[16]byte)(data[int(lines[first+k+1])*lineBytes:])
-		interleave(r, k/2, lo, hi)
-	}
-}
-
 // eightRows reads eight rows of an operand from shared memory: K 0 to 7 and K 8 to 15.
 func eightRows(data []byte, lines []int32, i int, mnMajor bool, lo, hi *reg32) {
 	if mnMajor {
@@ -173,24 +152,12 @@ func buildWgmma(d *decoder, in *instr) error {
 		}
 	}
 	acc := d.arg("d")
-	in.reads, in.writes = nil, nil // execWgmma looks at the registers itself
-	for _, a := range d.args {
-		if a.op.Name == "d" {
-			continue
-		}
-		for _, id := range a.ids {
-			if id >= 0 {
-				in.reads = append(in.reads, id)
-			}
-		}
-	}
+	in.reads, in.writes = in.reads[len(acc.ids):], nil // issueWgmma looks at the accumulators itself
 	w := &wgmmaRegs{d: acc.ids, scaleD: d.arg("scaleD").slots[0], b: d.arg("b").slots[0], a: -1}
-	seen := map[int32]bool{}
-	for _, id := range acc.ids {
-		if seen[id] {
+	for i, id := range acc.ids {
+		if slices.Contains(acc.ids[:i], id) {
 			return fmt.Errorf("an accumulator register occurs twice")
 		}
-		seen[id] = true
 	}
 	transB := 2
 	if a := d.arg("a"); len(a.slots) == 4 {
@@ -279,9 +246,9 @@ func (w *warp) issueWgmma(in *instr, regs *wgmmaRegs, mask uint32) status {
 		return stFault
 	}
 	if first {
-		w.b.shared.hold(op.lines)
+		w.b.shared.hold(op.lines, 1)
 	}
-	w.b.shared.hold(mine.lines)
+	w.b.shared.hold(mine.lines, 1)
 	for _, r := range regs.d {
 		w.def[r] = fullMask
 		w.hopper.accs[r]++
@@ -366,7 +333,7 @@ func (w *warp) readsAsync(in *instr, lane, who int, lines []int32) bool {
 	}
 	for _, i := range lines {
 		ln := &s.lines[i]
-		if ln.pend|ln.log16() == 0 && ln.bars == 0 && ln.init == lineFull && ln.write != 0 &&
+		if ln.pend == 0 && ln.log == 0 && ln.bars == 0 && ln.init == lineFull && ln.write != 0 &&
 			w.ordered(ln.write, who) && w.visible(ln.write, who) {
 			continue
 		}
@@ -376,14 +343,6 @@ func (w *warp) readsAsync(in *instr, lane, who int, lines []int32) bool {
 		}
 	}
 	return true
-}
-
-// log16 is not 0 if the line has a log.
-func (ln *line) log16() uint16 {
-	if ln.log != 0 {
-		return 1
-	}
-	return 0
 }
 
 func (w *warp) readAsync(i, who int) *conflict {
@@ -413,19 +372,11 @@ func (w *warp) readAsync(i, who int) *conflict {
 	return nil
 }
 
-// hold marks lines as being read; let ends that.
-func (s *sharedMemory) hold(lines []int32) {
+// hold marks lines as being read, with by = 1; −1 ends that.
+func (s *sharedMemory) hold(lines []int32, by int16) {
 	if s.shadow {
 		for _, i := range lines {
-			s.lines[i].busy++
-		}
-	}
-}
-
-func (s *sharedMemory) let(lines []int32) {
-	if s.shadow {
-		for _, i := range lines {
-			s.lines[i].busy--
+			s.lines[i].busy += by
 		}
 	}
 }
@@ -436,18 +387,8 @@ func (w *warp) haveRead(lines []int32, who int) {
 	if !s.shadow || !w.checks(CheckRace) {
 		return
 	}
-	now := makeStamp(w.time, w.id, who|laneAsync)
 	for _, i := range lines {
-		ln, last := &s.lines[i], &s.reads[int(i)*s.warps+w.id]
-		if ln.log == 0 && (ln.readers>>w.id&1 == 0 || w.ordered(*last, who)) {
-			*last = now
-			ln.readers |= 1 << w.id
-			continue
-		}
-		if ln.log == 0 {
-			s.detail(int(i))
-		}
-		w.logRead(&s.logs[s.lines[i].log-1], now, lineFull, who)
+		w.recordRead(int(i), lineFull, who, makeStamp(w.time, w.id, who|laneAsync))
 	}
 }
 
@@ -496,7 +437,7 @@ func (o *wgmmaOp) compute(w *warp) {
 }
 
 func execWgmmaFence(w *warp, in *instr, mask uint32) status {
-	if !w.whole(in, mask) || !w.together4(in, mask) {
+	if !w.together4(in, mask) {
 		return stFault
 	}
 	w.hopper.fenced = true
@@ -505,7 +446,7 @@ func execWgmmaFence(w *warp, in *instr, mask uint32) status {
 }
 
 func execWgmmaCommit(w *warp, in *instr, mask uint32) status {
-	if !w.whole(in, mask) || !w.together4(in, mask) {
+	if !w.together4(in, mask) {
 		return stFault
 	}
 	for _, op := range w.hopper.pending {
@@ -518,7 +459,7 @@ func execWgmmaCommit(w *warp, in *instr, mask uint32) status {
 }
 
 func execWgmmaWait(w *warp, in *instr, mask uint32) status {
-	if !w.whole(in, mask) || !w.together4(in, mask) {
+	if !w.together4(in, mask) {
 		return stFault
 	}
 	h := &w.hopper
@@ -546,9 +487,9 @@ func (w *warp) finishWgmma(op *wgmmaOp) {
 	}
 	w.haveRead(op.op.lines, laneWarp)
 	w.haveRead(op.lines, laneWarp)
-	w.b.shared.let(op.lines)
+	w.b.shared.hold(op.lines, -1)
 	if op.op.ended++; op.op.ended == 4 {
-		w.b.shared.let(op.op.lines)
+		w.b.shared.hold(op.op.lines, -1)
 		op.op.tiles = nil
 	}
 }
