@@ -51,7 +51,7 @@ var builders = [...]builder{
 
 	inst.Ld:             buildLd,
 	inst.St:             buildSt,
-	inst.AtomAdd:        simple(execAtomAdd),
+	inst.AtomAdd:        simple(eachLane(atomAdd)),
 	inst.LdMatrix:       simple(execLdMatrix),
 	inst.StMatrix:       simple(execStMatrix),
 	inst.Mma:            buildMma,
@@ -74,8 +74,8 @@ var builders = [...]builder{
 	inst.ElectSync:          simple(execElect),
 	inst.SetMaxNRegInc:      buildSetMaxNReg,
 	inst.SetMaxNRegDec:      buildSetMaxNReg,
-	inst.MbarInit:           simple(execMbarInit),
-	inst.MbarInval:          simple(execMbarInval),
+	inst.MbarInit:           simple(eachLane(mbarInit)),
+	inst.MbarInval:          simple(eachLane(mbarInval)),
 	inst.MbarArrive:         simple(execMbarArrive),
 	inst.MbarArriveExpectTx: simple(execMbarArriveExpectTx),
 	inst.MbarTryWait:        simple(execMbarTryWait),
@@ -83,7 +83,7 @@ var builders = [...]builder{
 	inst.FenceProxyAsync:    simple(execFenceProxyAsync),
 	inst.TmaLoad:            buildTma,
 	inst.TmaStore:           buildTma,
-	inst.TmaPrefetchMap:     simple(execPrefetchMap),
+	inst.TmaPrefetchMap:     simple(eachLane(prefetchMap)),
 	inst.BulkCommit:         simple(execBulkCommit),
 	inst.BulkWait:           simple(execBulkWait),
 	inst.BulkWaitRead:       simple(execBulkWait),
@@ -93,7 +93,19 @@ var builders = [...]builder{
 	inst.Wgmma:              buildWgmma,
 	inst.ClusterArrive:      simple(execClusterArrive),
 	inst.ClusterWait:        simple(execClusterWait),
-	inst.MapA:               simple(execMapA),
+	inst.MapA:               simple(eachLane(mapA)),
+}
+
+// eachLane makes the executor of what lanes do one after the other, until one fails.
+func eachLane(f func(w *warp, in *instr, l int) bool) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		for l := range lanesOf(mask) {
+			if !f(w, in, l) {
+				return stFault
+			}
+		}
+		return stNext
+	}
 }
 
 // simple is the builder of an instruction with one executor.

@@ -332,8 +332,8 @@ func relation[T integer](file func(w *warp) [][32]T, test func(a, b *[32]T) uint
 	}
 }
 
-func words(w *warp) []reg32   { return w.r }
-func doubles(w *warp) []reg64 { return w.d }
+func file32(w *warp) []reg32 { return w.r }
+func file64(w *warp) []reg64 { return w.d }
 
 func relations[T integer](file func(w *warp) [][32]T, less, equal func(a, b *[32]T) uint32) map[inst.Cmp]execFn {
 	return map[inst.Cmp]execFn{
@@ -344,15 +344,15 @@ func relations[T integer](file func(w *warp) [][32]T, less, equal func(a, b *[32
 }
 
 var comparisons = map[inst.Type]map[inst.Cmp]execFn{
-	inst.S32: relations(words, less[int32, uint32], equal[uint32]),
-	inst.U32: relations(words, less[uint32, uint32], equal[uint32]),
-	inst.S64: relations(doubles, less[int64, uint64], equal[uint64]),
-	inst.U64: relations(doubles, less[uint64, uint64], equal[uint64]),
+	inst.S32: relations(file32, less[int32, uint32], equal[uint32]),
+	inst.U32: relations(file32, less[uint32, uint32], equal[uint32]),
+	inst.S64: relations(file64, less[int64, uint64], equal[uint64]),
+	inst.U64: relations(file64, less[uint64, uint64], equal[uint64]),
 	// Ordered, "ne" too: false when an operand is a NaN (PTX ISA 9.0 §9.7.6.1).
 	inst.F32: {
-		inst.EQ: relation(words, equalF32, false, 0), inst.NE: relation(words, unlikeF32, false, 0),
-		inst.LT: relation(words, lessF32, false, 0), inst.LE: relation(words, notMoreF32, false, 0),
-		inst.GT: relation(words, lessF32, true, 0), inst.GE: relation(words, notMoreF32, true, 0),
+		inst.EQ: relation(file32, equalF32, false, 0), inst.NE: relation(file32, unlikeF32, false, 0),
+		inst.LT: relation(file32, lessF32, false, 0), inst.LE: relation(file32, notMoreF32, false, 0),
+		inst.GT: relation(file32, lessF32, true, 0), inst.GE: relation(file32, notMoreF32, true, 0),
 	},
 }
 

@@ -83,15 +83,21 @@ func (w *warp) loadGlobal(in *instr, lane int, addr uint64, n int) []byte {
 	return p.data[off : off+n : off+n]
 }
 
+// writable is locatePage for a write.
+func (w *warp) writable(in *instr, lane int, addr uint64, n int) (*page, int, bool) {
+	p, off, ok := w.locatePage(in, lane, addr, n, true)
+	if ok && w.lookup.a.readOnly {
+		ok = w.refuse(in, lane, CheckConst, addr, "write to a constant")
+	}
+	return p, off, ok
+}
+
 // storeGlobal checks a write and does it.
 func (w *warp) storeGlobal(in *instr, lane int, addr uint64, src []byte) bool {
 	n := len(src)
-	p, off, ok := w.locatePage(in, lane, addr, n, true)
+	p, off, ok := w.writable(in, lane, addr, n)
 	if !ok {
 		return false
-	}
-	if w.lookup.a.readOnly {
-		return w.refuse(in, lane, CheckConst, addr, "write to a constant")
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -190,58 +196,45 @@ func (w *warp) tagOrdered(in *instr, lane int, t tag, bytes uint8, addr uint64, 
 		verb, [3]int{n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]})
 }
 
-func buildLdParam(d *decoder, in *instr) error {
-	in.off = d.arg("a").off
-	in.exec = execLdParam32
-	if in.form.Operands[0].Class == inst.ClassB64 {
-		in.exec = execLdParam64
-	}
-	return nil
+func ldParam32(w *warp, in *instr, d *reg32) {
+	*d = *allLanes(binary.LittleEndian.Uint32(w.b.launch.params[in.off:]))
 }
 
-func execLdParam32(w *warp, in *instr, mask uint32) status {
-	v := binary.LittleEndian.Uint32(w.b.launch.params[in.off:])
-	d := w.out32(in, mask)
-	for i := range d {
-		d[i] = v
-	}
-	return w.put32(in, mask)
-}
-
-func execLdParam64(w *warp, in *instr, mask uint32) status {
+func ldParam64(w *warp, in *instr, d *reg64) {
 	v := binary.LittleEndian.Uint64(w.b.launch.params[in.off:])
-	d := w.out64(in, mask)
 	for i := range d {
 		d[i] = v
 	}
-	return w.put64(in, mask)
 }
 
-// accessWidth is the bytes of one register and of the whole access.
-func accessWidth(f *inst.Form) (each, all int) {
-	o := f.Operands[0]
-	if f.Kind == inst.St {
-		o = f.Operands[1]
-	}
-	return o.Class.Bytes(), o.Class.Bytes() * o.Count
-}
+var loadParam = widths(to32(ldParam32), to64(ldParam64), nil, nil)
 
 func buildLd(d *decoder, in *instr) error {
 	if in.form.Space == inst.Param {
-		return buildLdParam(d, in)
+		in.off = d.arg("a").off
+		return loadParam(d, in)
 	}
-	if in.vd == nil {
-		in.vd = []int32{in.d}
+	return buildAccess(in, &in.vd, in.d, in.form.Operands[0], execLdShared, execLdGlobal)
+}
+
+func buildSt(_ *decoder, in *instr) error {
+	return buildAccess(in, &in.va, in.b, in.form.Operands[1], eachLane(stShared), eachLane(stGlobal))
+}
+
+// buildAccess puts the registers that are moved into a list, a single one too, and the
+// bytes of each and of all into imm.
+func buildAccess(in *instr, regs *[]int32, single int32, o inst.Operand, shared, global execFn) error {
+	if *regs == nil {
+		*regs = []int32{single}
 	}
-	each, all := accessWidth(in.form)
-	in.imm = []uint64{uint64(each), uint64(all)}
+	in.imm = []uint64{uint64(o.Class.Bytes()), uint64(o.Class.Bytes() * o.Count)}
 	switch in.form.Space {
 	case inst.Shared:
-		in.exec = execLdShared
+		in.exec = shared
 	case inst.Global:
-		in.exec = execLdGlobal
+		in.exec = global
 	default:
-		return fmt.Errorf("loads of this state space are not executed")
+		return fmt.Errorf("accesses to this state space are not executed")
 	}
 	return nil
 }
@@ -309,25 +302,9 @@ func (w *warp) spread(in *instr, l int, data []byte) {
 	}
 }
 
-func buildSt(_ *decoder, in *instr) error {
-	if in.va == nil {
-		in.va = []int32{in.b}
-	}
-	each, all := accessWidth(in.form)
-	in.imm = []uint64{uint64(each), uint64(all)}
-	switch in.form.Space {
-	case inst.Shared:
-		in.exec = execStShared
-	case inst.Global:
-		in.exec = execStGlobal
-	default:
-		return fmt.Errorf("stores to this state space are not executed")
-	}
-	return nil
-}
-
 // gatherBytes collects the bytes that one lane stores.
-func (w *warp) gatherBytes(in *instr, l int, buf *[16]byte) []byte {
+func (w *warp) gatherBytes(in *instr, l int) []byte {
+	buf := &w.bytes
 	switch in.imm[0] {
 	case 2:
 		binary.LittleEndian.PutUint16(buf[:], uint16(w.r[in.va[0]][l]))
@@ -343,47 +320,25 @@ func (w *warp) gatherBytes(in *instr, l int, buf *[16]byte) []byte {
 	return buf[:in.imm[1]]
 }
 
-func execStShared(w *warp, in *instr, mask uint32) status {
-	var buf [16]byte
-	for l := range lanesOf(mask) {
-		off, ok := w.storeShared(in, l, w.r[in.a][l]+uint32(in.off), int(in.imm[1]))
-		if !ok {
-			return stFault
-		}
-		copy(w.b.shared.data[off:], w.gatherBytes(in, l, &buf))
+func stShared(w *warp, in *instr, l int) bool {
+	off, ok := w.storeShared(in, l, w.r[in.a][l]+uint32(in.off), int(in.imm[1]))
+	if ok {
+		copy(w.b.shared.data[off:], w.gatherBytes(in, l))
 	}
-	return stNext
+	return ok
 }
 
-func execStGlobal(w *warp, in *instr, mask uint32) status {
-	var buf [16]byte
-	for l := range lanesOf(mask) {
-		if !w.storeGlobal(in, l, w.d[in.a][l]+uint64(in.off), w.gatherBytes(in, l, &buf)) {
-			return stFault
-		}
-	}
-	return stNext
+func stGlobal(w *warp, in *instr, l int) bool {
+	return w.storeGlobal(in, l, w.d[in.a][l]+uint64(in.off), w.gatherBytes(in, l))
 }
 
-// execAtomAdd is one atomic addition a lane, in lane order.
-func execAtomAdd(w *warp, in *instr, mask uint32) status {
-	for l := range lanesOf(mask) {
-		addr := w.d[in.a][l] + uint64(in.off)
-		p, off, ok := w.locatePage(in, l, addr, 4, true)
-		if !ok {
-			return stFault
-		}
-		if w.lookup.a.readOnly {
-			return w.fail(in, l, CheckConst, addr, "write to a constant")
-		}
-		if !w.atomicAdd(in, l, p, addr, off) {
-			return stFault
-		}
+// atomAdd is one atomic addition a lane, in lane order.
+func atomAdd(w *warp, in *instr, l int) bool {
+	addr := w.d[in.a][l] + uint64(in.off)
+	p, off, ok := w.writable(in, l, addr, 4)
+	if !ok {
+		return false
 	}
-	return stNext
-}
-
-func (w *warp) atomicAdd(in *instr, l int, p *page, addr uint64, off int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if w.checks(CheckUninit) && p.missing(off, 4) >= 0 {

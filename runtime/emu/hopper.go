@@ -202,16 +202,13 @@ func execClusterWait(w *warp, in *instr, mask uint32) status {
 	return stNext
 }
 
-// execMapA maps an address to a block of the cluster, of which there is one.
-func execMapA(w *warp, in *instr, mask uint32) status {
-	d, a, rank := &w.r[in.d], &w.r[in.a], &w.r[in.b]
-	for l := range lanesOf(mask) {
-		if rank[l] != 0 {
-			return w.fail(in, l, CheckInstruction, 0, "block %d of a cluster of one", rank[l])
-		}
-		d[l] = a[l]
+// mapA maps an address to a block of the cluster, of which there is one.
+func mapA(w *warp, in *instr, l int) bool {
+	if rank := w.r[in.b][l]; rank != 0 {
+		return w.refuse(in, l, CheckInstruction, 0, "block %d of a cluster of one", rank)
 	}
-	return stNext
+	w.r[in.d][l] = w.r[in.a][l]
+	return true
 }
 
 // idle says whether a round of all warps brought the block no further.

@@ -43,48 +43,45 @@ func (w *warp) mbarrierAt(in *instr, lane int, addr uint32) *mbarrier {
 // mbarrierAddr is the address operand of a lane.
 func (w *warp) mbarrierAddr(in *instr, lane int) uint32 { return w.r[in.a][lane] + uint32(in.off) }
 
-func execMbarInit(w *warp, in *instr, mask uint32) status {
-	for l := range lanesOf(mask) {
-		addr, count := w.mbarrierAddr(in, l), w.r[in.b][l]
-		if count == 0 || count > txLimit {
-			return w.fail(in, l, CheckBarrier, uint64(addr), "an mbarrier for %d arrivals, must be 1 to %d", count, txLimit)
-		}
-		off, ok := w.storeShared(in, l, addr, 8)
-		if !ok {
-			return stFault
-		}
-		h := &w.b.hopper
-		if len(h.mbars) >= 1<<12 {
-			return w.fail(in, l, CheckBarrier, uint64(addr), "more than %d mbarriers", 1<<12)
-		}
-		agent := len(w.b.warps) + h.agents
-		h.agents++
-		h.mbars[addr] = &mbarrier{addr: addr, agent: agent, count: int32(count), pending: int32(count), init: makeStamp(w.time, w.id, l)}
-		if w.b.shared.shadow {
-			w.b.shared.lines[off/lineBytes].bars |= barHalves(span(off%lineBytes, 8))
-		}
+func mbarInit(w *warp, in *instr, l int) bool {
+	addr, count, h := w.mbarrierAddr(in, l), w.r[in.b][l], &w.b.hopper
+	if count == 0 || count > txLimit {
+		return w.refuse(in, l, CheckBarrier, uint64(addr), "an mbarrier for %d arrivals, must be 1 to %d", count, txLimit)
 	}
-	return stNext
+	off, ok := w.storeShared(in, l, addr, 8)
+	if ok && len(h.mbars) >= 1<<12 {
+		ok = w.refuse(in, l, CheckBarrier, uint64(addr), "more than %d mbarriers", 1<<12)
+	}
+	if !ok {
+		return false
+	}
+	agent := len(w.b.warps) + h.agents
+	h.agents++
+	h.mbars[addr] = &mbarrier{addr: addr, agent: agent, count: int32(count), pending: int32(count), init: makeStamp(w.time, w.id, l)}
+	if w.b.shared.shadow {
+		w.b.shared.lines[off/lineBytes].bars |= barHalves(span(off%lineBytes, 8))
+	}
+	return true
 }
 
-func execMbarInval(w *warp, in *instr, mask uint32) status {
-	for l := range lanesOf(mask) {
-		bar := w.mbarrierAt(in, l, w.mbarrierAddr(in, l))
-		if bar == nil {
-			return stFault
-		}
-		delete(w.b.hopper.mbars, bar.addr)
-		off := int(bar.addr) - sharedBase
-		if w.b.shared.shadow {
-			w.b.shared.lines[off/lineBytes].bars &^= barHalves(span(off%lineBytes, 8))
-			if c := w.writeLine(off/lineBytes, span(off%lineBytes, 8), l, true); c != nil {
-				w.report(in, l, off, c, "invalidation")
-				return stFault
-			}
-			w.b.shared.lines[off/lineBytes].init &^= span(off%lineBytes, 8)
-		}
+func mbarInval(w *warp, in *instr, l int) bool {
+	bar := w.mbarrierAt(in, l, w.mbarrierAddr(in, l))
+	if bar == nil {
+		return false
 	}
-	return stNext
+	delete(w.b.hopper.mbars, bar.addr)
+	if !w.b.shared.shadow {
+		return true
+	}
+	off := int(bar.addr) - sharedBase
+	ln, bytes := &w.b.shared.lines[off/lineBytes], span(off%lineBytes, 8)
+	ln.bars &^= barHalves(bytes)
+	if c := w.writeLine(off/lineBytes, bytes, l, true); c != nil {
+		w.report(in, l, off, c, "invalidation")
+		return false
+	}
+	ln.init &^= bytes
+	return true
 }
 
 // flip ends the phase when nothing is outstanding.

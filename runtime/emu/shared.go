@@ -57,9 +57,7 @@ func (s *sharedMemory) resize(bytes int64, warps int, checks Check) {
 
 // reset forgets everything; the bytes get a value that is no sensible number.
 func (s *sharedMemory) reset() {
-	for i := range s.data {
-		s.data[i] = 0xff
-	}
+	poison(s.data)
 	clear(s.lines)
 	s.logs, s.free = s.logs[:0], s.free[:0]
 }

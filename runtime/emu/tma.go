@@ -28,41 +28,35 @@ func buildTma(d *decoder, in *instr) error {
 	in.imm = nil
 	if in.form.Kind == inst.TmaLoad {
 		in.imm = []uint64{uint64(d.arg("dst").off), uint64(d.arg("tmap").off), uint64(d.arg("mbar").off)}
-		in.exec = execTmaLoad
+		in.exec = eachLane(tmaLoadLane)
 		return nil
 	}
 	// A store has the map in a and its source in b.
 	in.imm = []uint64{uint64(d.arg("src").off), uint64(d.arg("tmap").off)}
-	in.exec = execTmaStore
+	in.exec = eachLane(tmaStoreLane)
 	return nil
 }
 
 // box checks what loads and stores have in common and returns where in shared
 // memory the lines of the box are, in the box's order.
 func (w *warp) box(in *instr, l int, m *tensorMap, addr uint32, at [5]int64) ([]int32, bool) {
-	if len(m.dims) != in.form.Vec {
+	n, off, inner := m.sharedBytes(), int64(addr)-sharedBase, at[0]*m.elem()
+	switch {
+	case len(m.dims) != in.form.Vec:
 		w.fail(in, l, CheckTensorMap, 0, "a tensor of rank %d in a copy of rank %d", len(m.dims), in.form.Vec)
-		return nil, false
-	}
-	if addr%tmaAlign != 0 {
+	case addr%tmaAlign != 0:
 		w.fail(in, l, CheckAlign, uint64(addr), "the box at %#x is not aligned to %d bytes", addr, tmaAlign)
-		return nil, false
-	}
-	// Base and strides are multiples of 16 bytes: the inner coordinate decides.
-	if at[0]*m.elem()%tmaGlobalAlign != 0 {
+	case inner%tmaGlobalAlign != 0: // base and strides are multiples of 16 bytes
 		w.fail(in, l, CheckAlign, m.start(at), "the box starts at element %d of its rows, byte %d: "+
 			"its address in global memory is no multiple of %d bytes, an illegal instruction (PTX ISA 9.0 §5.5.3.1)",
-			at[0], at[0]*m.elem(), tmaGlobalAlign)
-		return nil, false
-	}
-	n := m.sharedBytes()
-	off := int64(addr) - sharedBase
-	if off < 0 || off+int64(n) > int64(len(w.b.shared.data)) {
+			at[0], inner, tmaGlobalAlign)
+	case off < 0 || off+int64(n) > int64(len(w.b.shared.data)):
 		w.fail(in, l, CheckBounds, uint64(addr), "a box of %d bytes at %#x, the block has shared memory %#x to %#x",
 			n, addr, sharedBase, sharedBase+len(w.b.shared.data))
-		return nil, false
+	default:
+		return m.lines(addr), true
 	}
-	return m.lines(addr), true
+	return nil, false
 }
 
 // lines are the 16-byte lines of a box at addr of shared memory, in the box's order.
@@ -126,16 +120,7 @@ func (m *tensorMap) rows(at [5]int64, f func(row int, addr uint64, lo, hi int64)
 	}
 }
 
-func execTmaLoad(w *warp, in *instr, mask uint32) status {
-	for l := range lanesOf(mask) {
-		if !w.issueLoad(in, l) {
-			return stFault
-		}
-	}
-	return stNext
-}
-
-func (w *warp) issueLoad(in *instr, l int) bool {
+func tmaLoadLane(w *warp, in *instr, l int) bool {
 	tm := w.tensorMapAt(in, l, w.d[in.b][l]+in.imm[1])
 	if tm == nil {
 		return false
@@ -224,27 +209,24 @@ type bulkQueue struct {
 	commits [32]int
 }
 
-func execTmaStore(w *warp, in *instr, mask uint32) status {
-	for l := range lanesOf(mask) {
-		tm := w.tensorMapAt(in, l, w.d[in.a][l]+in.imm[1])
-		if tm == nil {
-			return stFault
-		}
-		src := w.r[in.b][l] + uint32(in.imm[0])
-		at := w.coordinates(in, l)
-		lines, ok := w.box(in, l, tm, src, at)
-		if !ok || !w.readsAsync(in, l, l, lines) {
-			return stFault
-		}
-		for d := range tm.dims {
-			if at[d] < 0 {
-				return w.fail(in, l, CheckTensorMap, 0, "a store starts at the negative coordinate %d", at[d])
-			}
-		}
-		w.b.shared.hold(lines, 1)
-		w.hopper.stores.list = append(w.hopper.stores.list, &bulkStore{in, l, -1, tm, at, lines})
+func tmaStoreLane(w *warp, in *instr, l int) bool {
+	tm := w.tensorMapAt(in, l, w.d[in.a][l]+in.imm[1])
+	if tm == nil {
+		return false
 	}
-	return stNext
+	at := w.coordinates(in, l)
+	lines, ok := w.box(in, l, tm, w.r[in.b][l]+uint32(in.imm[0]), at)
+	if !ok || !w.readsAsync(in, l, l, lines) {
+		return false
+	}
+	for d := range tm.dims {
+		if at[d] < 0 {
+			return w.refuse(in, l, CheckTensorMap, 0, "a store starts at the negative coordinate %d", at[d])
+		}
+	}
+	w.b.shared.hold(lines, 1)
+	w.hopper.stores.list = append(w.hopper.stores.list, &bulkStore{in, l, -1, tm, at, lines})
+	return true
 }
 
 func execBulkCommit(w *warp, in *instr, mask uint32) status {
@@ -343,13 +325,8 @@ func (w *warp) storeRange(in *instr, l int, addr uint64, src []byte) bool {
 	return true
 }
 
-// execPrefetchMap checks the tensor map that it prefetches, at an address in
+// prefetchMap checks the tensor map that it prefetches, at an address in
 // param space (§9.7.9.15).
-func execPrefetchMap(w *warp, in *instr, mask uint32) status {
-	for l := range lanesOf(mask) {
-		if w.tensorMapAt(in, l, w.d[in.a][l]+uint64(in.off)+paramWindow) == nil {
-			return stFault
-		}
-	}
-	return stNext
+func prefetchMap(w *warp, in *instr, l int) bool {
+	return w.tensorMapAt(in, l, w.d[in.a][l]+uint64(in.off)+paramWindow) != nil
 }

@@ -74,6 +74,7 @@ type warp struct {
 	tmp6  reg64
 	flush [4]reg32 // operands with subnormals flushed, and a result before it is
 	tile  tileScratch
+	bytes [16]byte // that a lane stores
 
 	// Race detection, see clock.go.
 	time  uint32
