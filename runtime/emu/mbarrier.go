@@ -1,6 +1,9 @@
 package emu
 
-import "math/bits"
+import (
+	"iter"
+	"math/bits"
+)
 
 // mbarrier objects (PTX ISA 9.0 §9.7.13.15). Their eight bytes are opaque: the
 // state lives here, and the line's shadow keeps ordinary accesses away.
@@ -100,41 +103,39 @@ func (m *mbarrier) flip(b *block) {
 	b.progress = true
 }
 
-// arrive is one arrival by a lane.
-func (w *warp) arriveOn(in *instr, lane int, m *mbarrier) bool {
-	if m.pending == 0 {
-		return w.refuse(in, lane, CheckBarrier, uint64(m.addr), "more than the %d arrivals of the phase", m.count)
-	}
-	m.pending--
-	w.b.progress = true
-	m.flip(w.b)
-	return true
-}
-
-// arrivals executes an arrive for the lanes of mask, with expect bytes each.
-func (w *warp) arrivals(in *instr, mask uint32, expect func(lane int) uint32) status {
-	// Lanes that arrive on one mbarrier release together: each knows what it did.
-	for rest := mask; rest != 0; {
-		first := trailing(rest)
-		addr := w.mbarrierAddr(in, first)
-		var same uint32
-		for l := range lanesOf(rest) {
-			if w.mbarrierAddr(in, l) == addr {
-				same |= 1 << l
+// alike splits a mask into sets of lanes that have the same key.
+func alike(mask uint32, key func(l int) uint64) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for mask != 0 {
+			same, first := uint32(0), key(trailing(mask))
+			for l := range lanesOf(mask) {
+				same |= bit(key(l) == first) << l
+			}
+			if mask &^= same; !yield(same) {
+				return
 			}
 		}
-		rest &^= same
-		if !w.arriveTogether(in, same, addr, expect) {
-			return stFault
-		}
 	}
-	return stNext
+}
+
+// arrivals makes the executor of an arrive, with so many bytes to expect by each lane.
+func arrivals(expect func(w *warp, in *instr, l int) uint32) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		// Lanes that arrive on one mbarrier release together: each knows what it did.
+		for same := range alike(mask, func(l int) uint64 { return uint64(w.mbarrierAddr(in, l)) }) {
+			if !w.arriveTogether(in, same, expect) {
+				return stFault
+			}
+		}
+		return stNext
+	}
 }
 
 // arriveTogether is the arrival of several lanes on one mbarrier. Each arrival
 // releases what its own lane did, so a phase that ends halfway does not
 // vouch for the lanes that are still to come.
-func (w *warp) arriveTogether(in *instr, same, addr uint32, expect func(lane int) uint32) bool {
+func (w *warp) arriveTogether(in *instr, same uint32, expect func(w *warp, in *instr, l int) uint32) bool {
+	addr := w.mbarrierAddr(in, trailing(same))
 	bar := w.mbarrierAt(in, trailing(same), addr)
 	if bar == nil {
 		return false
@@ -152,33 +153,22 @@ func (w *warp) arriveTogether(in *instr, same, addr uint32, expect func(lane int
 			c = w.released(1 << l)
 		}
 		bar.clock = join(bar.clock, c)
-		if in.d >= 0 {
-			w.d[in.d][l] = uint64(bar.phase)<<32 | uint64(uint32(bar.pending))
+		w.d[in.d][l] = uint64(bar.phase)<<32 | uint64(uint32(bar.pending))
+		if bar.tx += int64(expect(w, in, l)); bar.tx > txLimit {
+			return w.refuse(in, l, CheckBarrier, uint64(addr), "a transaction count of %d bytes, at most %d", bar.tx, txLimit)
 		}
-		if n := expect(l); n != 0 && !w.expectTx(in, l, bar, int64(n)) {
-			return false
+		if bar.pending == 0 {
+			return w.refuse(in, l, CheckBarrier, uint64(addr), "more than the %d arrivals of the phase", bar.count)
 		}
-		if !w.arriveOn(in, l, bar) {
-			return false
-		}
+		bar.pending--
+		w.b.progress = true
+		bar.flip(w.b)
 	}
 	return true
 }
 
-func (w *warp) expectTx(in *instr, lane int, m *mbarrier, n int64) bool {
-	if m.tx += n; m.tx > txLimit {
-		return w.refuse(in, lane, CheckBarrier, uint64(m.addr), "a transaction count of %d bytes, at most %d", m.tx, txLimit)
-	}
-	return true
-}
-
-func execMbarArrive(w *warp, in *instr, mask uint32) status {
-	return w.arrivals(in, mask, func(int) uint32 { return 0 })
-}
-
-func execMbarArriveExpectTx(w *warp, in *instr, mask uint32) status {
-	return w.arrivals(in, mask, func(l int) uint32 { return w.r[in.b][l] })
-}
+func noBytes(*warp, *instr, int) uint32         { return 0 }
+func theBytes(w *warp, in *instr, l int) uint32 { return w.r[in.b][l] }
 
 // execMbarTryWait tests for the completion of the phase of a parity. It may fail
 // though the phase is over, as on a GPU: under Shuffle it sometimes does.
@@ -195,28 +185,15 @@ func execMbarTryWait(w *warp, in *instr, mask uint32) status {
 		if parity > 1 {
 			return w.fail(in, l, CheckBarrier, uint64(bar.addr), "a phase parity of %d", parity)
 		}
-		if bar.phase&1 == parity {
-			continue
-		}
-		if spurious {
-			held = true
-			continue
-		}
-		done |= 1 << l
+		over := bar.phase&1 != parity
+		held = held || over && spurious
+		done |= bit(over && !spurious) << l
 	}
-	for m := done; m != 0; {
-		// Lanes that wait on one phase acquire it together.
-		l := trailing(m)
-		addr, parity := w.mbarrierAddr(in, l), w.r[in.b][l]
-		same := uint32(0)
-		for r := m; r != 0; r &= r - 1 {
-			if k := trailing(r); w.mbarrierAddr(in, k) == addr && w.r[in.b][k] == parity {
-				same |= 1 << k
-			}
-		}
-		m &^= same
-		bar := w.b.hopper.mbars[addr]
-		w.acquire(same, bar.complete[parity])
+	// Lanes that wait on one phase acquire it together.
+	for same := range alike(done, func(l int) uint64 { return uint64(w.mbarrierAddr(in, l))<<1 | uint64(w.r[in.b][l]) }) {
+		l := trailing(same)
+		bar := w.b.hopper.mbars[w.mbarrierAddr(in, l)]
+		w.acquire(same, bar.complete[w.r[in.b][l]])
 		if bar.loose != nil && bar.loose.phase < bar.phase {
 			bar.loose = nil
 		}
@@ -235,22 +212,17 @@ func execMbarTryWait(w *warp, in *instr, mask uint32) status {
 	return stPoll
 }
 
-func execFenceMbarInit(w *warp, in *instr, mask uint32) status {
-	w.fenceMbars(mask)
-	return stNext
-}
-
-// fenceMbars makes the initialisations by the lanes of mask visible to the async proxy.
-func (w *warp) fenceMbars(mask uint32) {
+// execFenceMbarInit makes the initialisations by the lanes of mask visible to the async proxy.
+func execFenceMbarInit(w *warp, _ *instr, mask uint32) status {
 	for _, m := range w.b.hopper.mbars {
 		if m.init.agent() == w.id && mask>>m.init.lane()&1 != 0 {
 			m.fenced = true
 		}
 	}
+	return stNext
 }
 
 func execFenceProxyAsync(w *warp, in *instr, mask uint32) status {
 	w.fence(mask)
-	w.fenceMbars(mask)
-	return stNext
+	return execFenceMbarInit(w, in, mask)
 }
