@@ -35,7 +35,7 @@ type warpHopper struct {
 	accs     []uint16 // by register: unfinished wgmmas that accumulate into it
 	frags    []uint16 // by register: unfinished wgmmas that read A from it
 	pending  []*wgmmaOp
-	commits  int
+	commits  int32
 
 	stores    bulkQueue
 	registers int // per thread

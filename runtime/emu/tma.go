@@ -197,7 +197,7 @@ func (b *block) finishLoad(i int) {
 type bulkStore struct {
 	in    *instr
 	lane  int
-	group int // -1 before the commit
+	group int32 // -1 before the commit
 	tm    *tensorMap
 	at    [5]int64
 	lines []int32
@@ -206,7 +206,7 @@ type bulkStore struct {
 // bulkQueue holds a warp's stores; groups count for each thread.
 type bulkQueue struct {
 	list    []*bulkStore
-	commits [32]int
+	commits [32]int32
 }
 
 func tmaStoreLane(w *warp, in *instr, l int) bool {
@@ -248,7 +248,7 @@ func execBulkWait(w *warp, in *instr, mask uint32) status {
 	q := &w.hopper.stores
 	kept := q.list[:0]
 	for _, s := range q.list {
-		if mask>>s.lane&1 == 0 || s.group < 0 || s.group >= q.commits[s.lane]-int(min(in.imm[0], 1<<20)) {
+		if mask>>s.lane&1 == 0 || s.group < 0 || s.group >= q.commits[s.lane]-groupsOf(in) {
 			kept = append(kept, s)
 			continue
 		}

@@ -65,7 +65,7 @@ func (w *warp) groupOp(in *instr, mask uint32) *groupOp {
 type wgmmaOp struct {
 	in    *instr
 	op    *groupOp
-	group int     // commit group, -1 before the commit
+	group int32   // commit group, -1 before the commit
 	lines []int32 // of this warp's part of A
 	done  bool    // computed
 }
@@ -465,7 +465,7 @@ func execWgmmaWait(w *warp, in *instr, mask uint32) status {
 	h := &w.hopper
 	n := 0
 	for _, op := range h.pending {
-		if op.group < 0 || op.group >= h.commits-int(min(in.imm[0], 1<<20)) {
+		if op.group < 0 || op.group >= h.commits-groupsOf(in) {
 			break
 		}
 		w.finishWgmma(op)
