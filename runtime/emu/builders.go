@@ -15,7 +15,7 @@ var builders = [...]builder{
 	inst.MovSReg:   buildMovSpecial,
 	inst.MovSym:    buildMovSymbol,
 	inst.MovPack:   simple(to64(movPack)),
-	inst.MovUnpack: widths(execMovUnpack32, execMovUnpack64, nil, nil),
+	inst.MovUnpack: widths(eachLane(movUnpack32), eachLane(movUnpack64), nil, nil),
 	inst.Add:       widths(on32(add[uint32]), on64(add[uint64]), onF32(addF32), nil),
 	inst.Sub:       widths(on32(sub[uint32]), on64(sub[uint64]), onF32(subF32), nil),
 	inst.MulLo:     widths(on32(mul[uint32]), on64(mul[uint64]), fused(mulF32), nil),

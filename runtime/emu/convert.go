@@ -30,30 +30,18 @@ func f16Bits(f float32) uint16 {
 	case b >= 0x38800000: // normal: a carry past 65504 gives infinity, as it should
 		b += 0x0fff + b>>13&1
 		return sign | uint16((b-0x38000000)>>13)
-	case b < 0x33000000: // below half the least subnormal
-		return sign
 	}
-	shift := 126 - b>>23 // 14 to 24
-	m := b&0x7fffff | 0x800000
-	half := uint32(1) << (shift - 1)
-	v := m >> shift
-	if rest := m & (half<<1 - 1); rest > half || rest == half && v&1 != 0 {
-		v++
-	}
-	return sign | uint16(v)
+	// A half's last bit is where that of ½ is.
+	return sign | uint16(math.Float32bits(fromBits(b)+0.5)-math.Float32bits(0.5))
 }
 
 // f16Value is the value of a half.
 func f16Value(h uint16) float32 {
-	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10)&0x1f, uint32(h)&0x3ff
-	switch exp {
-	case 0:
-		v := float32(frac) * (1.0 / (1 << 24))
-		return math.Float32frombits(math.Float32bits(v) | sign)
-	case 31:
-		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
+	b := math.Float32bits(fromBits(uint32(h&0x7fff)<<13) * 0x1p112) // the biases differ by 112
+	if h&0x7c00 == 0x7c00 {
+		b = 0x7f800000 | uint32(h&0x3ff)<<13
 	}
-	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
+	return fromBits(uint32(h>>15)<<31 | b)
 }
 
 // f16Values is f16Value for every half: matrix instructions look values up.

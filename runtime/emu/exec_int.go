@@ -295,20 +295,16 @@ func movPack(w *warp, in *instr, d *reg64) {
 	}
 }
 
-func execMovUnpack64(w *warp, in *instr, mask uint32) status {
-	lo, hi, a := &w.r[in.vd[0]], &w.r[in.vd[1]], &w.d[in.a]
-	for l := range lanesOf(mask) {
-		lo[l], hi[l] = uint32(a[l]), uint32(a[l]>>32)
-	}
-	return stNext
+func movUnpack32(w *warp, in *instr, l int) bool {
+	v := w.r[in.a][l]
+	w.r[in.vd[0]][l], w.r[in.vd[1]][l] = v&0xffff, v>>16
+	return true
 }
 
-func execMovUnpack32(w *warp, in *instr, mask uint32) status {
-	lo, hi, a := &w.r[in.vd[0]], &w.r[in.vd[1]], w.r[in.a]
-	for l := range lanesOf(mask) {
-		lo[l], hi[l] = a[l]&0xffff, a[l]>>16
-	}
-	return stNext
+func movUnpack64(w *warp, in *instr, l int) bool {
+	v := w.d[in.a][l]
+	w.r[in.vd[0]][l], w.r[in.vd[1]][l] = uint32(v), uint32(v>>32)
+	return true
 }
 
 // cvtaParam turns an address in param space into a generic one.

@@ -151,13 +151,7 @@ func (w *warp) tagWrite(in *instr, lane int, p *page, addr uint64, off, n int, a
 
 // wordBytes is the set of bytes of the word at byte at that [off, off+n) touches.
 func wordBytes(at, off, n int) uint8 {
-	var m uint8
-	for i := range 4 {
-		if at+i >= off && at+i < off+n {
-			m |= 1 << i
-		}
-	}
-	return m
+	return uint8((1<<n-1)<<(off&3)>>(at-off&^3)) & 0xf
 }
 
 // globalOrdered checks an access against the writes of this launch.
