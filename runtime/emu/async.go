@@ -56,16 +56,14 @@ func buildCpAsync(d *decoder, in *instr) error {
 func execCpAsync(w *warp, in *instr, mask uint32) status {
 	c := w.copies.add(mask)
 	for l := range lanesOf(mask) {
-		off, ok := w.locate(in, l, w.r[in.a][l]+uint32(in.imm[1]), 16)
-		if !ok || !w.issueCopy(in, l, off) {
-			return stFault
-		}
+		off := w.locate(in, l, w.r[in.a][l]+uint32(in.imm[1]), 16)
+		w.issueCopy(in, l, off)
 		valid := w.r[in.c][l]
 		if valid > 16 {
-			return w.fail(in, l, CheckInstruction, 0, "source size %d exceeds the 16 bytes of the copy", valid)
+			w.fail(in, l, CheckInstruction, 0, "source size %d exceeds the 16 bytes of the copy", valid)
 		}
-		if c.data[l] = [16]byte{}; valid > 0 && !w.copySource(in, l, w.d[in.b][l]+in.imm[2], c.data[l][:valid]) {
-			return stFault
+		if c.data[l] = [16]byte{}; valid > 0 {
+			w.copySource(in, l, w.d[in.b][l]+in.imm[2], c.data[l][:valid])
 		}
 		c.dst[l] = int32(off)
 		w.b.stats.asyncRead += int64(valid)
@@ -75,25 +73,19 @@ func execCpAsync(w *warp, in *instr, mask uint32) status {
 }
 
 // copySource reads the valid bytes of a source, which is aligned to the whole copy.
-func (w *warp) copySource(in *instr, l int, addr uint64, dst []byte) bool {
+func (w *warp) copySource(in *instr, l int, addr uint64, dst []byte) {
 	if addr%16 != 0 {
-		return w.refuse(in, l, CheckAlign, addr, "global address %#x is no multiple of 16", addr)
+		w.fail(in, l, CheckAlign, addr, "global address %#x is no multiple of 16", addr)
 	}
-	return w.loadRange(in, l, addr, dst)
+	w.loadRange(in, l, addr, dst)
 }
 
 // issueCopy checks that nobody else uses the destination and reserves it.
-func (w *warp) issueCopy(in *instr, l, off int) bool {
-	s := &w.b.shared
-	if !s.shadow {
-		return true
+func (w *warp) issueCopy(in *instr, l, off int) {
+	if s := &w.b.shared; s.shadow {
+		w.report(in, l, off, w.writeLine(off/lineBytes, lineFull, l, false), "asynchronous write")
+		s.lines[off/lineBytes].pend = lineFull
 	}
-	if c := w.writeLine(off/lineBytes, lineFull, l, false); c != nil {
-		w.report(in, l, off, c, "asynchronous write")
-		return false
-	}
-	s.lines[off/lineBytes].pend = lineFull
-	return true
 }
 
 // move writes a copy's bytes to shared memory.

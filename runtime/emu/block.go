@@ -103,7 +103,6 @@ func (w *warp) reset() {
 	w.exited, w.turn, w.time = 0, 0, 1
 	w.groups = append(w.groups[:0], &group{mask: w.all, joinPC: -1})
 	w.clock, w.lanes = newClock(len(w.b.warps)), nil
-	w.fault = nil
 	w.copies.reset()
 	w.hopper.reset(w)
 	for _, s := range w.p.sregs {
@@ -123,7 +122,11 @@ const quantum = 4096
 // run executes the block to its end.
 func (b *block) run() (fault *Fault) {
 	defer func() {
-		if r := recover(); r != nil {
+		switch r := recover().(type) {
+		case nil:
+		case *Fault:
+			fault = r
+		default:
 			fault = b.internal(r)
 		}
 	}()
@@ -144,9 +147,6 @@ func (b *block) run() (fault *Fault) {
 			alive = true
 			if b.shuffle {
 				b.early(w)
-				if f := b.fault(); f != nil {
-					return f
-				}
 			}
 			if w.ready() == nil {
 				continue
@@ -157,52 +157,35 @@ func (b *block) run() (fault *Fault) {
 				q = 1 + b.rng.IntN(64)
 			}
 			left -= int64(w.run(q))
-			if w.fault != nil {
-				return w.fault
-			}
 			if err := b.launch.dev.opts.Context.Err(); err != nil {
 				return &Fault{Check: CheckCancel, Kernel: w.p.name, Msg: err.Error(), Cause: err}
 			}
 			if left < 0 {
-				return b.stuck(w, CheckBudget, fmt.Sprintf("the block executed %d warp instructions without ending", b.launch.budget))
+				b.stuck(w, CheckBudget, fmt.Sprintf("the block executed %d warp instructions without ending", b.launch.budget))
 			}
 		}
 		if !alive {
-			return b.end()
+			b.end()
+			return nil
 		}
 		if !b.idle(ran) {
 			idle = 0
 		} else if idle++; !ran || idle > 1 {
 			if !b.complete() && (!ran || idle > 64) {
-				return b.deadlock()
-			}
-			if f := b.fault(); f != nil {
-				return f
+				b.deadlock()
 			}
 		}
 	}
-}
-
-// fault is what asynchronous work of some warp has run into.
-func (b *block) fault() *Fault {
-	for _, w := range b.warps {
-		if w.fault != nil {
-			return w.fault
-		}
-	}
-	return nil
 }
 
 // stuck reports a defect at the place where a warp is now.
-func (b *block) stuck(w *warp, check Check, msg string) *Fault {
+func (b *block) stuck(w *warp, check Check, msg string) {
 	g := w.groups[0]
-	in := &w.p.code[g.pc]
-	w.fail(in, trailing(g.mask), check, 0, "%s", msg)
-	return w.fault
+	w.fail(&w.p.code[g.pc], trailing(g.mask), check, 0, "%s", msg)
 }
 
 // deadlock names what every warp waits for.
-func (b *block) deadlock() *Fault {
+func (b *block) deadlock() {
 	msg := "no warp can go on:"
 	var first *warp
 	listed := 0
@@ -226,7 +209,7 @@ func (b *block) deadlock() *Fault {
 			msg += fmt.Sprintf(" barrier %d has %d of %d threads;", i, bar.arrived, bar.expected)
 		}
 	}
-	return b.stuck(first, CheckDeadlock, msg[:len(msg)-1])
+	b.stuck(first, CheckDeadlock, msg[:len(msg)-1])
 }
 
 func (b *block) internal(r any) *Fault {

@@ -69,7 +69,7 @@ var builders = [...]builder{
 	inst.Bra:            simple(execBra),
 	inst.Ret:            simple(execExit),
 	inst.Exit:           simple(execExit),
-	inst.Trap:           simple(execTrap),
+	inst.Trap:           simple(eachLane(trap)),
 
 	inst.ElectSync:          simple(execElect),
 	inst.SetMaxNRegInc:      buildSetMaxNReg,
@@ -96,13 +96,11 @@ var builders = [...]builder{
 	inst.MapA:               simple(eachLane(mapA)),
 }
 
-// eachLane makes the executor of what lanes do one after the other, until one fails.
-func eachLane(f func(w *warp, in *instr, l int) bool) execFn {
+// eachLane makes the executor of what lanes do one after the other.
+func eachLane(f func(w *warp, in *instr, l int)) execFn {
 	return func(w *warp, in *instr, mask uint32) status {
 		for l := range lanesOf(mask) {
-			if !f(w, in, l) {
-				return stFault
-			}
+			f(w, in, l)
 		}
 		return stNext
 	}

@@ -223,7 +223,7 @@ func divide[T integer](w *warp, file [][32]T, in *instr, mask uint32, op func(a,
 		case b[l] != 0:
 			d[l] = op(a[l], b[l])
 		case w.checks(CheckDivide):
-			return w.fail(in, l, CheckDivide, 0, "%d divided by zero", a[l])
+			w.fail(in, l, CheckDivide, 0, "%d divided by zero", a[l])
 		default:
 			d[l] = ^T(0)
 		}
@@ -295,16 +295,14 @@ func movPack(w *warp, in *instr, d *reg64) {
 	}
 }
 
-func movUnpack32(w *warp, in *instr, l int) bool {
+func movUnpack32(w *warp, in *instr, l int) {
 	v := w.r[in.a][l]
 	w.r[in.vd[0]][l], w.r[in.vd[1]][l] = v&0xffff, v>>16
-	return true
 }
 
-func movUnpack64(w *warp, in *instr, l int) bool {
+func movUnpack64(w *warp, in *instr, l int) {
 	v := w.d[in.a][l]
 	w.r[in.vd[0]][l], w.r[in.vd[1]][l] = uint32(v), uint32(v>>32)
-	return true
 }
 
 // cvtaParam turns an address in param space into a generic one.

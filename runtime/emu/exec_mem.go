@@ -18,10 +18,9 @@ type allocCache struct {
 // locatePage checks bounds and alignment of a global access of n bytes, a power
 // of two up to 16, and returns its page (nil if it was never touched and touch
 // is false) and the offset in it.
-func (w *warp) locatePage(in *instr, lane int, addr uint64, n int, touch bool) (*page, int, bool) {
+func (w *warp) locatePage(in *instr, lane int, addr uint64, n int, touch bool) (*page, int) {
 	if addr&uint64(n-1) != 0 {
 		w.fail(in, lane, CheckAlign, addr, "global address %#x is no multiple of %d", addr, n)
-		return nil, 0, false
 	}
 	c := &w.lookup
 	if c.a == nil || c.a.freed.Load() || !c.a.holds(addr, int64(n)) {
@@ -33,7 +32,6 @@ func (w *warp) locatePage(in *instr, lane int, addr uint64, n int, touch bool) (
 			} else {
 				w.fail(in, lane, CheckBounds, addr, "%d bytes of global memory at %#x: %s", n, addr, w.b.mem.near(addr))
 			}
-			return nil, 0, false
 		}
 	}
 	off := int64(addr - c.a.base)
@@ -42,21 +40,17 @@ func (w *warp) locatePage(in *instr, lane int, addr uint64, n int, touch bool) (
 	} else if c.p == nil && touch {
 		c.p = c.a.page(off, true)
 	}
-	return c.p, int(off % pageBytes), true
+	return c.p, int(off % pageBytes)
 }
 
-// loadGlobal checks a read and returns its bytes, nil after a fault.
+// loadGlobal checks a read and returns its bytes.
 func (w *warp) loadGlobal(in *instr, lane int, addr uint64, n int) []byte {
-	p, off, ok := w.locatePage(in, lane, addr, n, false)
-	if !ok {
-		return nil
-	}
+	p, off := w.locatePage(in, lane, addr, n, false)
 	if p == nil {
 		if w.checks(CheckUninit) {
 			w.fail(in, lane, CheckUninit, addr, "read of global memory that nobody wrote")
-			return nil
 		}
-		p, off, _ = w.locatePage(in, lane, addr, n, true)
+		p, off = w.locatePage(in, lane, addr, n, true)
 	}
 	if !p.full.Load() && w.checks(CheckUninit) {
 		p.mu.Lock()
@@ -64,7 +58,6 @@ func (w *warp) loadGlobal(in *instr, lane int, addr uint64, n int) []byte {
 		p.mu.Unlock()
 		if gap >= 0 {
 			w.fail(in, lane, CheckUninit, addr+uint64(gap-off), "read of global memory that nobody wrote")
-			return nil
 		}
 	}
 	if w.checks(CheckRace) {
@@ -72,47 +65,42 @@ func (w *warp) loadGlobal(in *instr, lane int, addr uint64, n int) []byte {
 		// tagWrite, so that of two workers at least one sees the other.
 		p.markRead(w.b.launch.id, w.b.index, off, n)
 		if p.writtenBy.Load() == w.b.launch.id {
-			p.mu.Lock()
-			ok := w.globalOrdered(in, lane, p, addr, off, n, "read", false)
-			p.mu.Unlock()
-			if !ok {
-				return nil
-			}
+			w.readOrdered(in, lane, p, addr, off, n)
 		}
 	}
 	return p.data[off : off+n : off+n]
 }
 
+func (w *warp) readOrdered(in *instr, lane int, p *page, addr uint64, off, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.globalOrdered(in, lane, p, addr, off, n, "read", false)
+}
+
 // writable is locatePage for a write.
-func (w *warp) writable(in *instr, lane int, addr uint64, n int) (*page, int, bool) {
-	p, off, ok := w.locatePage(in, lane, addr, n, true)
-	if ok && w.lookup.a.readOnly {
-		ok = w.refuse(in, lane, CheckConst, addr, "write to a constant")
+func (w *warp) writable(in *instr, lane int, addr uint64, n int) (*page, int) {
+	p, off := w.locatePage(in, lane, addr, n, true)
+	if w.lookup.a.readOnly {
+		w.fail(in, lane, CheckConst, addr, "write to a constant")
 	}
-	return p, off, ok
+	return p, off
 }
 
 // storeGlobal checks a write and does it.
-func (w *warp) storeGlobal(in *instr, lane int, addr uint64, src []byte) bool {
+func (w *warp) storeGlobal(in *instr, lane int, addr uint64, src []byte) {
 	n := len(src)
-	p, off, ok := w.writable(in, lane, addr, n)
-	if !ok {
-		return false
-	}
+	p, off := w.writable(in, lane, addr, n)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !w.tagWrite(in, lane, p, addr, off, n, false) {
-		return false
-	}
+	w.tagWrite(in, lane, p, addr, off, n, false)
 	copy(p.data[off:off+n], src)
 	p.mark(off, n)
-	return true
 }
 
 // tagWrite checks a write against this launch's earlier ones and notes it. The page is locked.
-func (w *warp) tagWrite(in *instr, lane int, p *page, addr uint64, off, n int, atomic bool) bool {
+func (w *warp) tagWrite(in *instr, lane int, p *page, addr uint64, off, n int, atomic bool) {
 	if !w.checks(CheckRace) {
-		return true
+		return
 	}
 	id := w.b.launch.id
 	if p.writtenBy.Load() != id {
@@ -124,9 +112,7 @@ func (w *warp) tagWrite(in *instr, lane int, p *page, addr uint64, off, n int, a
 		p.more = nil
 		p.writtenBy.Store(id)
 	}
-	if !w.globalOrdered(in, lane, p, addr, off, n, "write", atomic) {
-		return false
-	}
+	w.globalOrdered(in, lane, p, addr, off, n, "write", atomic)
 	mine := tag{block: w.b.index + 1, time: w.time, warp: uint8(w.id), lane: uint8(lane), atomic: atomic}
 	for at := off &^ 3; at < off+n; at += 4 {
 		mine.bytes = wordBytes(at, off, n)
@@ -144,9 +130,8 @@ func (w *warp) tagWrite(in *instr, lane int, p *page, addr uint64, off, n int, a
 		*old = mine
 	}
 	if !atomic && p.readByOther(id, w.b.index, off, n) {
-		return w.refuse(in, lane, CheckRace, addr, "write of global memory that another block reads in this launch")
+		w.fail(in, lane, CheckRace, addr, "write of global memory that another block reads in this launch")
 	}
-	return true
 }
 
 // wordBytes is the set of bytes of the word at byte at that [off, off+n) touches.
@@ -155,38 +140,33 @@ func wordBytes(at, off, n int) uint8 {
 }
 
 // globalOrdered checks an access against the writes of this launch.
-func (w *warp) globalOrdered(in *instr, lane int, p *page, addr uint64, off, n int, verb string, atomic bool) bool {
+func (w *warp) globalOrdered(in *instr, lane int, p *page, addr uint64, off, n int, verb string, atomic bool) {
 	for at := off &^ 3; at < off+n; at += 4 {
 		word := at / 4
 		bytes := wordBytes(at, off, n)
-		if !w.tagOrdered(in, lane, p.tags[word], bytes, addr, verb, atomic) {
-			return false
-		}
+		w.tagOrdered(in, lane, p.tags[word], bytes, addr, verb, atomic)
 		for _, t := range p.more[int32(word)] {
-			if !w.tagOrdered(in, lane, t, bytes, addr, verb, atomic) {
-				return false
-			}
+			w.tagOrdered(in, lane, t, bytes, addr, verb, atomic)
 		}
 	}
-	return true
 }
 
-func (w *warp) tagOrdered(in *instr, lane int, t tag, bytes uint8, addr uint64, verb string, atomic bool) bool {
+func (w *warp) tagOrdered(in *instr, lane int, t tag, bytes uint8, addr uint64, verb string, atomic bool) {
 	if t.block == 0 || t.bytes&bytes == 0 || t.atomic && atomic {
-		return true
+		return
 	}
 	if strings.HasPrefix(in.form.Opcode, "ld.global.nc") {
-		return w.refuse(in, lane, CheckRace, addr, "non-coherent read of global memory that this launch writes")
+		w.fail(in, lane, CheckRace, addr, "non-coherent read of global memory that this launch writes")
 	}
 	if t.block == w.b.index+1 {
 		if w.ordered(makeStamp(t.time, int(t.warp), int(t.lane)), lane) {
-			return true
+			return
 		}
-		return w.refuse(in, lane, CheckRace, addr, "%s of global memory that thread %v of the block writes too, with no barrier between",
+		w.fail(in, lane, CheckRace, addr, "%s of global memory that thread %v of the block writes too, with no barrier between",
 			verb, w.b.warps[t.warp].thread(int(t.lane)))
 	}
 	grid, n := w.b.launch.grid, int(t.block-1)
-	return w.refuse(in, lane, CheckRace, addr, "%s of global memory that block %v writes too in this launch",
+	w.fail(in, lane, CheckRace, addr, "%s of global memory that block %v writes too in this launch",
 		verb, [3]int{n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]})
 }
 
@@ -208,7 +188,7 @@ func buildLd(d *decoder, in *instr) error {
 		in.off = d.arg("a").off
 		return loadParam(d, in)
 	}
-	return buildAccess(in, &in.vd, in.d, in.form.Operands[0], execLdShared, execLdGlobal)
+	return buildAccess(in, &in.vd, in.d, in.form.Operands[0], execLdShared, eachLane(ldGlobal))
 }
 
 func buildSt(_ *decoder, in *instr) error {
@@ -249,35 +229,21 @@ func (w *warp) broadcast(addr *reg32, mask uint32) bool {
 func execLdShared(w *warp, in *instr, mask uint32) status {
 	all := int(in.imm[1])
 	if addr := &w.r[in.a]; w.broadcast(addr, mask) {
-		off, ok := w.loadShared(in, laneAll, addr[0]+uint32(in.off), all)
-		if !ok {
-			return stFault
-		}
+		off := w.loadShared(in, laneAll, addr[0]+uint32(in.off), all)
 		for l := range lanesOf(mask) {
 			w.spread(in, l, w.b.shared.data[off:off+all])
 		}
 		return stNext
 	}
 	for l := range lanesOf(mask) {
-		off, ok := w.loadShared(in, l, w.r[in.a][l]+uint32(in.off), all)
-		if !ok {
-			return stFault
-		}
+		off := w.loadShared(in, l, w.r[in.a][l]+uint32(in.off), all)
 		w.spread(in, l, w.b.shared.data[off:off+all])
 	}
 	return stNext
 }
 
-func execLdGlobal(w *warp, in *instr, mask uint32) status {
-	all := int(in.imm[1])
-	for l := range lanesOf(mask) {
-		data := w.loadGlobal(in, l, w.d[in.a][l]+uint64(in.off), all)
-		if data == nil {
-			return stFault
-		}
-		w.spread(in, l, data)
-	}
-	return stNext
+func ldGlobal(w *warp, in *instr, l int) {
+	w.spread(in, l, w.loadGlobal(in, l, w.d[in.a][l]+uint64(in.off), int(in.imm[1])))
 }
 
 // spread puts loaded bytes into one lane of the result registers.
@@ -314,37 +280,28 @@ func (w *warp) gatherBytes(in *instr, l int) []byte {
 	return buf[:in.imm[1]]
 }
 
-func stShared(w *warp, in *instr, l int) bool {
-	off, ok := w.storeShared(in, l, w.r[in.a][l]+uint32(in.off), int(in.imm[1]))
-	if ok {
-		copy(w.b.shared.data[off:], w.gatherBytes(in, l))
-	}
-	return ok
+func stShared(w *warp, in *instr, l int) {
+	off := w.storeShared(in, l, w.r[in.a][l]+uint32(in.off), int(in.imm[1]))
+	copy(w.b.shared.data[off:], w.gatherBytes(in, l))
 }
 
-func stGlobal(w *warp, in *instr, l int) bool {
-	return w.storeGlobal(in, l, w.d[in.a][l]+uint64(in.off), w.gatherBytes(in, l))
+func stGlobal(w *warp, in *instr, l int) {
+	w.storeGlobal(in, l, w.d[in.a][l]+uint64(in.off), w.gatherBytes(in, l))
 }
 
 // atomAdd is one atomic addition a lane, in lane order.
-func atomAdd(w *warp, in *instr, l int) bool {
+func atomAdd(w *warp, in *instr, l int) {
 	addr := w.d[in.a][l] + uint64(in.off)
-	p, off, ok := w.writable(in, l, addr, 4)
-	if !ok {
-		return false
-	}
+	p, off := w.writable(in, l, addr, 4)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if w.checks(CheckUninit) && p.missing(off, 4) >= 0 {
-		return w.refuse(in, l, CheckUninit, addr, "atomic operation on global memory that nobody wrote")
+		w.fail(in, l, CheckUninit, addr, "atomic operation on global memory that nobody wrote")
 	}
-	if !w.tagWrite(in, l, p, addr, off, 4, true) {
-		return false
-	}
+	w.tagWrite(in, l, p, addr, off, 4, true)
 	word := p.data[off : off+4]
 	old := binary.LittleEndian.Uint32(word)
 	binary.LittleEndian.PutUint32(word, old+w.r[in.b][l])
 	w.r[in.d][l] = old
 	p.mark(off, 4)
-	return true
 }

@@ -33,7 +33,7 @@ func buildShfl(d *decoder, in *instr) error {
 				src = uint32(l)
 			}
 			if mask>>(src&31)&1 == 0 {
-				return w.fail(in, l, CheckDivergence, 0, "lane %d is read, which does not take part", src)
+				w.fail(in, l, CheckDivergence, 0, "lane %d is read, which does not take part", src)
 			}
 			d[l] = a[src&31]
 		}
@@ -73,7 +73,7 @@ func execBra(w *warp, in *instr, mask uint32) status {
 		return stJump
 	}
 	if strings.HasSuffix(in.form.Opcode, ".uni") {
-		return w.fail(in, trailing(w.cur.mask&^mask), CheckDivergence, 0,
+		w.fail(in, trailing(w.cur.mask&^mask), CheckDivergence, 0,
 			"%d of %d threads take a branch that is said to be uniform", bits.OnesCount32(mask), bits.OnesCount32(w.cur.mask))
 	}
 	w.diverge(in, mask)
@@ -82,8 +82,8 @@ func execBra(w *warp, in *instr, mask uint32) status {
 
 func execExit(w *warp, in *instr, mask uint32) status { return w.exit(mask) }
 
-func execTrap(w *warp, in *instr, mask uint32) status {
-	return w.fail(in, trailing(mask), CheckInstruction, 0, "the kernel stopped itself with trap")
+func trap(w *warp, in *instr, l int) {
+	w.fail(in, l, CheckInstruction, 0, "the kernel stopped itself with trap")
 }
 
 // specials are the special registers that the emulator knows (PTX ISA 9.0 §10).

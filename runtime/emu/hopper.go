@@ -101,52 +101,32 @@ func buildSetMaxNReg(d *decoder, in *instr) error {
 	if n < 24 || n > 256 || n%8 != 0 {
 		return fmt.Errorf("%d registers, must be a multiple of 8 from 24 to 256", n)
 	}
-	in.exec = execSetMaxNRegDec
-	if in.form.Kind == inst.SetMaxNRegInc {
-		in.exec = execSetMaxNRegInc
-	}
+	in.exec = execSetMaxNReg
 	return nil
 }
 
-// setMaxNReg checks what both directions demand.
-func (w *warp) setMaxNReg(in *instr, mask uint32) bool {
-	if !w.p.fixedRegisters() {
-		return w.refuse(in, trailing(mask), CheckInstruction, 0,
-			"without .maxnreg, or .maxntid and .minnctapersm, the number of registers at entry is not fixed and this has no effect")
+// execSetMaxNReg changes the registers of the warp's threads; an increase waits until
+// the warp's share is free.
+func execSetMaxNReg(w *warp, in *instr, mask uint32) status {
+	h, n, up := &w.hopper, int(in.imm[0]), in.form.Kind == inst.SetMaxNRegInc
+	need := 32 * (n - h.registers)
+	if up && need < 0 {
+		w.fail(in, 0, CheckInstruction, 0, "an increase to %d registers from %d", n, h.registers)
 	}
-	return w.together4(in, mask)
-}
-
-func execSetMaxNRegDec(w *warp, in *instr, mask uint32) status {
-	if !w.setMaxNReg(in, mask) {
-		return stFault
-	}
-	n := int(in.imm[0])
-	if n > w.hopper.registers {
-		return w.fail(in, 0, CheckInstruction, 0, "a decrease to %d registers from %d", n, w.hopper.registers)
-	}
-	w.b.hopper.registers += 32 * (w.hopper.registers - n)
-	w.hopper.registers = n
-	w.b.progress = true
-	return stNext
-}
-
-// execSetMaxNRegInc waits until the warp's share is free.
-func execSetMaxNRegInc(w *warp, in *instr, mask uint32) status {
-	n := int(in.imm[0])
-	if n < w.hopper.registers {
-		return w.fail(in, 0, CheckInstruction, 0, "an increase to %d registers from %d", n, w.hopper.registers)
-	}
-	need := 32 * (n - w.hopper.registers)
-	if need > w.b.hopper.registers {
-		w.hopper.polled = true
+	if up && need > w.b.hopper.registers {
+		h.polled = true
 		return stRetry
 	}
-	if !w.setMaxNReg(in, mask) {
-		return stFault
+	if !w.p.fixedRegisters() {
+		w.fail(in, trailing(mask), CheckInstruction, 0,
+			"without .maxnreg, or .maxntid and .minnctapersm, the number of registers at entry is not fixed and this has no effect")
+	}
+	w.together4(in, mask)
+	if !up && need > 0 {
+		w.fail(in, 0, CheckInstruction, 0, "a decrease to %d registers from %d", n, h.registers)
 	}
 	w.b.hopper.registers -= need
-	w.hopper.registers = n
+	h.registers = n
 	w.b.progress = true
 	return stNext
 }
@@ -175,7 +155,7 @@ func execElect(w *warp, in *instr, mask uint32) status {
 func execClusterArrive(w *warp, in *instr, mask uint32) status {
 	c := &w.b.hopper.cluster
 	if w.hopper.clustered {
-		return w.fail(in, trailing(mask), CheckBarrier, 0, "the warp arrives twice without waiting for the cluster")
+		w.fail(in, trailing(mask), CheckBarrier, 0, "the warp arrives twice without waiting for the cluster")
 	}
 	w.hopper.clustered, w.hopper.waitPhase = true, c.phase
 	c.arrived |= 1 << w.id
@@ -191,7 +171,7 @@ func execClusterArrive(w *warp, in *instr, mask uint32) status {
 func execClusterWait(w *warp, in *instr, mask uint32) status {
 	c := &w.b.hopper.cluster
 	if !w.hopper.clustered {
-		return w.fail(in, trailing(mask), CheckBarrier, 0, "the warp waits for the cluster without having arrived")
+		w.fail(in, trailing(mask), CheckBarrier, 0, "the warp waits for the cluster without having arrived")
 	}
 	if c.phase == w.hopper.waitPhase {
 		w.hopper.polled = true
@@ -203,12 +183,11 @@ func execClusterWait(w *warp, in *instr, mask uint32) status {
 }
 
 // mapA maps an address to a block of the cluster, of which there is one.
-func mapA(w *warp, in *instr, l int) bool {
+func mapA(w *warp, in *instr, l int) {
 	if rank := w.r[in.b][l]; rank != 0 {
-		return w.refuse(in, l, CheckInstruction, 0, "block %d of a cluster of one", rank)
+		w.fail(in, l, CheckInstruction, 0, "block %d of a cluster of one", rank)
 	}
 	w.r[in.d][l] = w.r[in.a][l]
-	return true
 }
 
 // idle says whether a round of all warps brought the block no further.
@@ -247,7 +226,7 @@ func (b *block) complete() bool {
 }
 
 // end is called when all threads have exited.
-func (b *block) end() *Fault {
+func (b *block) end() {
 	var loose []*tmaLoad
 	for _, m := range b.hopper.mbars {
 		if m.loose != nil {
@@ -258,12 +237,8 @@ func (b *block) end() *Fault {
 	if loads := append(b.hopper.loads, loose...); len(loads) > 0 && b.checks&CheckAsync != 0 {
 		l := loads[0]
 		l.w.fail(l.in, l.lane, CheckAsync, 0, "the block ends and nobody has waited for this copy")
-		return l.w.fault
 	}
 	for _, w := range b.warps {
-		if f := w.drain(); f != nil {
-			return f
-		}
+		w.drain()
 	}
-	return nil
 }

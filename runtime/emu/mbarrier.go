@@ -27,18 +27,14 @@ const txLimit = 1<<20 - 1
 
 // barriersIn finds the mbarrier of an address for an operation by a lane.
 func (w *warp) mbarrierAt(in *instr, lane int, addr uint32) *mbarrier {
-	if _, ok := w.locate(in, lane, addr, 8); !ok {
-		return nil
-	}
+	w.locate(in, lane, addr, 8)
 	m := w.b.hopper.mbars[addr]
 	if m == nil {
 		w.fail(in, lane, CheckBarrier, uint64(addr), "there is no initialised mbarrier at %#x", addr)
-		return nil
 	}
 	if w.checks(CheckRace) && !w.ordered(m.init, lane) {
 		w.fail(in, lane, CheckRace, uint64(addr), "the mbarrier is initialised by thread %v with no barrier between",
 			w.b.warps[m.init.agent()].thread(m.init.lane()))
-		return nil
 	}
 	return m
 }
@@ -46,17 +42,14 @@ func (w *warp) mbarrierAt(in *instr, lane int, addr uint32) *mbarrier {
 // mbarrierAddr is the address operand of a lane.
 func (w *warp) mbarrierAddr(in *instr, lane int) uint32 { return w.r[in.a][lane] + uint32(in.off) }
 
-func mbarInit(w *warp, in *instr, l int) bool {
+func mbarInit(w *warp, in *instr, l int) {
 	addr, count, h := w.mbarrierAddr(in, l), w.r[in.b][l], &w.b.hopper
 	if count == 0 || count > txLimit {
-		return w.refuse(in, l, CheckBarrier, uint64(addr), "an mbarrier for %d arrivals, must be 1 to %d", count, txLimit)
+		w.fail(in, l, CheckBarrier, uint64(addr), "an mbarrier for %d arrivals, must be 1 to %d", count, txLimit)
 	}
-	off, ok := w.storeShared(in, l, addr, 8)
-	if ok && len(h.mbars) >= 1<<12 {
-		ok = w.refuse(in, l, CheckBarrier, uint64(addr), "more than %d mbarriers", 1<<12)
-	}
-	if !ok {
-		return false
+	off := w.storeShared(in, l, addr, 8)
+	if len(h.mbars) >= 1<<12 {
+		w.fail(in, l, CheckBarrier, uint64(addr), "more than %d mbarriers", 1<<12)
 	}
 	agent := len(w.b.warps) + h.agents
 	h.agents++
@@ -64,27 +57,19 @@ func mbarInit(w *warp, in *instr, l int) bool {
 	if w.b.shared.shadow {
 		w.b.shared.lines[off/lineBytes].bars |= barHalves(span(off%lineBytes, 8))
 	}
-	return true
 }
 
-func mbarInval(w *warp, in *instr, l int) bool {
+func mbarInval(w *warp, in *instr, l int) {
 	bar := w.mbarrierAt(in, l, w.mbarrierAddr(in, l))
-	if bar == nil {
-		return false
-	}
 	delete(w.b.hopper.mbars, bar.addr)
 	if !w.b.shared.shadow {
-		return true
+		return
 	}
 	off := int(bar.addr) - sharedBase
 	ln, bytes := &w.b.shared.lines[off/lineBytes], span(off%lineBytes, 8)
 	ln.bars &^= barHalves(bytes)
-	if c := w.writeLine(off/lineBytes, bytes, l, true); c != nil {
-		w.report(in, l, off, c, "invalidation")
-		return false
-	}
+	w.report(in, l, off, w.writeLine(off/lineBytes, bytes, l, true), "invalidation")
 	ln.init &^= bytes
-	return true
 }
 
 // flip ends the phase when nothing is outstanding.
@@ -123,9 +108,7 @@ func arrivals(expect func(w *warp, in *instr, l int) uint32) execFn {
 	return func(w *warp, in *instr, mask uint32) status {
 		// Lanes that arrive on one mbarrier release together: each knows what it did.
 		for same := range alike(mask, func(l int) uint64 { return uint64(w.mbarrierAddr(in, l)) }) {
-			if !w.arriveTogether(in, same, expect) {
-				return stFault
-			}
+			w.arriveTogether(in, same, expect)
 		}
 		return stNext
 	}
@@ -134,20 +117,15 @@ func arrivals(expect func(w *warp, in *instr, l int) uint32) execFn {
 // arriveTogether is the arrival of several lanes on one mbarrier. Each arrival
 // releases what its own lane did, so a phase that ends halfway does not
 // vouch for the lanes that are still to come.
-func (w *warp) arriveTogether(in *instr, same uint32, expect func(w *warp, in *instr, l int) uint32) bool {
+func (w *warp) arriveTogether(in *instr, same uint32, expect func(w *warp, in *instr, l int) uint32) {
 	addr := w.mbarrierAddr(in, trailing(same))
 	bar := w.mbarrierAt(in, trailing(same), addr)
-	if bar == nil {
-		return false
-	}
 	var all *clock
 	if bits.OnesCount32(same) <= int(bar.pending) {
 		all = w.released(same)
 	}
 	for l := range lanesOf(same) {
-		if w.mbarrierAt(in, l, addr) == nil {
-			return false
-		}
+		w.mbarrierAt(in, l, addr)
 		c := all
 		if c == nil {
 			c = w.released(1 << l)
@@ -155,16 +133,15 @@ func (w *warp) arriveTogether(in *instr, same uint32, expect func(w *warp, in *i
 		bar.clock = join(bar.clock, c)
 		w.d[in.d][l] = uint64(bar.phase)<<32 | uint64(uint32(bar.pending))
 		if bar.tx += int64(expect(w, in, l)); bar.tx > txLimit {
-			return w.refuse(in, l, CheckBarrier, uint64(addr), "a transaction count of %d bytes, at most %d", bar.tx, txLimit)
+			w.fail(in, l, CheckBarrier, uint64(addr), "a transaction count of %d bytes, at most %d", bar.tx, txLimit)
 		}
 		if bar.pending == 0 {
-			return w.refuse(in, l, CheckBarrier, uint64(addr), "more than the %d arrivals of the phase", bar.count)
+			w.fail(in, l, CheckBarrier, uint64(addr), "more than the %d arrivals of the phase", bar.count)
 		}
 		bar.pending--
 		w.b.progress = true
 		bar.flip(w.b)
 	}
-	return true
 }
 
 func noBytes(*warp, *instr, int) uint32         { return 0 }
@@ -178,12 +155,9 @@ func execMbarTryWait(w *warp, in *instr, mask uint32) status {
 	held := false
 	for l := range lanesOf(mask) {
 		bar := w.mbarrierAt(in, l, w.mbarrierAddr(in, l))
-		if bar == nil {
-			return stFault
-		}
 		parity := w.r[in.b][l]
 		if parity > 1 {
-			return w.fail(in, l, CheckBarrier, uint64(bar.addr), "a phase parity of %d", parity)
+			w.fail(in, l, CheckBarrier, uint64(bar.addr), "a phase parity of %d", parity)
 		}
 		over := bar.phase&1 != parity
 		held = held || over && spurious

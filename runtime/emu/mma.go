@@ -24,9 +24,7 @@ func buildMma(_ *decoder, in *instr) error {
 		return fmt.Errorf("this type is not executed")
 	}
 	in.exec = func(w *warp, in *instr, mask uint32) status {
-		if !w.whole(in, mask) {
-			return stFault
-		}
+		w.whole(in, mask)
 		a, b, r := &w.tile.a, &w.tile.b, w.r
 		tiles.fragA[format](a, &r[in.va[0]], &r[in.va[1]], &r[in.va[2]], &r[in.va[3]])
 		tiles.fragB[format](b, &r[in.vb[0]], &r[in.vb[1]])
@@ -49,10 +47,8 @@ func (w *warp) multiply(vc, vd []int32, a *tileA, b *tileB) {
 
 // matrixRows checks the eight row addresses of each matrix, which lanes 8m to
 // 8m+7 hold, and finds their lines.
-func (w *warp) matrixRows(in *instr, mask uint32, matrices int, store bool, lines *[32]int32) bool {
-	if !w.whole(in, mask) {
-		return false
-	}
+func (w *warp) matrixRows(in *instr, mask uint32, matrices int, store bool) (lines [32]int32) {
+	w.whole(in, mask)
 	addr := &w.r[in.a]
 	for l := range min(8*matrices, 32) {
 		at := addr[l] + uint32(in.off)
@@ -60,25 +56,16 @@ func (w *warp) matrixRows(in *instr, mask uint32, matrices int, store bool, line
 		if !store && w.plainRow(at) {
 			continue
 		}
-		off, ok := w.locate(in, l, at, 16)
-		if !ok {
-			return false
-		}
-		if !w.b.shared.shadow {
-			continue
-		}
-		c, verb := (*conflict)(nil), "read"
-		if store {
-			c, verb = w.writeLine(off/lineBytes, lineFull, laneWarp, true), "write"
-		} else {
-			c = w.readLine(off/lineBytes, lineFull, laneWarp)
-		}
-		if c != nil {
-			w.report(in, l, off, c, verb)
-			return false
+		off := w.locate(in, l, at, 16)
+		switch {
+		case !w.b.shared.shadow:
+		case store:
+			w.report(in, l, off, w.writeLine(off/lineBytes, lineFull, laneWarp, true), "write")
+		default:
+			w.report(in, l, off, w.readLine(off/lineBytes, lineFull, laneWarp), "read")
 		}
 	}
-	return true
+	return lines
 }
 
 // plainRow is the usual case of a matrix row, for speed: an aligned line without
@@ -108,10 +95,7 @@ func (w *warp) plainRow(addr uint32) bool {
 // execLdMatrix: lane l gets word l%4 of row l/4 of each matrix (PTX ISA 9.0
 // §9.7.14.5.15), with .trans elements 2(l%4) and 2(l%4)+1 of column l/4.
 func execLdMatrix(w *warp, in *instr, mask uint32) status {
-	var lines [32]int32
-	if !w.matrixRows(in, mask, len(in.vd), false, &lines) {
-		return stFault
-	}
+	lines := w.matrixRows(in, mask, len(in.vd), false)
 	for m, reg := range in.vd {
 		if in.form.Trans {
 			transposed(w.b.shared.data, lines[:], 8*m, &w.r[reg])
@@ -158,10 +142,7 @@ func interleave(d *reg32, pair int, lo, hi *[16]byte) {
 
 // execStMatrix is execLdMatrix the other way round.
 func execStMatrix(w *warp, in *instr, mask uint32) status {
-	var lines [32]int32
-	if !w.matrixRows(in, mask, len(in.va), true, &lines) {
-		return stFault
-	}
+	lines := w.matrixRows(in, mask, len(in.va), true)
 	for m, reg := range in.va {
 		for l, v := range &w.r[reg] {
 			for half := range 2 {

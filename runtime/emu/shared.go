@@ -80,45 +80,35 @@ func span(off, n int) uint16 {
 }
 
 // locate checks the bounds and the alignment of an access to shared memory.
-func (w *warp) locate(in *instr, lane int, addr uint32, n int) (int, bool) {
+func (w *warp) locate(in *instr, lane int, addr uint32, n int) int {
 	off := int64(addr) - sharedBase
 	if off < 0 || off+int64(n) > int64(len(w.b.shared.data)) {
 		w.fail(in, lane&31, CheckBounds, uint64(addr), "%d bytes of shared memory at %#x, the block has %#x to %#x",
 			n, addr, sharedBase, sharedBase+len(w.b.shared.data))
-		return 0, false
 	}
 	if int(addr)&(n-1) != 0 {
 		w.fail(in, lane&31, CheckAlign, uint64(addr), "shared address %#x is no multiple of %d", addr, n)
-		return 0, false
 	}
-	return int(off), true
+	return int(off)
 }
 
 // loadShared checks a read of n bytes, a power of two up to 16, by one lane or by
 // the whole warp (laneWarp), and returns where they are.
-func (w *warp) loadShared(in *instr, lane int, addr uint32, n int) (int, bool) {
-	off, ok := w.locate(in, lane, addr, n)
-	if !ok || !w.b.shared.shadow {
-		return off, ok
+func (w *warp) loadShared(in *instr, lane int, addr uint32, n int) int {
+	off := w.locate(in, lane, addr, n)
+	if w.b.shared.shadow {
+		w.report(in, lane, off, w.readLine(off/lineBytes, span(off%lineBytes, n), lane), "read")
 	}
-	if c := w.readLine(off/lineBytes, span(off%lineBytes, n), lane); c != nil {
-		w.report(in, lane, off, c, "read")
-		return 0, false
-	}
-	return off, true
+	return off
 }
 
 // storeShared checks a write of n bytes and returns where they go.
-func (w *warp) storeShared(in *instr, lane int, addr uint32, n int) (int, bool) {
-	off, ok := w.locate(in, lane, addr, n)
-	if !ok || !w.b.shared.shadow {
-		return off, ok
+func (w *warp) storeShared(in *instr, lane int, addr uint32, n int) int {
+	off := w.locate(in, lane, addr, n)
+	if w.b.shared.shadow {
+		w.report(in, lane, off, w.writeLine(off/lineBytes, span(off%lineBytes, n), lane, true), "write")
 	}
-	if c := w.writeLine(off/lineBytes, span(off%lineBytes, n), lane, true); c != nil {
-		w.report(in, lane, off, c, "write")
-		return 0, false
-	}
-	return off, true
+	return off
 }
 
 // barHalves maps bytes of a line to the halves in ln.bars.
@@ -317,8 +307,14 @@ func (s *sharedMemory) plain(i int) {
 	}
 }
 
-// report turns a conflict into a fault.
+// report turns a conflict, if there is one, into a fault.
 func (w *warp) report(in *instr, lane, off int, c *conflict, verb string) {
+	if c != nil {
+		w.conflict(in, lane, off, c, verb)
+	}
+}
+
+func (w *warp) conflict(in *instr, lane, off int, c *conflict, verb string) {
 	addr := uint64(off&^(lineBytes-1) + c.byte + sharedBase)
 	msg := ""
 	switch {

@@ -151,7 +151,6 @@ func decodeTensorMap(b []byte) (*tensorMap, error) {
 func (w *warp) tensorMapAt(in *instr, lane int, addr uint64) *tensorMap {
 	if addr%64 != 0 {
 		w.fail(in, lane, CheckAlign, addr, "the tensor map at %#x is not aligned to 64 bytes", addr)
-		return nil
 	}
 	raw, params := make([]byte, 128), w.b.launch.params
 	off := addr - paramWindow - paramSpace
@@ -162,16 +161,14 @@ func (w *warp) tensorMapAt(in *instr, lane int, addr uint64) *tensorMap {
 		}
 		if off+128 > uint64(len(params)) {
 			w.fail(in, lane, CheckBounds, addr, "the parameters end within the tensor map")
-			return nil
 		}
 		raw = params[off : off+128]
-	} else if !w.loadRange(in, lane, addr, raw) {
-		return nil
+	} else {
+		w.loadRange(in, lane, addr, raw)
 	}
 	m, err := decodeTensorMap(raw)
 	if err != nil {
 		w.fail(in, lane, CheckTensorMap, addr, "%v", err)
-		return nil
 	}
 	if inParams {
 		w.b.maps[addr] = m

@@ -13,13 +13,12 @@ type status uint8
 
 const (
 	stNext  status = iota // go on with the next instruction
+	stYield               // the same after other warps had a turn
+	stPoll                // the same, and other lanes of the warp have a turn
 	stJump                // the group's pc has been set
-	stYield               // go on with the next instruction after other warps had a turn
 	stWait                // stay here until somebody wakes the group, then go on behind it
 	stRetry               // stay here, other warps first, then execute again
-	stPoll                // like stYield, and other lanes of the warp have a turn
 	stGone                // the group has no lanes left
-	stFault
 )
 
 type reg32 = [32]uint32
@@ -83,7 +82,6 @@ type warp struct {
 
 	lookup allocCache
 	copies copyQueue
-	fault  *Fault
 	hopper warpHopper
 }
 
@@ -120,61 +118,48 @@ func (w *warp) run(quantum int) int {
 		in := &code[g.pc]
 		mask := g.mask
 		if in.guard >= 0 {
-			if w.def[in.gid]&mask != mask && w.undefined(in, in.gid, mask) {
-				return n
+			if w.def[in.gid]&mask != mask {
+				w.undefined(in, in.gid, mask)
 			}
-			mask &= w.pr[in.guard] ^ in.flip
-			if mask == 0 {
+			if mask &= w.pr[in.guard] ^ in.flip; mask == 0 {
 				g.pc++
 				continue
 			}
 		}
 		for _, r := range in.reads {
-			if w.def[r]&mask != mask && w.undefined(in, r, mask) {
-				return n
+			if w.def[r]&mask != mask {
+				w.undefined(in, r, mask)
 			}
 		}
 		if in.aligned && mask != w.all {
 			w.divergent(in, mask)
-			return n
 		}
 		if in.hazard {
-			if w.hopper.inFlight && !w.settled(in, mask) {
-				return n
+			if w.hopper.inFlight {
+				w.settled(in, mask)
 			}
 			w.soil(in)
 		}
 		counts[g.pc]++
-		switch st := in.exec(w, in, mask); st {
-		case stNext:
+		st := in.exec(w, in, mask)
+		if st <= stPoll {
 			for _, r := range in.writes {
 				w.def[r] |= mask
 			}
 			g.pc++
-		case stJump:
-		case stYield:
-			for _, r := range in.writes {
-				w.def[r] |= mask
-			}
-			g.pc++
-			return n + 1
+		}
+		switch st {
+		case stNext, stJump:
+			continue
 		case stWait:
 			g.waiting = true
-			return n + 1
-		case stPoll:
-			for _, r := range in.writes {
-				w.def[r] |= mask
-			}
-			g.pc++
-			w.turn++
-			return n + 1
 		case stRetry:
 			counts[in.pc]--
 			w.turn++
-			return n + 1
-		case stGone, stFault:
-			return n + 1
+		case stPoll:
+			w.turn++
 		}
+		return n + 1
 	}
 	// Lanes that spin must not starve the rest of their warp.
 	if len(w.groups) > 1 {
@@ -252,21 +237,12 @@ func (w *warp) exit(mask uint32) status {
 	return st
 }
 
-// fail records a fault at an instruction and ends the run of the warp.
-func (w *warp) fail(in *instr, lane int, check Check, addr uint64, format string, args ...any) status {
-	if w.fault == nil {
-		w.fault = &Fault{
-			Check: check, Kernel: w.p.name, Line: int(in.line), Text: w.p.text(in.line),
-			Block: w.b.id, Thread: w.thread(lane), Addr: addr, Msg: fmt.Sprintf(format, args...),
-		}
-	}
-	return stFault
-}
-
-// refuse is fail for what says whether all is well.
-func (w *warp) refuse(in *instr, lane int, check Check, addr uint64, format string, args ...any) bool {
-	w.fail(in, lane, check, addr, format, args...)
-	return false
+// fail ends the block with a fault at an instruction: block.run recovers it.
+func (w *warp) fail(in *instr, lane int, check Check, addr uint64, format string, args ...any) {
+	panic(&Fault{
+		Check: check, Kernel: w.p.name, Line: int(in.line), Text: w.p.text(in.line),
+		Block: w.b.id, Thread: w.thread(lane), Addr: addr, Msg: fmt.Sprintf(format, args...),
+	})
 }
 
 func (w *warp) checks(c Check) bool { return w.b.checks&c != 0 }
@@ -278,34 +254,28 @@ func (w *warp) thread(lane int) [3]int {
 	return [3]int{n % dim[0], n / dim[0] % dim[1], n / dim[0] / dim[1]}
 }
 
-// undefined reports a register without a value; it returns false when that is not checked.
-func (w *warp) undefined(in *instr, r int32, mask uint32) bool {
-	if !w.checks(CheckRegister) {
-		return false
+// undefined reports a register without a value, if that is checked.
+func (w *warp) undefined(in *instr, r int32, mask uint32) {
+	if w.checks(CheckRegister) {
+		w.fail(in, trailing(mask&^w.def[r]), CheckRegister, 0, "register %s has no value", w.p.regs[r].name)
 	}
-	lane := trailing(mask &^ w.def[r])
-	w.fail(in, lane, CheckRegister, 0, "register %s has no value", w.p.regs[r].name)
-	return true
 }
 
 func (w *warp) divergent(in *instr, mask uint32) {
 	lane := trailing(w.all &^ mask)
-	switch {
-	case w.exited>>lane&1 != 0:
+	if w.exited>>lane&1 != 0 {
 		w.fail(in, lane, CheckDivergence, 0, "%d of %d threads of the warp have exited before this .aligned instruction",
 			bits.OnesCount32(w.exited), bits.OnesCount32(w.all))
-	default:
-		w.fail(in, lane, CheckDivergence, 0, "%d of %d threads of the warp execute this .aligned instruction (mask %#08x)",
-			bits.OnesCount32(mask), bits.OnesCount32(w.all), mask)
 	}
+	w.fail(in, lane, CheckDivergence, 0, "%d of %d threads of the warp execute this .aligned instruction (mask %#08x)",
+		bits.OnesCount32(mask), bits.OnesCount32(w.all), mask)
 }
 
 // whole refuses warp-wide instructions in a warp of fewer than 32 threads.
-func (w *warp) whole(in *instr, mask uint32) bool {
-	if mask == fullMask {
-		return true
+func (w *warp) whole(in *instr, mask uint32) {
+	if mask != fullMask {
+		w.fail(in, trailing(mask), CheckDivergence, 0, "the warp has %d threads, this instruction needs 32", bits.OnesCount32(mask))
 	}
-	return w.refuse(in, trailing(mask), CheckDivergence, 0, "the warp has %d threads, this instruction needs 32", bits.OnesCount32(mask))
 }
 
 // syncWarp brings the lanes of a member mask together. It returns the lanes that
@@ -315,10 +285,10 @@ func (w *warp) syncWarp(in *instr, mask uint32, members *reg32) (uint32, status)
 	want := members[first]
 	for l := range lanesOf(mask) {
 		if members[l] != want {
-			return 0, w.fail(in, l, CheckDivergence, 0, "threads of the warp name different member masks %#08x and %#08x", want, members[l])
+			w.fail(in, l, CheckDivergence, 0, "threads of the warp name different member masks %#08x and %#08x", want, members[l])
 		}
 		if want>>l&1 == 0 {
-			return 0, w.fail(in, l, CheckDivergence, 0, "the member mask %#08x lacks the executing lane %d", want, l)
+			w.fail(in, l, CheckDivergence, 0, "the member mask %#08x lacks the executing lane %d", want, l)
 		}
 	}
 	need := want & w.all
@@ -327,15 +297,12 @@ func (w *warp) syncWarp(in *instr, mask uint32, members *reg32) (uint32, status)
 	}
 	if in.guard >= 0 && mask != w.cur.mask {
 		// The guard splits the group: the lanes that do execute wait on their own.
-		return 0, w.fail(in, trailing(w.cur.mask&^mask), CheckDivergence, 0,
+		w.fail(in, trailing(w.cur.mask&^mask), CheckDivergence, 0,
 			"the guard keeps lanes of the member mask %#08x away", want)
 	}
 	w.cur.sync = need
 	if w.gather(in, need, first) {
 		return 0, stJump
-	}
-	if w.fault != nil {
-		return 0, stFault
 	}
 	return 0, stWait
 }
@@ -349,7 +316,7 @@ func (w *warp) gather(in *instr, need uint32, lane int) bool {
 		if g.sync == need && (g.waiting || g == w.cur) {
 			code := &w.p.code[g.pc]
 			if code.form.Kind != in.form.Kind || (g.pc != w.cur.pc && in.form.Kind != inst.BarWarpSync) {
-				return w.refuse(code, trailing(g.mask), CheckDivergence, 0,
+				w.fail(code, trailing(g.mask), CheckDivergence, 0,
 					"threads of the member mask %#08x wait here and at line %d", need, in.line)
 			}
 			come |= g.mask
@@ -359,18 +326,11 @@ func (w *warp) gather(in *instr, need uint32, lane int) bool {
 		return false
 	}
 	if live != need {
-		return w.refuse(in, lane, CheckDivergence, 0, "lanes %#08x of the member mask have exited", need&^live)
+		w.fail(in, lane, CheckDivergence, 0, "lanes %#08x of the member mask have exited", need&^live)
 	}
-	return w.together(in, need)
-}
-
-// together executes a warp synchronisation for several groups at once.
-func (w *warp) together(in *instr, need uint32) bool {
+	// The synchronisation is executed for several groups at once.
 	cur := w.cur
-	st := in.exec(w, in, need)
-	if st == stFault {
-		return false
-	}
+	in.exec(w, in, need)
 	for _, r := range in.writes {
 		w.def[r] |= need
 	}

@@ -29,17 +29,12 @@ type groupOp struct {
 	tiles  []tileB // B, once the first warp has read it
 }
 
-// together4 checks that the warps of a warpgroup execute the same operations in
+// groupOp checks that the warps of a warpgroup execute the same operations in
 // the same order (PTX ISA 9.0 §9.7.15.5.2, §9.7.19.5).
-func (w *warp) together4(in *instr, mask uint32) bool {
-	return w.whole(in, mask) && w.groupOp(in, mask) != nil
-}
-
 func (w *warp) groupOp(in *instr, mask uint32) *groupOp {
 	first := w.id &^ 3
 	if first+4 > len(w.b.warps) {
 		w.fail(in, trailing(mask), CheckDivergence, 0, "the warpgroup has %d warps, this instruction needs four", len(w.b.warps)-first)
-		return nil
 	}
 	g := &w.b.hopper.groups[w.id/4]
 	i := g.at[w.id&3] - g.first
@@ -49,7 +44,6 @@ func (w *warp) groupOp(in *instr, mask uint32) *groupOp {
 	op := g.entries[i]
 	if op.in != in {
 		w.fail(in, trailing(mask), CheckDivergence, 0, "another warp of the warpgroup executes line %d in its place", op.in.line)
-		return nil
 	}
 	g.at[w.id&3]++
 	if op.seen++; op.seen == 4 { // whoever still needs it holds a pointer
@@ -59,6 +53,12 @@ func (w *warp) groupOp(in *instr, mask uint32) *groupOp {
 		}
 	}
 	return op
+}
+
+// together4 is groupOp for all operations but wgmma.
+func (w *warp) together4(in *instr, mask uint32) {
+	w.whole(in, mask)
+	w.groupOp(in, mask)
 }
 
 // wgmmaOp is an operation as one warp sees it.
@@ -111,7 +111,7 @@ func (d *descriptor) chunk(i, k int, mnMajor bool) uint32 {
 
 // chunks lists the lines of rows [from, to) of a matrix 16 deep, in the order in
 // which eightRows reads them.
-func (w *warp) chunks(in *instr, d descriptor, from, to int, mnMajor bool) ([]int32, bool) {
+func (w *warp) chunks(in *instr, d descriptor, from, to int, mnMajor bool) []int32 {
 	outer, inner := to-from, 2
 	if mnMajor {
 		from, outer, inner = from/8, (to-from)/8, 16
@@ -119,14 +119,10 @@ func (w *warp) chunks(in *instr, d descriptor, from, to int, mnMajor bool) ([]in
 	lines := make([]int32, 0, outer*inner)
 	for i := range outer {
 		for k := range inner {
-			off, ok := w.locate(in, 0, d.chunk(from+i, k, mnMajor), 16)
-			if !ok {
-				return nil, false
-			}
-			lines = append(lines, int32(off/lineBytes))
+			lines = append(lines, int32(w.locate(in, 0, d.chunk(from+i, k, mnMajor), 16)/lineBytes))
 		}
 	}
-	return lines, true
+	return lines
 }
 
 // eightRows reads eight rows of an operand from shared memory: K 0 to 7 and K 8 to 15.
@@ -185,43 +181,33 @@ type wgmmaRegs struct {
 }
 
 // uniform64 reads a 64-bit register that must be the same in all lanes.
-func (w *warp) uniform64(in *instr, slot int32, what string) (uint64, bool) {
+func (w *warp) uniform64(in *instr, slot int32, what string) uint64 {
 	v := &w.d[slot]
 	for l := range v {
 		if v[l] != v[0] {
 			w.fail(in, l, CheckInstruction, 0, "%s differs between threads: %#x and %#x", what, v[0], v[l])
-			return 0, false
 		}
 	}
-	return v[0], true
+	return v[0]
 }
 
 func (w *warp) issueWgmma(in *instr, regs *wgmmaRegs, mask uint32) status {
-	if !w.whole(in, mask) || !w.registersFree(in, regs) {
-		return stFault
-	}
+	w.whole(in, mask)
+	w.registersFree(in, regs)
 	op := w.groupOp(in, mask)
-	if op == nil {
-		return stFault
-	}
-	b, ok := w.uniform64(in, regs.b, "the descriptor of B")
-	if !ok {
-		return stFault
-	}
+	b := w.uniform64(in, regs.b, "the descriptor of B")
 	var a uint64
 	if regs.a >= 0 {
-		if a, ok = w.uniform64(in, regs.a, "the descriptor of A"); !ok {
-			return stFault
-		}
+		a = w.uniform64(in, regs.a, "the descriptor of A")
 	}
 	scale := w.pr[regs.scaleD]
 	if scale != 0 && scale != fullMask {
-		return w.fail(in, trailing(^scale), CheckInstruction, 0, "scale-d differs between threads")
+		w.fail(in, trailing(^scale), CheckInstruction, 0, "scale-d differs between threads")
 	}
 	if scale != 0 {
 		for _, r := range regs.d {
-			if w.def[r] != fullMask && w.undefined(in, r, fullMask) {
-				return stFault
+			if w.def[r] != fullMask {
+				w.undefined(in, r, fullMask)
 			}
 		}
 	}
@@ -230,21 +216,16 @@ func (w *warp) issueWgmma(in *instr, regs *wgmmaRegs, mask uint32) status {
 	first := op.seen == 1
 	if first {
 		op.a, op.b, op.scaleD = a, b, scale != 0
-		if op.lines, ok = w.chunks(in, decodeDescriptor(b), 0, n, regs.transB); !ok {
-			return stFault
-		}
+		op.lines = w.chunks(in, decodeDescriptor(b), 0, n, regs.transB)
 	} else if op.a != a || op.b != b || op.scaleD != (scale != 0) {
-		return w.fail(in, 0, CheckInstruction, 0, "another warp of the warpgroup has other descriptors or another scale-d")
+		w.fail(in, 0, CheckInstruction, 0, "another warp of the warpgroup has other descriptors or another scale-d")
 	}
 	if regs.a >= 0 {
 		row := w.id & 3 * 16
-		if mine.lines, ok = w.chunks(in, decodeDescriptor(a), row, row+16, regs.transA); !ok {
-			return stFault
-		}
+		mine.lines = w.chunks(in, decodeDescriptor(a), row, row+16, regs.transA)
 	}
-	if !w.readsAsync(in, 0, laneWarp, op.lines) || !w.readsAsync(in, 0, laneWarp, mine.lines) {
-		return stFault
-	}
+	w.readsAsync(in, 0, laneWarp, op.lines)
+	w.readsAsync(in, 0, laneWarp, mine.lines)
 	if first {
 		w.b.shared.hold(op.lines, 1)
 	}
@@ -264,55 +245,53 @@ func (w *warp) issueWgmma(in *instr, regs *wgmmaRegs, mask uint32) status {
 // registersFree checks that ordinary accesses to the registers are fenced, and that no
 // unfinished operation stands in the way; only wgmmas of one shape may follow each
 // other on the same accumulators (§9.7.15.7.1).
-func (w *warp) registersFree(in *instr, regs *wgmmaRegs) bool {
+func (w *warp) registersFree(in *instr, regs *wgmmaRegs) {
 	if !w.checks(CheckAsync) {
-		return true
+		return
 	}
 	h := &w.hopper
 	if !h.fenced {
-		return w.refuse(in, 0, CheckAsync, 0, "no wgmma.fence comes before the first wgmma")
+		w.fail(in, 0, CheckAsync, 0, "no wgmma.fence comes before the first wgmma")
 	}
 	for _, list := range [2][]int32{regs.d, regs.aIDs} {
 		for _, r := range list {
 			if h.dirty[r] {
-				return w.refuse(in, 0, CheckAsync, 0, "register %s was used by an ordinary instruction after the last wgmma.fence", w.p.regs[r].name)
+				w.fail(in, 0, CheckAsync, 0, "register %s was used by an ordinary instruction after the last wgmma.fence", w.p.regs[r].name)
 			}
 		}
 	}
 	for _, r := range regs.aIDs {
 		if h.accs[r] != 0 {
-			return w.refuse(in, 0, CheckAsync, 0, "register %s of A is the accumulator of an unfinished wgmma", w.p.regs[r].name)
+			w.fail(in, 0, CheckAsync, 0, "register %s of A is the accumulator of an unfinished wgmma", w.p.regs[r].name)
 		}
 	}
 	for _, r := range regs.d {
 		if h.frags[r] != 0 {
-			return w.refuse(in, 0, CheckAsync, 0, "accumulator %s holds A of an unfinished wgmma", w.p.regs[r].name)
+			w.fail(in, 0, CheckAsync, 0, "accumulator %s holds A of an unfinished wgmma", w.p.regs[r].name)
 		}
 		if h.accs[r] == 0 {
 			continue
 		}
 		for _, op := range h.pending {
 			if op.in.form.Shape != in.form.Shape && slices.Contains(op.in.wgmma.d, r) {
-				return w.refuse(in, 0, CheckAsync, 0, "accumulator %s is in use by an unfinished wgmma of another shape", w.p.regs[r].name)
+				w.fail(in, 0, CheckAsync, 0, "accumulator %s is in use by an unfinished wgmma of another shape", w.p.regs[r].name)
 			}
 		}
 	}
-	return true
 }
 
 // settled checks an ordinary instruction against unfinished wgmmas.
-func (w *warp) settled(in *instr, mask uint32) bool {
+func (w *warp) settled(in *instr, mask uint32) {
 	if !w.checks(CheckAsync) {
-		return true
+		return
 	}
 	for _, list := range [2][]int32{in.reads, in.writes} {
 		for _, r := range list {
 			if w.hopper.accs[r] != 0 || w.hopper.frags[r] != 0 {
-				return w.refuse(in, trailing(mask), CheckAsync, 0, "register %s is in use by a wgmma that no wait_group has covered", w.p.regs[r].name)
+				w.fail(in, trailing(mask), CheckAsync, 0, "register %s is in use by a wgmma that no wait_group has covered", w.p.regs[r].name)
 			}
 		}
 	}
-	return true
 }
 
 // soil notes the use of registers of a wgmma by an ordinary instruction.
@@ -326,10 +305,10 @@ func (w *warp) soil(in *instr) {
 }
 
 // readsAsync checks reads through the async proxy by a lane or the whole warp.
-func (w *warp) readsAsync(in *instr, lane, who int, lines []int32) bool {
+func (w *warp) readsAsync(in *instr, lane, who int, lines []int32) {
 	s := &w.b.shared
 	if !s.shadow {
-		return true
+		return
 	}
 	for _, i := range lines {
 		ln := &s.lines[i]
@@ -337,12 +316,8 @@ func (w *warp) readsAsync(in *instr, lane, who int, lines []int32) bool {
 			w.ordered(ln.write, who) && w.visible(ln.write, who) {
 			continue
 		}
-		if c := w.readAsync(int(i), who); c != nil {
-			w.report(in, lane, int(i)*lineBytes, c, "asynchronous read")
-			return false
-		}
+		w.report(in, lane, int(i)*lineBytes, w.readAsync(int(i), who), "asynchronous read")
 	}
-	return true
 }
 
 func (w *warp) readAsync(i, who int) *conflict {
@@ -437,18 +412,14 @@ func (o *wgmmaOp) compute(w *warp) {
 }
 
 func execWgmmaFence(w *warp, in *instr, mask uint32) status {
-	if !w.together4(in, mask) {
-		return stFault
-	}
+	w.together4(in, mask)
 	w.hopper.fenced = true
 	clear(w.hopper.dirty)
 	return stNext
 }
 
 func execWgmmaCommit(w *warp, in *instr, mask uint32) status {
-	if !w.together4(in, mask) {
-		return stFault
-	}
+	w.together4(in, mask)
 	for _, op := range w.hopper.pending {
 		if op.group < 0 {
 			op.group = w.hopper.commits
@@ -459,9 +430,7 @@ func execWgmmaCommit(w *warp, in *instr, mask uint32) status {
 }
 
 func execWgmmaWait(w *warp, in *instr, mask uint32) status {
-	if !w.together4(in, mask) {
-		return stFault
-	}
+	w.together4(in, mask)
 	h := &w.hopper
 	n := 0
 	for _, op := range h.pending {
