@@ -83,7 +83,7 @@ func (w *warp) copySource(in *instr, l int, addr uint64, dst []byte) {
 // issueCopy checks that nobody else uses the destination and reserves it.
 func (w *warp) issueCopy(in *instr, l, off int) {
 	if s := &w.b.shared; s.shadow {
-		w.report(in, l, off, w.writeLine(off/lineBytes, lineFull, l, false), "asynchronous write")
+		w.writeLine(use{in, l, off / lineBytes, lineFull, "asynchronous write"}, l, false)
 		s.lines[off/lineBytes].pend = lineFull
 	}
 }

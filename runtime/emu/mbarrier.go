@@ -68,7 +68,7 @@ func mbarInval(w *warp, in *instr, l int) {
 	off := int(bar.addr) - sharedBase
 	ln, bytes := &w.b.shared.lines[off/lineBytes], span(off%lineBytes, 8)
 	ln.bars &^= barHalves(bytes)
-	w.report(in, l, off, w.writeLine(off/lineBytes, bytes, l, true), "invalidation")
+	w.writeLine(use{in, l, off / lineBytes, bytes, "invalidation"}, l, true)
 	ln.init &^= bytes
 }
 

@@ -60,9 +60,9 @@ func (w *warp) matrixRows(in *instr, mask uint32, matrices int, store bool) (lin
 		switch {
 		case !w.b.shared.shadow:
 		case store:
-			w.report(in, l, off, w.writeLine(off/lineBytes, lineFull, laneWarp, true), "write")
+			w.writeLine(use{in, l, off / lineBytes, lineFull, "write"}, laneWarp, true)
 		default:
-			w.report(in, l, off, w.readLine(off/lineBytes, lineFull, laneWarp), "read")
+			w.readLine(use{in, l, off / lineBytes, lineFull, "read"}, laneWarp)
 		}
 	}
 	return lines

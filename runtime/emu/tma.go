@@ -116,7 +116,7 @@ func tmaLoadLane(w *warp, in *instr, l int) {
 	}
 	if s := &w.b.shared; s.shadow {
 		for _, i := range lines {
-			w.report(in, l, int(i)*lineBytes, w.writeLine(int(i), lineFull, l|laneAsync, false), "asynchronous write")
+			w.writeLine(use{in, l, int(i), lineFull, "asynchronous write"}, l|laneAsync, false)
 		}
 		for _, i := range lines {
 			s.lines[i].pend = lineFull
@@ -223,7 +223,7 @@ func (w *warp) finishStore(s *bulkStore) {
 		copy(data[n*lineBytes:(n+1)*lineBytes], w.b.shared.data[i*lineBytes:])
 	}
 	w.b.shared.hold(s.lines, -1)
-	w.haveRead(s.lines, s.lane)
+	w.haveRead(s.in, s.lines, s.lane)
 	s.tm.rows(s.at, data, func(addr uint64, part []byte) { w.storeRange(s.in, s.lane, addr, part) })
 }
 

@@ -316,35 +316,10 @@ func (w *warp) readsAsync(in *instr, lane, who int, lines []int32) {
 			w.ordered(ln.write, who) && w.visible(ln.write, who) {
 			continue
 		}
-		w.report(in, lane, int(i)*lineBytes, w.readAsync(int(i), who), "asynchronous read")
+		u := use{in, lane, int(i), lineFull, "asynchronous read"}
+		w.readable(u, ln)
+		w.follows(u, who|laneAsync, false)
 	}
-}
-
-func (w *warp) readAsync(i, who int) *conflict {
-	s := &w.b.shared
-	ln := &s.lines[i]
-	if ln.pend != 0 && w.checks(CheckAsync) {
-		return &conflict{check: CheckAsync, byte: trailing(uint32(ln.pend))}
-	}
-	if c, bad := ln.holdsBarrier(lineFull); bad {
-		return c
-	}
-	if ln.init != lineFull && w.checks(CheckUninit) {
-		return &conflict{check: CheckUninit, byte: trailing(uint32(^ln.init))}
-	}
-	writes := []access{{ln.write, lineFull, true}}
-	if ln.log != 0 {
-		writes = s.logs[ln.log-1].entries
-	}
-	for _, a := range writes {
-		if a.stamp == 0 || !a.write {
-			continue
-		}
-		if check := w.unsafe(a.stamp, who|laneAsync); check != 0 {
-			return &conflict{check: check, byte: trailing(uint32(a.bytes)), with: a}
-		}
-	}
-	return nil
 }
 
 // hold marks lines as being read, with by = 1; −1 ends that.
@@ -357,13 +332,13 @@ func (s *sharedMemory) hold(lines []int32, by int16) {
 }
 
 // haveRead records finished reads through the async proxy.
-func (w *warp) haveRead(lines []int32, who int) {
+func (w *warp) haveRead(in *instr, lines []int32, who int) {
 	s := &w.b.shared
 	if !s.shadow || !w.checks(CheckRace) {
 		return
 	}
 	for _, i := range lines {
-		w.recordRead(int(i), lineFull, who, makeStamp(w.time, w.id, who|laneAsync))
+		w.recordRead(use{in, who & 31, int(i), lineFull, "asynchronous read"}, who, makeStamp(w.time, w.id, who|laneAsync))
 	}
 }
 
@@ -454,8 +429,8 @@ func (w *warp) finishWgmma(op *wgmmaOp) {
 	for _, r := range regs.aIDs {
 		w.hopper.frags[r]--
 	}
-	w.haveRead(op.op.lines, laneWarp)
-	w.haveRead(op.lines, laneWarp)
+	w.haveRead(op.in, op.op.lines, laneWarp)
+	w.haveRead(op.in, op.lines, laneWarp)
 	w.b.shared.hold(op.lines, -1)
 	if op.op.ended++; op.op.ended == 4 {
 		w.b.shared.hold(op.op.lines, -1)
