@@ -12,7 +12,7 @@ func (p *parser) entry(line int32) {
 	k := &kernelSource{name: p.word("a kernel name"), line: line, labels: map[string]int{}}
 	p.kernel = k
 	if p.accept("(") {
-		for p.err == nil && !p.at(")") {
+		for !p.at(")") {
 			p.param()
 			if !p.accept(",") {
 				break
@@ -20,17 +20,14 @@ func (p *parser) entry(line int32) {
 		}
 		p.expect(")")
 	}
-	for p.err == nil && !p.at("{") {
+	for !p.at("{") {
 		p.performance()
 	}
 	p.expect("{")
 	p.block()
-	if p.err != nil {
-		return
-	}
 	for _, other := range p.src.kernels {
 		if other.name == k.name {
-			p.fail(line, "two kernels named %s", k.name)
+			fail(line, "two kernels named %s", k.name)
 		}
 	}
 	p.src.kernels = append(p.src.kernels, k)
@@ -63,22 +60,18 @@ func (p *parser) param() {
 		d.size *= p.size("array length", maxParamBytes)
 		p.expect("]")
 	}
-	if p.err != nil {
-		return
-	}
 	if d.align <= 0 || d.align&(d.align-1) != 0 {
-		p.fail(line, "alignment %d is no power of two", d.align)
-		return
+		fail(line, "alignment %d is no power of two", d.align)
 	}
 	k := p.kernel
 	d.offset = (k.paramBytes + d.align - 1) &^ (d.align - 1)
 	k.paramBytes = d.offset + d.size
 	if k.paramBytes > maxParamBytes {
-		p.fail(line, "parameters of %d bytes, at most %d", k.paramBytes, maxParamBytes)
+		fail(line, "parameters of %d bytes, at most %d", k.paramBytes, maxParamBytes)
 	}
 	for _, other := range k.params {
 		if other.name == d.name {
-			p.fail(line, "two parameters named %s", d.name)
+			fail(line, "two parameters named %s", d.name)
 		}
 	}
 	k.params = append(k.params, d)
@@ -107,24 +100,23 @@ func (p *parser) performance() {
 		p.kernel.maxnreg = int(p.size("register count", 1<<16))
 	case ".explicitcluster", "":
 	case ".reqnctapercluster":
-		if d := dims(); p.err == nil && d != [3]int{1, 1, 1} {
-			p.fail(line, "clusters of more than one block are not executed")
+		if d := dims(); d != [3]int{1, 1, 1} {
+			fail(line, "clusters of more than one block are not executed")
 		}
 	case ".pragma":
 		p.pragma()
 	default:
-		p.fail(line, "directive %q is not known here", word)
+		fail(line, "directive %q is not known here", word)
 	}
 }
 
 // block reads statements up to the closing brace of a scope.
 func (p *parser) block() {
 	if len(p.scopes) == 64 {
-		p.fail(p.tok.line, "scopes nested too deeply")
-		return
+		fail(p.tok.line, "scopes nested too deeply")
 	}
 	p.scopes = append(p.scopes, newScope())
-	for p.err == nil && !p.at("}") {
+	for !p.at("}") {
 		line := p.tok.line
 		switch {
 		case p.accept("{"):
@@ -143,9 +135,9 @@ func (p *parser) block() {
 				p.advance()
 			}
 		case p.tok.kind == tokEOF:
-			p.fail(line, "kernel %s has no closing brace", p.kernel.name)
+			fail(line, "kernel %s has no closing brace", p.kernel.name)
 		case p.tok.kind == tokWord && p.tok.text[0] == '.':
-			p.fail(line, "directive %q is not known here", p.tok.text)
+			fail(line, "directive %q is not known here", p.tok.text)
 		default:
 			p.statement()
 		}
@@ -157,10 +149,10 @@ func (p *parser) block() {
 func (p *parser) registers(line int32) {
 	typ := p.word("a register type")
 	declared, ok := types[typ]
-	if p.err == nil && (!ok || declared.class == inst.ClassImm) {
-		p.fail(line, "register type %q is not known", typ)
+	if !ok || declared.class == inst.ClassImm {
+		fail(line, "register type %q is not known", typ)
 	}
-	for p.err == nil {
+	for {
 		name := p.word("a register name")
 		d := regDecl{class: declared.class, typ: strings.TrimPrefix(typ, "."), count: -1}
 		if p.accept("<") {
@@ -168,8 +160,8 @@ func (p *parser) registers(line int32) {
 			p.expect(">")
 		}
 		scope := p.scopes[len(p.scopes)-1].decls
-		if _, dup := scope[name]; dup && p.err == nil {
-			p.fail(line, "register %s is declared twice", name)
+		if _, dup := scope[name]; dup {
+			fail(line, "register %s is declared twice", name)
 		}
 		scope[name] = d
 		if !p.accept(",") {
@@ -222,24 +214,20 @@ func (p *parser) statement() {
 		s.negate = p.accept("!")
 		line := p.tok.line
 		name := p.word("a predicate")
-		if p.err != nil {
-			return
-		}
 		s.guard = p.findReg(name)
 		if s.guard < 0 || k.regs[s.guard].class != inst.ClassPred {
-			p.fail(line, "guard %s is no predicate register", name)
-			return
+			fail(line, "guard %s is no predicate register", name)
 		}
 	}
 	s.opcode = p.word("an instruction")
 	if s.guard < 0 && p.accept(":") {
 		if _, dup := k.labels[s.opcode]; dup {
-			p.fail(s.line, "label %s is defined twice", s.opcode)
+			fail(s.line, "label %s is defined twice", s.opcode)
 		}
 		k.labels[s.opcode] = len(k.body)
 		return
 	}
-	for p.err == nil && !p.at(";") {
+	for !p.at(";") {
 		o := p.operand()
 		s.ops = append(s.ops, o)
 		if o.kind == opAddr && o.list != nil {
@@ -261,15 +249,12 @@ func (p *parser) operand() operand {
 	case p.at("["):
 		return p.address()
 	case p.accept("!"):
-		p.fail(line, "a negated predicate operand is not supported")
-		return operand{}
+		fail(line, "a negated predicate operand is not supported")
 	case p.tok.kind == tokNumber || p.at("-"):
 		return p.constant()
 	}
 	name := p.word("an operand")
 	switch {
-	case p.err != nil:
-		return operand{}
 	case name == "_":
 		return operand{kind: opSink}
 	}
@@ -285,14 +270,14 @@ func (p *parser) operand() operand {
 func (p *parser) vector() []operand {
 	p.expect("{")
 	list := []operand{}
-	for p.err == nil && !p.at("}") {
+	for !p.at("}") {
 		line := p.tok.line
 		if len(list) == maxVectorItems {
-			p.fail(line, "vector of more than %d operands", maxVectorItems)
+			fail(line, "vector of more than %d operands", maxVectorItems)
 		}
 		o := p.operand()
-		if p.err == nil && (o.kind == opVec || o.kind == opAddr) {
-			p.fail(line, "a vector holds registers and constants only")
+		if o.kind == opVec || o.kind == opAddr {
+			fail(line, "a vector holds registers and constants only")
 		}
 		list = append(list, o)
 		if !p.accept(",") {
@@ -317,7 +302,7 @@ func (p *parser) address() operand {
 		case opName:
 			o.name = base.name
 		default:
-			p.fail(p.tok.line, "an address starts with a register or a name")
+			fail(p.tok.line, "an address starts with a register or a name")
 		}
 		switch {
 		case p.accept("+"):
@@ -337,8 +322,7 @@ func (p *parser) constant() operand {
 	line := p.tok.line
 	neg := p.accept("-")
 	if p.tok.kind != tokNumber {
-		p.fail(line, "expected a constant, found %s", p.tok)
-		return operand{}
+		fail(line, "expected a constant, found %s", p.tok)
 	}
 	text := p.tok.text
 	p.advance()
@@ -365,7 +349,7 @@ func (p *parser) constant() operand {
 		}
 	}
 	if err != nil {
-		p.fail(line, "bad constant %q", text)
+		fail(line, "bad constant %q", text)
 	}
 	if neg {
 		switch o.width {

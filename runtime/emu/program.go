@@ -3,6 +3,7 @@ package emu
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
@@ -148,7 +149,8 @@ type symbol struct {
 }
 
 // decodeKernel resolves one kernel. globals are the addresses of the module's variables.
-func decodeKernel(src *source, k *kernelSource, globals map[string]uint64) (*program, error) {
+func decodeKernel(src *source, k *kernelSource, globals map[string]uint64) (_ *program, err error) {
+	defer caught(&err)
 	d := &decoder{
 		src: src, k: k,
 		p:      &program{name: k.name, source: k, regs: k.regs, lines: src.lines},
@@ -163,10 +165,7 @@ func decodeKernel(src *source, k *kernelSource, globals map[string]uint64) (*pro
 	}
 	d.shared()
 	for i := range k.body {
-		in, err := d.statement(&k.body[i])
-		if err != nil {
-			return nil, err
-		}
+		in := d.statement(&k.body[i])
 		in.pc = int32(i)
 		d.p.code = append(d.p.code, in)
 	}
@@ -206,17 +205,9 @@ func (d *decoder) shared() {
 	}
 }
 
-func (d *decoder) statement(s *statement) (instr, error) {
-	candidates := inst.Candidates(s.opcode)
-	if len(candidates) == 0 {
-		return instr{}, syntaxError(s.line, "instruction %s is not in the table", s.opcode)
-	}
-	f, err := d.choose(candidates, s)
-	if err != nil {
-		return instr{}, err
-	}
-	in := instr{form: f, line: s.line, guard: -1, gid: -1, join: -1}
-	in.aligned = f.Effects&inst.Aligned != 0
+func (d *decoder) statement(s *statement) instr {
+	f := d.choose(s)
+	in := instr{form: f, line: s.line, guard: -1, gid: -1, join: -1, aligned: f.Effects&inst.Aligned != 0}
 	if s.guard >= 0 {
 		in.guard, in.gid = d.reg(s.guard), int32(s.guard)
 		if s.negate {
@@ -224,43 +215,39 @@ func (d *decoder) statement(s *statement) (instr, error) {
 		}
 	}
 	d.assign(&in)
-	if err := d.checkTarget(f, s); err != nil {
-		return instr{}, err
-	}
-	if f.Kind >= inst.Kind(len(builders)) || builders[f.Kind] == nil {
-		return instr{}, syntaxError(s.line, "instruction %s cannot be executed", f.Name)
+	switch {
+	case d.src.version < f.PTX:
+		fail(s.line, "%s needs PTX %v, the module says %v", f.Opcode, f.PTX, d.src.version)
+	case !f.Targets.Has(d.src.target):
+		fail(s.line, "%s needs a target that %v is not", f.Opcode, d.src.target)
+	case f.Kind >= inst.Kind(len(builders)) || builders[f.Kind] == nil:
+		fail(s.line, "instruction %s cannot be executed", f.Name)
 	}
 	if err := builders[f.Kind](d, &in); err != nil {
-		return instr{}, syntaxError(s.line, "%s: %v", s.opcode, err)
+		fail(s.line, "%s: %v", s.opcode, err)
 	}
-	return in, nil
+	return in
 }
 
 // choose finds the row that takes a statement's operands: one whose register
 // classes are exactly those declared, else one that the typing rules of PTX allow.
-func (d *decoder) choose(candidates []*inst.Form, s *statement) (*inst.Form, error) {
+func (d *decoder) choose(s *statement) *inst.Form {
+	candidates := inst.Candidates(s.opcode)
+	if len(candidates) == 0 {
+		fail(s.line, "instruction %s is not in the table", s.opcode)
+	}
 	var why error
 	for _, d.lenient = range [2]bool{false, true} {
 		for _, f := range candidates {
 			if why = d.match(f, s.ops); why == nil {
-				return f, nil
+				return f
 			}
 		}
 	}
 	if len(candidates) > 1 {
 		why = fmt.Errorf("no form takes these operands (the last one tried: %v)", why)
 	}
-	return nil, syntaxError(s.line, "%s: %v", s.opcode, why)
-}
-
-// checkTarget refuses instructions that the module's .version or .target lacks.
-func (d *decoder) checkTarget(f *inst.Form, s *statement) error {
-	if d.src.version < f.PTX {
-		return syntaxError(s.line, "%s needs PTX %v, the module says %v", f.Opcode, f.PTX, d.src.version)
-	}
-	if !f.Targets.Has(d.src.target) {
-		return syntaxError(s.line, "%s needs a target that %v is not", f.Opcode, d.src.target)
-	}
+	fail(s.line, "%s: %v", s.opcode, why)
 	return nil
 }
 
@@ -328,22 +315,14 @@ func (p *program) markHazards() {
 	for i := range p.code {
 		if w := p.code[i].wgmma; w != nil {
 			p.hazards = true
-			for _, list := range [2][]int32{w.d, w.aIDs} {
-				for _, r := range list {
-					used[r] = true
-				}
+			for _, r := range slices.Concat(w.d, w.aIDs) {
+				used[r] = true
 			}
 		}
 	}
 	for i := range p.code {
 		in := &p.code[i]
-		if in.wgmma != nil {
-			continue
-		}
-		for _, list := range [2][]int32{in.reads, in.writes} {
-			for _, r := range list {
-				in.hazard = in.hazard || used[r]
-			}
-		}
+		use := func(r int32) bool { return used[r] }
+		in.hazard = in.wgmma == nil && (slices.ContainsFunc(in.reads, use) || slices.ContainsFunc(in.writes, use))
 	}
 }
