@@ -84,10 +84,7 @@ func newWarp(b *block, id int) *warp {
 
 // reset prepares the block for one block index.
 func (b *block) reset(index uint32) {
-	grid := b.launch.grid
-	b.index = index
-	n := int(index)
-	b.id = [3]int{n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]}
+	b.index, b.id = index, position(int(index), b.launch.grid)
 	seed := b.launch.dev.opts.Seed
 	b.rng = rand.New(rand.NewPCG(seed, uint64(index)*0x9e3779b97f4a7c15+uint64(b.launch.id)))
 	b.shared.reset()

@@ -165,9 +165,8 @@ func (w *warp) tagOrdered(in *instr, lane int, t tag, bytes uint8, addr uint64, 
 		w.fail(in, lane, CheckRace, addr, "%s of global memory that thread %v of the block writes too, with no barrier between",
 			verb, w.b.warps[t.warp].thread(int(t.lane)))
 	}
-	grid, n := w.b.launch.grid, int(t.block-1)
 	w.fail(in, lane, CheckRace, addr, "%s of global memory that block %v writes too in this launch",
-		verb, [3]int{n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]})
+		verb, position(int(t.block-1), w.b.launch.grid))
 }
 
 func ldParam32(w *warp, in *instr, d *reg32) {

@@ -78,15 +78,12 @@ func (p *program) entryRegisters(threads int) int {
 	if p.source.maxnreg > 0 {
 		return p.source.maxnreg
 	}
-	blocks := max(p.source.minnctapsm, 1)
-	most := p.source.maxntid[0] * p.source.maxntid[1] * p.source.maxntid[2]
-	if most == 0 {
-		most = p.source.reqntid[0] * p.source.reqntid[1] * p.source.reqntid[2]
+	dims := p.source.maxntid
+	if dims == [3]int{} {
+		dims = p.source.reqntid
 	}
-	if most == 0 {
-		most = threads
-	}
-	return min(registerFile/(max(most, threads)*blocks)&^7, 255)
+	most := max(dims[0]*dims[1]*dims[2], threads)
+	return min(registerFile/(most*max(p.source.minnctapsm, 1))&^7, 255)
 }
 
 // fixedRegisters says whether the number of registers at entry is decided by

@@ -86,6 +86,16 @@ func (p *parser) word(what string) string {
 	return text
 }
 
+// list reads items with commas between up to an end.
+func (p *parser) list(end string, item func()) {
+	for !p.at(end) {
+		if item(); !p.accept(",") {
+			break
+		}
+	}
+	p.expect(end)
+}
+
 // integer reads an optionally signed integer constant.
 func (p *parser) integer(what string) int64 {
 	line := p.tok.line
@@ -123,9 +133,7 @@ func (p *parser) module() {
 			}
 		case ".visible", ".weak":
 		case ".extern", ".global", ".const", ".shared":
-			if v := p.variable(word, line); v != nil {
-				p.src.vars = append(p.src.vars, v)
-			}
+			p.src.vars = append(p.src.vars, p.variable(word, line))
 		case ".entry":
 			p.entry(line)
 		case ".pragma":
@@ -242,10 +250,11 @@ func (p *parser) variable(word string, line int32) *variable {
 	}
 	p.expect(";")
 	v.size = count * width
+	p.bytes += v.size
 	switch {
 	case v.size > maxVariable:
 		fail(line, "variable %s of %d bytes, at most %d", v.name, v.size, maxVariable)
-	case p.total(v.size) > maxVariables:
+	case p.bytes > maxVariables:
 		fail(line, "variables of more than %d bytes", maxVariables)
 	case int64(len(v.init)) > v.size:
 		fail(line, "variable %s has %d initial bytes for %d", v.name, len(v.init), v.size)
@@ -257,12 +266,6 @@ func (p *parser) variable(word string, line int32) *variable {
 		fail(line, "variable %s: only external shared arrays have no length", v.name)
 	}
 	return v
-}
-
-// total adds to the bytes of all variables.
-func (p *parser) total(bytes int64) int64 {
-	p.bytes += bytes
-	return p.bytes
 }
 
 func (p *parser) initialiser(width int64, array bool) []byte {
@@ -282,12 +285,6 @@ func (p *parser) initialiser(width int64, array bool) []byte {
 		return out
 	}
 	p.expect("{")
-	for !p.at("}") {
-		item()
-		if !p.accept(",") {
-			break
-		}
-	}
-	p.expect("}")
+	p.list("}", item)
 	return out
 }

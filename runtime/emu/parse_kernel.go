@@ -12,13 +12,7 @@ func (p *parser) entry(line int32) {
 	k := &kernelSource{name: p.word("a kernel name"), line: line, labels: map[string]int{}}
 	p.kernel = k
 	if p.accept("(") {
-		for !p.at(")") {
-			p.param()
-			if !p.accept(",") {
-				break
-			}
-		}
-		p.expect(")")
+		p.list(")", p.param)
 	}
 	for !p.at("{") {
 		p.performance()
@@ -50,8 +44,7 @@ func (p *parser) param() {
 				p.size("alignment", 1<<20)
 			}
 		}
-		if p.at(".align") {
-			p.advance()
+		if p.accept(".align") {
 			d.align = p.size("alignment", 1<<20)
 		}
 	}
@@ -98,7 +91,7 @@ func (p *parser) performance() {
 		p.kernel.minnctapsm = int(p.size("block count", 64))
 	case ".maxnreg":
 		p.kernel.maxnreg = int(p.size("register count", 1<<16))
-	case ".explicitcluster", "":
+	case ".explicitcluster":
 	case ".reqnctapercluster":
 		if d := dims(); d != [3]int{1, 1, 1} {
 			fail(line, "clusters of more than one block are not executed")
@@ -127,9 +120,7 @@ func (p *parser) block() {
 		case p.accept(".pragma"):
 			p.pragma()
 		case p.accept(".shared"):
-			if v := p.variable(".shared", line); v != nil {
-				p.kernel.vars = append(p.kernel.vars, v)
-			}
+			p.kernel.vars = append(p.kernel.vars, p.variable(".shared", line))
 		case p.accept(".loc"):
 			for p.tok.kind == tokNumber {
 				p.advance()
@@ -254,8 +245,7 @@ func (p *parser) operand() operand {
 		return p.constant()
 	}
 	name := p.word("an operand")
-	switch {
-	case name == "_":
+	if name == "_" {
 		return operand{kind: opSink}
 	}
 	if r := p.findReg(name); r >= 0 {
@@ -270,7 +260,7 @@ func (p *parser) operand() operand {
 func (p *parser) vector() []operand {
 	p.expect("{")
 	list := []operand{}
-	for !p.at("}") {
+	p.list("}", func() {
 		line := p.tok.line
 		if len(list) == maxVectorItems {
 			fail(line, "vector of more than %d operands", maxVectorItems)
@@ -280,11 +270,7 @@ func (p *parser) vector() []operand {
 			fail(line, "a vector holds registers and constants only")
 		}
 		list = append(list, o)
-		if !p.accept(",") {
-			break
-		}
-	}
-	p.expect("}")
+	})
 	return list
 }
 
@@ -305,9 +291,7 @@ func (p *parser) address() operand {
 			fail(p.tok.line, "an address starts with a register or a name")
 		}
 		switch {
-		case p.accept("+"):
-			o.off = p.integer("an offset")
-		case p.at("-"):
+		case p.accept("+") || p.at("-"):
 			o.off = p.integer("an offset")
 		case p.accept(","):
 			o.list = p.vector()
@@ -326,7 +310,7 @@ func (p *parser) constant() operand {
 	}
 	text := p.tok.text
 	p.advance()
-	o := operand{kind: opImm, neg: neg}
+	o := operand{kind: opImm}
 	lower := strings.ToLower(text)
 	var err error
 	switch {
@@ -342,13 +326,9 @@ func (p *parser) constant() operand {
 		f, err = strconv.ParseFloat(text, 64)
 		o.imm = math.Float64bits(f)
 	default:
-		if strings.ContainsRune(text, '_') {
-			err = strconv.ErrSyntax
-		} else {
-			o.imm, err = strconv.ParseUint(strings.TrimSuffix(strings.TrimSuffix(lower, "u"), "U"), 0, 64)
-		}
+		o.imm, err = strconv.ParseUint(strings.TrimSuffix(lower, "u"), 0, 64)
 	}
-	if err != nil {
+	if err != nil || strings.ContainsRune(text, '_') {
 		fail(line, "bad constant %q", text)
 	}
 	if neg {

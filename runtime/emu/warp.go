@@ -248,10 +248,11 @@ func (w *warp) fail(in *instr, lane int, check Check, addr uint64, format string
 func (w *warp) checks(c Check) bool { return w.b.checks&c != 0 }
 
 // thread is %tid of a lane.
-func (w *warp) thread(lane int) [3]int {
-	n := w.id*32 + lane
-	dim := w.b.launch.block
-	return [3]int{n % dim[0], n / dim[0] % dim[1], n / dim[0] / dim[1]}
+func (w *warp) thread(lane int) [3]int { return position(w.id*32+lane, w.b.launch.block) }
+
+// position is where the n-th thread or block is.
+func position(n int, dims [3]int) [3]int {
+	return [3]int{n % dims[0], n / dims[0] % dims[1], n / dims[0] / dims[1]}
 }
 
 // undefined reports a register without a value, if that is checked.
