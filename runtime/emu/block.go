@@ -127,8 +127,7 @@ func (b *block) run() (fault *Fault) {
 			fault = b.internal(r)
 		}
 	}()
-	order := make([]*warp, len(b.warps))
-	copy(order, b.warps)
+	order := slices.Clone(b.warps)
 	preempt := b.launch.dev.opts.Preempt
 	idle := 0
 	for left := b.launch.budget; ; {

@@ -97,6 +97,8 @@ var builders = [...]builder{
 }
 
 // eachLane makes the executor of what lanes do one after the other.
+//
+//go:noinline
 func eachLane(f func(w *warp, in *instr, l int)) execFn {
 	return func(w *warp, in *instr, mask uint32) status {
 		for l := range lanesOf(mask) {

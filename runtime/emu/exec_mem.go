@@ -8,11 +8,11 @@ import (
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
 
-// allocCache remembers the page of a warp's last global access.
+// allocCache remembers the page of a warp's last global access and the addresses in it.
 type allocCache struct {
-	a   *alloc
-	p   *page
-	off int64
+	a           *alloc
+	p           *page
+	start, size uint64
 }
 
 // locatePage checks bounds and alignment of a global access of n bytes, a power
@@ -23,24 +23,23 @@ func (w *warp) locatePage(in *instr, lane int, addr uint64, n int, touch bool) (
 		w.fail(in, lane, CheckAlign, addr, "global address %#x is no multiple of %d", addr, n)
 	}
 	c := &w.lookup
+	if off := addr - c.start; c.p != nil && off < c.size && off+uint64(n) <= c.size && !c.a.freed.Load() {
+		return c.p, int(off)
+	}
 	if c.a == nil || c.a.freed.Load() || !c.a.holds(addr, int64(n)) {
-		c.a = w.b.mem.find(addr, int64(n))
-		c.p = nil
-		if c.a == nil {
-			if addr-paramWindow < uint64(paramSpace+len(w.b.launch.params)) {
-				w.fail(in, lane, CheckConst, addr, "the parameters cannot be accessed by this instruction")
-			} else {
-				w.fail(in, lane, CheckBounds, addr, "%d bytes of global memory at %#x: %s", n, addr, w.b.mem.near(addr))
-			}
-		}
+		c.p, c.a = nil, w.b.mem.find(addr, int64(n))
 	}
-	off := int64(addr - c.a.base)
-	if c.p == nil || c.off != off&^(pageBytes-1) {
-		c.p, c.off = c.a.page(off, touch), off&^(pageBytes-1)
-	} else if c.p == nil && touch {
-		c.p = c.a.page(off, true)
+	switch {
+	case c.a != nil:
+	case addr-paramWindow < uint64(paramSpace+len(w.b.launch.params)):
+		w.fail(in, lane, CheckConst, addr, "the parameters cannot be accessed by this instruction")
+	default:
+		w.fail(in, lane, CheckBounds, addr, "%d bytes of global memory at %#x: %s", n, addr, w.b.mem.near(addr))
 	}
-	return c.p, int(off % pageBytes)
+	off := addr - c.a.base
+	start := off &^ (pageBytes - 1)
+	c.p, c.start, c.size = c.a.page(int64(off), touch), c.a.base+start, min(pageBytes, uint64(c.a.size)-start)
+	return c.p, int(off - start)
 }
 
 // loadGlobal checks a read and returns its bytes.

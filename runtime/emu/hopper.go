@@ -44,18 +44,10 @@ type warpHopper struct {
 }
 
 func (h *blockHopper) reset(b *block) {
-	if h.mbars == nil {
-		h.mbars = map[uint32]*mbarrier{}
+	*h = blockHopper{
+		mbars: map[uint32]*mbarrier{}, groups: make([]warpgroup, (len(b.warps)+3)/4), loads: h.loads[:0],
+		registers: registerFile - len(b.warps)*32*b.launch.p.entryRegisters(b.threads),
 	}
-	clear(h.mbars)
-	h.agents = 0
-	h.loads = h.loads[:0]
-	h.cluster.arrived, h.cluster.phase, h.cluster.clock = 0, 0, nil
-	h.groups = h.groups[:0]
-	for range (len(b.warps) + 3) / 4 {
-		h.groups = append(h.groups, warpgroup{})
-	}
-	h.registers = registerFile - len(b.warps)*32*b.launch.p.entryRegisters(b.threads)
 }
 
 func (h *warpHopper) reset(w *warp) {

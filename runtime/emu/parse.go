@@ -55,8 +55,6 @@ type scope struct {
 	regs  map[string]int
 }
 
-func newScope() scope { return scope{map[string]regDecl{}, map[string]int{}} }
-
 func (p *parser) advance() { p.tok = p.lex.next() }
 
 func (p *parser) at(text string) bool {

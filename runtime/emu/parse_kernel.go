@@ -108,7 +108,7 @@ func (p *parser) block() {
 	if len(p.scopes) == 64 {
 		fail(p.tok.line, "scopes nested too deeply")
 	}
-	p.scopes = append(p.scopes, newScope())
+	p.scopes = append(p.scopes, scope{map[string]regDecl{}, map[string]int{}})
 	for !p.at("}") {
 		line := p.tok.line
 		switch {
