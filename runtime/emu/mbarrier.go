@@ -25,7 +25,7 @@ type mbarrier struct {
 // txLimit bounds the transaction count (PTX ISA 9.0 §9.7.13.15.2).
 const txLimit = 1<<20 - 1
 
-// barriersIn finds the mbarrier of an address for an operation by a lane.
+// mbarrierAt finds the mbarrier of an address for an operation by a lane.
 func (w *warp) mbarrierAt(in *instr, lane int, addr uint32) *mbarrier {
 	w.locate(in, lane, addr, 8)
 	m := w.b.hopper.mbars[addr]
