@@ -8,9 +8,9 @@ import "fmt"
 
 // laneCopy is the copy of one instruction: 16 bytes a lane.
 type laneCopy struct {
-	in    *instr
 	mask  uint32
-	moved bool // the bytes are in shared memory, the wait is still to come
+	moved bool      // the bytes are in shared memory, the wait is still to come
+	group [32]int32 // of each lane, -1 before the commit
 	dst   [32]int32
 	data  [32][16]byte
 }
@@ -19,35 +19,27 @@ type laneCopy struct {
 // matter of each thread, but threads of a warp that issue copies while diverged
 // commit and wait diverged too, so every lane has its own counts.
 type copyQueue struct {
-	list  []*laneCopy
-	free  []*laneCopy
-	group [32]int32 // commits of each lane so far
-	owner []copyGroup
+	list    []*laneCopy
+	free    []*laneCopy
+	commits [32]int32 // of each lane so far
 }
-
-// copyGroup says in which group of its lane a copy is, -1 before the commit.
-type copyGroup [32]int32
 
 func (q *copyQueue) reset() {
 	q.free = append(q.free, q.list...)
-	q.list, q.owner = q.list[:0], q.owner[:0]
-	q.group = [32]int32{}
+	q.list, q.commits = q.list[:0], [32]int32{}
 }
 
-func (q *copyQueue) add(in *instr, mask uint32) *laneCopy {
-	var c *laneCopy
-	if n := len(q.free); n > 0 {
-		c, q.free = q.free[n-1], q.free[:n-1]
-	} else {
-		c = new(laneCopy)
+func (q *copyQueue) add(mask uint32) *laneCopy {
+	if len(q.free) == 0 {
+		q.free = append(q.free, new(laneCopy))
 	}
-	c.in, c.mask, c.moved = in, mask, false
+	c := q.free[len(q.free)-1]
+	q.free = q.free[:len(q.free)-1]
 	q.list = append(q.list, c)
-	var g copyGroup
-	for l := range g {
-		g[l] = -1
+	c.mask, c.moved = mask, false
+	for l := range c.group {
+		c.group[l] = -1
 	}
-	q.owner = append(q.owner, g)
 	return c
 }
 
@@ -62,26 +54,16 @@ func buildCpAsync(d *decoder, in *instr) error {
 
 // execCpAsync has the destination in a, the source in b and its valid bytes in c.
 func execCpAsync(w *warp, in *instr, mask uint32) status {
-	c := w.copies.add(in, mask)
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
-		off, ok := w.locate(in, l, w.r[in.a][l]+uint32(in.imm[1]), 16)
-		if !ok {
-			return stFault
-		}
-		if !w.issueCopy(in, l, off) {
-			return stFault
-		}
+	c := w.copies.add(mask)
+	for l := range lanesOf(mask) {
+		off := w.locate(in, l, w.r[in.a][l]+uint32(in.imm[1]), 16)
+		w.issueCopy(in, l, off)
 		valid := w.r[in.c][l]
-		switch {
-		case valid > 16:
-			return w.fail(in, l, CheckInstruction, 0, "source size %d exceeds the 16 bytes of the copy", valid)
-		case valid == 0:
-			c.data[l] = [16]byte{}
-		default:
-			if !w.copySource(in, l, w.d[in.b][l]+in.imm[2], int(valid), &c.data[l]) {
-				return stFault
-			}
+		if valid > 16 {
+			w.fail(in, l, CheckInstruction, 0, "source size %d exceeds the 16 bytes of the copy", valid)
+		}
+		if c.data[l] = [16]byte{}; valid > 0 {
+			w.copySource(in, l, w.d[in.b][l]+in.imm[2], c.data[l][:valid])
 		}
 		c.dst[l] = int32(off)
 		w.b.stats.asyncRead += int64(valid)
@@ -91,54 +73,29 @@ func execCpAsync(w *warp, in *instr, mask uint32) status {
 }
 
 // copySource reads the valid bytes of a source, which is aligned to the whole copy.
-func (w *warp) copySource(in *instr, l int, addr uint64, valid int, dst *[16]byte) bool {
+func (w *warp) copySource(in *instr, l int, addr uint64, dst []byte) {
 	if addr%16 != 0 {
 		w.fail(in, l, CheckAlign, addr, "global address %#x is no multiple of 16", addr)
-		return false
 	}
-	if valid == 16 {
-		src := w.loadGlobal(in, l, addr, 16)
-		if src == nil {
-			return false
-		}
-		*dst = [16]byte(src)
-		return true
-	}
-	*dst = [16]byte{}
-	for i := range valid {
-		src := w.loadGlobal(in, l, addr+uint64(i), 1)
-		if src == nil {
-			return false
-		}
-		dst[i] = src[0]
-	}
-	return true
+	w.loadRange(in, l, addr, dst)
 }
 
 // issueCopy checks that nobody else uses the destination and reserves it.
-func (w *warp) issueCopy(in *instr, l, off int) bool {
-	s := &w.b.shared
-	if !s.shadow {
-		return true
+func (w *warp) issueCopy(in *instr, l, off int) {
+	if s := &w.b.shared; s.shadow {
+		w.writeLine(use{in, l, off / lineBytes, lineFull, "asynchronous write"}, l, false)
+		s.lines[off/lineBytes].pend = lineFull
 	}
-	if c := w.writeLine(off/lineBytes, lineFull, l, false); c != nil {
-		w.report(in, l, off, c, "asynchronous write")
-		return false
-	}
-	s.lines[off/lineBytes].pend = lineFull
-	return true
 }
 
 // move writes a copy's bytes to shared memory.
 func (c *laneCopy) move(s *sharedMemory) {
-	if c.moved {
-		return
+	for l := range lanesOf(c.mask) {
+		if !c.moved {
+			*(*[16]byte)(s.data[c.dst[l]:]) = c.data[l]
+		}
 	}
 	c.moved = true
-	for m := c.mask; m != 0; m &= m - 1 {
-		l := trailing(m)
-		*(*[16]byte)(s.data[c.dst[l]:]) = c.data[l]
-	}
 }
 
 // early finishes some of a warp's copies before anybody waits for them.
@@ -156,71 +113,64 @@ func execCpAsyncCommit(w *warp, in *instr, mask uint32) status {
 	for i := len(q.list) - 1; i >= 0; i-- {
 		c := q.list[i]
 		left := c.mask & mask
-		if left == 0 {
-			continue
-		}
-		if q.owner[i][trailing(left)] >= 0 && left == mask {
+		if left == mask && c.group[trailing(left)] >= 0 {
 			break // older copies of these lanes are committed already
 		}
-		for m := left; m != 0; m &= m - 1 {
-			if l := trailing(m); q.owner[i][l] < 0 {
-				q.owner[i][l] = q.group[l]
+		for l := range lanesOf(left) {
+			if c.group[l] < 0 {
+				c.group[l] = q.commits[l]
 			}
 		}
 	}
-	for m := mask; m != 0; m &= m - 1 {
-		q.group[trailing(m)]++
+	for l := range lanesOf(mask) {
+		q.commits[l]++
 	}
 	return stNext
 }
 
 func execCpAsyncWait(w *warp, in *instr, mask uint32) status {
-	return w.retire(mask, int32(min(in.imm[0], 1<<20)), false)
+	return w.retire(mask, groupsOf(in), false)
 }
 
-func execCpAsyncWaitAll(w *warp, in *instr, mask uint32) status {
-	return w.retire(mask, 0, true)
-}
+func execCpAsyncWaitAll(w *warp, _ *instr, mask uint32) status { return w.retire(mask, 0, true) }
+
+// groupsOf is how many groups a wait leaves unfinished.
+func groupsOf(in *instr) int32 { return int32(min(in.imm[0], 1<<20)) }
 
 // retire finishes the copies of the lanes of mask, but for those in each lane's
 // last pending groups; all takes uncommitted copies too.
 func (w *warp) retire(mask uint32, pending int32, all bool) status {
 	q := &w.copies
-	kept := 0
-	for i, c := range q.list {
+	kept := q.list[:0]
+	for _, c := range q.list {
 		var done uint32
-		for m := c.mask & mask; m != 0; m &= m - 1 {
-			l := trailing(m)
-			if g := q.owner[i][l]; all || g >= 0 && g < q.group[l]-pending {
+		for l := range lanesOf(c.mask & mask) {
+			if g := c.group[l]; all || g >= 0 && g < q.commits[l]-pending {
 				done |= 1 << l
 			}
 		}
-		if done != 0 {
-			w.land(c, done)
-		}
+		w.land(c, done)
 		if c.mask &^= done; c.mask == 0 {
 			q.free = append(q.free, c)
-			continue
+		} else {
+			kept = append(kept, c)
 		}
-		q.list[kept], q.owner[kept] = c, q.owner[i]
-		kept++
 	}
-	q.list, q.owner = q.list[:kept], q.owner[:kept]
+	q.list = kept
 	return stNext
 }
 
 // land makes finished copies ordinary writes of their threads.
 func (w *warp) land(c *laneCopy, done uint32) {
 	s := &w.b.shared
-	for m := done; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(done) {
 		if !c.moved {
 			*(*[16]byte)(s.data[c.dst[l]:]) = c.data[l]
 		}
 		if s.shadow {
 			i := int(c.dst[l]) / lineBytes
 			s.lines[i].pend = 0
-			w.recordWrite(i, lineFull, makeStamp(w.time, w.id, l))
+			s.recordWrite(i, lineFull, makeStamp(w.time, w.id, l))
 		}
 	}
 }

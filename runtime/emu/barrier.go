@@ -1,7 +1,5 @@
 package emu
 
-import "fmt"
-
 // barrier is one of the sixteen barriers of a block (PTX ISA 9.0 §9.7.13.1).
 type barrier struct {
 	expected int // threads, 0 while nobody has come
@@ -17,18 +15,16 @@ type waiter struct {
 }
 
 // barrierArgs reads the barrier number and thread count, equal in all lanes.
-func (w *warp) barrierArgs(in *instr, mask uint32) (id, count int, ok bool) {
+func (w *warp) barrierArgs(in *instr, mask uint32) (id, count int) {
 	first := trailing(mask)
 	id = int(w.r[in.a][first])
 	count = len(w.b.warps) * 32
 	if in.b >= 0 {
 		count = int(w.r[in.b][first])
 	}
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		if int(w.r[in.a][l]) != id || in.b >= 0 && int(w.r[in.b][l]) != count {
 			w.fail(in, l, CheckBarrier, 0, "threads of the warp name different barriers or counts")
-			return 0, 0, false
 		}
 	}
 	switch {
@@ -38,32 +34,26 @@ func (w *warp) barrierArgs(in *instr, mask uint32) (id, count int, ok bool) {
 		w.fail(in, first, CheckBarrier, 0, "a count of %d threads is no positive multiple of 32", count)
 	case count > len(w.b.warps)*32:
 		w.fail(in, first, CheckBarrier, 0, "a count of %d threads, the block has %d", count, w.b.threads)
-	default:
-		return id, count, true
 	}
-	return 0, 0, false
+	return id, count
 }
 
-// come counts the warp in; it returns false after a fault.
-func (w *warp) come(in *instr, mask uint32, id, count int) bool {
+// come counts the warp in.
+func (w *warp) come(in *instr, mask uint32) *barrier {
+	id, count := w.barrierArgs(in, mask)
 	bar := &w.b.barriers[id]
-	var wrong string
 	switch {
 	case bar.arrived == 0:
 		bar.expected = count
 	case bar.expected != count:
-		wrong = fmt.Sprintf("barrier %d is in use with a count of %d, here it is %d", id, bar.expected, count)
+		w.fail(in, trailing(mask), CheckBarrier, 0, "barrier %d is in use with a count of %d, here it is %d", id, bar.expected, count)
 	case bar.come>>w.id&1 != 0:
-		wrong = fmt.Sprintf("the warp comes to barrier %d twice in one round", id)
-	}
-	if wrong != "" {
-		w.fail(in, trailing(mask), CheckBarrier, 0, "%s", wrong)
-		return false
+		w.fail(in, trailing(mask), CheckBarrier, 0, "the warp comes to barrier %d twice in one round", id)
 	}
 	bar.come |= 1 << w.id
 	bar.arrived += 32
 	bar.clock = join(bar.clock, w.released(mask))
-	return true
+	return bar
 }
 
 // complete wakes everybody if the barrier is full, and says whether it was.
@@ -83,11 +73,7 @@ func (bar *barrier) complete(b *block) bool {
 }
 
 func execBarSync(w *warp, in *instr, mask uint32) status {
-	id, count, ok := w.barrierArgs(in, mask)
-	if !ok || !w.come(in, mask, id, count) {
-		return stFault
-	}
-	bar := &w.b.barriers[id]
+	bar := w.come(in, mask)
 	c := bar.clock
 	if bar.complete(w.b) {
 		w.acquire(mask, c)
@@ -98,11 +84,7 @@ func execBarSync(w *warp, in *instr, mask uint32) status {
 }
 
 func execBarArrive(w *warp, in *instr, mask uint32) status {
-	id, count, ok := w.barrierArgs(in, mask)
-	if !ok || !w.come(in, mask, id, count) {
-		return stFault
-	}
-	w.b.barriers[id].complete(w.b)
+	w.come(in, mask).complete(w.b)
 	return stNext
 }
 

@@ -3,6 +3,9 @@ package emu
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+
+	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
 
 // launch is one grid being executed. Blocks share it read-only, apart from
@@ -66,28 +69,22 @@ func newWarp(b *block, id int) *warp {
 	if rest := b.threads - id*32; rest < 32 {
 		w.all = 1<<rest - 1
 	}
-	for _, c := range p.init32 {
-		for l := range 32 {
-			w.r[c.slot][l] = uint32(c.value)
+	for c, slot := range p.consts {
+		switch c.class {
+		case inst.ClassB64:
+			w.d[slot] = [32]uint64(slices.Repeat([]uint64{c.value}, 32))
+		case inst.ClassPred:
+			w.pr[slot] = uint32(c.value)
+		default:
+			w.r[slot] = *allLanes(uint32(c.value))
 		}
-	}
-	for _, c := range p.init64 {
-		for l := range 32 {
-			w.d[c.slot][l] = c.value
-		}
-	}
-	for _, c := range p.initP {
-		w.pr[c.slot] = uint32(c.value)
 	}
 	return w
 }
 
 // reset prepares the block for one block index.
 func (b *block) reset(index uint32) {
-	grid := b.launch.grid
-	b.index = index
-	n := int(index)
-	b.id = [3]int{n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]}
+	b.index, b.id = index, position(int(index), b.launch.grid)
 	seed := b.launch.dev.opts.Seed
 	b.rng = rand.New(rand.NewPCG(seed, uint64(index)*0x9e3779b97f4a7c15+uint64(b.launch.id)))
 	b.shared.reset()
@@ -103,13 +100,11 @@ func (w *warp) reset() {
 	w.exited, w.turn, w.time = 0, 0, 1
 	w.groups = append(w.groups[:0], &group{mask: w.all, joinPC: -1})
 	w.clock, w.lanes = newClock(len(w.b.warps)), nil
-	w.fault = nil
 	w.copies.reset()
 	w.hopper.reset(w)
 	for _, s := range w.p.sregs {
 		for l := range 32 {
-			v := w.special(s.name, l)
-			if s.wide {
+			if v := s.value(w, l); s.class == inst.ClassB64 {
 				w.d[s.slot][l] = v
 			} else {
 				w.r[s.slot][l] = uint32(v)
@@ -124,12 +119,15 @@ const quantum = 4096
 // run executes the block to its end.
 func (b *block) run() (fault *Fault) {
 	defer func() {
-		if r := recover(); r != nil {
+		switch r := recover().(type) {
+		case nil:
+		case *Fault:
+			fault = r
+		default:
 			fault = b.internal(r)
 		}
 	}()
-	order := make([]*warp, len(b.warps))
-	copy(order, b.warps)
+	order := slices.Clone(b.warps)
 	preempt := b.launch.dev.opts.Preempt
 	idle := 0
 	for left := b.launch.budget; ; {
@@ -145,9 +143,6 @@ func (b *block) run() (fault *Fault) {
 			alive = true
 			if b.shuffle {
 				b.early(w)
-				if f := b.fault(); f != nil {
-					return f
-				}
 			}
 			if w.ready() == nil {
 				continue
@@ -158,52 +153,35 @@ func (b *block) run() (fault *Fault) {
 				q = 1 + b.rng.IntN(64)
 			}
 			left -= int64(w.run(q))
-			if w.fault != nil {
-				return w.fault
-			}
 			if err := b.launch.dev.opts.Context.Err(); err != nil {
 				return &Fault{Check: CheckCancel, Kernel: w.p.name, Msg: err.Error(), Cause: err}
 			}
 			if left < 0 {
-				return b.stuck(w, CheckBudget, fmt.Sprintf("the block executed %d warp instructions without ending", b.launch.budget))
+				b.stuck(w, CheckBudget, fmt.Sprintf("the block executed %d warp instructions without ending", b.launch.budget))
 			}
 		}
 		if !alive {
-			return b.end()
+			b.end()
+			return nil
 		}
 		if !b.idle(ran) {
 			idle = 0
 		} else if idle++; !ran || idle > 1 {
 			if !b.complete() && (!ran || idle > 64) {
-				return b.deadlock()
-			}
-			if f := b.fault(); f != nil {
-				return f
+				b.deadlock()
 			}
 		}
 	}
-}
-
-// fault is what asynchronous work of some warp has run into.
-func (b *block) fault() *Fault {
-	for _, w := range b.warps {
-		if w.fault != nil {
-			return w.fault
-		}
-	}
-	return nil
 }
 
 // stuck reports a defect at the place where a warp is now.
-func (b *block) stuck(w *warp, check Check, msg string) *Fault {
+func (b *block) stuck(w *warp, check Check, msg string) {
 	g := w.groups[0]
-	in := &w.p.code[g.pc]
-	w.fail(in, trailing(g.mask), check, 0, "%s", msg)
-	return w.fault
+	w.fail(&w.p.code[g.pc], trailing(g.mask), check, 0, "%s", msg)
 }
 
 // deadlock names what every warp waits for.
-func (b *block) deadlock() *Fault {
+func (b *block) deadlock() {
 	msg := "no warp can go on:"
 	var first *warp
 	listed := 0
@@ -227,7 +205,7 @@ func (b *block) deadlock() *Fault {
 			msg += fmt.Sprintf(" barrier %d has %d of %d threads;", i, bar.arrived, bar.expected)
 		}
 	}
-	return b.stuck(first, CheckDeadlock, msg[:len(msg)-1])
+	b.stuck(first, CheckDeadlock, msg[:len(msg)-1])
 }
 
 func (b *block) internal(r any) *Fault {

@@ -11,57 +11,49 @@ type builder func(d *decoder, in *instr) error
 
 // builders says how each kind of instruction is executed.
 var builders = [...]builder{
-	inst.Mov:       perType(map[inst.Type]execFn{inst.B32: execMov32, inst.F32: execMov32, inst.B64: execMov64, inst.TPred: execMovPred}),
+	inst.Mov:       widths(on32(move[uint32]), on64(move[uint64]), nil, onPred(same)),
 	inst.MovSReg:   buildMovSpecial,
 	inst.MovSym:    buildMovSymbol,
-	inst.MovPack:   simple(execMovPack),
-	inst.MovUnpack: perType(map[inst.Type]execFn{inst.B64: execMovUnpack64, inst.B32: execMovUnpack32}),
-	inst.Add: perType(map[inst.Type]execFn{inst.S32: execAdd32, inst.U32: execAdd32, inst.S64: execAdd64, inst.U64: execAdd64,
-		inst.F32: execAddF32}),
-	inst.Sub: perType(map[inst.Type]execFn{inst.S32: execSub32, inst.U32: execSub32, inst.S64: execSub64, inst.U64: execSub64,
-		inst.F32: execSubF32}),
-	inst.MulLo: perType(map[inst.Type]execFn{inst.S32: execMul32, inst.U32: execMul32, inst.S64: execMul64, inst.U64: execMul64,
-		inst.F32: execMulF32}),
-	inst.MulHi:   perType(map[inst.Type]execFn{inst.U32: two32(mulHiU32), inst.S32: two32(mulHiS32)}),
-	inst.MulWide: perType(map[inst.Type]execFn{inst.U32: execMulWide[uint32], inst.S32: execMulWide[int32]}),
-	inst.MadLo: perType(map[inst.Type]execFn{inst.S32: execMad32, inst.U32: execMad32, inst.S64: execMad64,
-		inst.U64: execMad64}),
-	inst.MadWide: perType(map[inst.Type]execFn{inst.U32: execMadWide[uint32], inst.S32: execMadWide[int32]}),
-	inst.Div: perType(map[inst.Type]execFn{inst.S32: divide32(divS32), inst.U32: divide32(divU32),
-		inst.S64: divide64(divS64), inst.U64: divide64(divU64)}),
-	inst.Rem: perType(map[inst.Type]execFn{inst.S32: divide32(remS32), inst.U32: divide32(remU32),
-		inst.S64: divide64(remS64), inst.U64: divide64(remU64)}),
-	inst.Min: perType(map[inst.Type]execFn{inst.S32: two32(minS32), inst.U32: two32(minU32), inst.S64: two64(minS64), inst.U64: two64(minU64),
-		inst.F32: extreme(0)}),
-	inst.Max: perType(map[inst.Type]execFn{inst.S32: two32(maxS32), inst.U32: two32(maxU32), inst.S64: two64(maxS64), inst.U64: two64(maxU64),
-		inst.F32: extreme(-1)}),
-	inst.Neg:     perType(map[inst.Type]execFn{inst.S32: one32(neg32), inst.F32: oneF32(negF32)}),
-	inst.Abs:     perType(map[inst.Type]execFn{inst.S32: one32(abs32)}),
-	inst.And:     perType(map[inst.Type]execFn{inst.B32: execAnd32, inst.B64: two64(and64), inst.TPred: execAndPred}),
-	inst.Or:      perType(map[inst.Type]execFn{inst.B32: execOr32, inst.B64: two64(or64), inst.TPred: execOrPred}),
-	inst.Xor:     perType(map[inst.Type]execFn{inst.B32: execXor32, inst.B64: two64(xor64), inst.TPred: execXorPred}),
-	inst.Not:     perType(map[inst.Type]execFn{inst.B32: one32(not32), inst.B64: execNot64, inst.TPred: execNotPred}),
-	inst.Shl:     perType(map[inst.Type]execFn{inst.B32: execShl32, inst.B64: execShl64}),
-	inst.Shr:     perType(map[inst.Type]execFn{inst.U32: execShr32[uint32], inst.B32: execShr32[uint32], inst.S32: execShr32[int32], inst.U64: execShr64[uint64], inst.B64: execShr64[uint64], inst.S64: execShr64[int64]}),
-	inst.Prmt:    simple(execPrmt),
-	inst.Popc:    perType(map[inst.Type]execFn{inst.B32: one32(popc32)}),
-	inst.Clz:     perType(map[inst.Type]execFn{inst.B32: one32(clz32)}),
-	inst.Setp:    buildSetp,
-	inst.Selp:    perType(map[inst.Type]execFn{inst.B32: execSelp32, inst.F32: execSelp32, inst.B64: execSelp64}),
-	inst.Fma:     perType(map[inst.Type]execFn{inst.F32: execFmaF32, inst.F16x2: execFmaF16x2, inst.BF16x2: execFmaBF16x2}),
-	inst.Ex2:     simple(oneF32(exp2)),
-	inst.Lg2:     simple(oneF32(lg2F32)),
-	inst.Rcp:     simple(oneF32(rcpF32)),
-	inst.Cvt:     buildCvt,
-	inst.CvtPack: perType(map[inst.Type]execFn{inst.BF16x2: execPackBF16, inst.F16x2: execPackF16}),
-	inst.CvtaTo:  simple(execMov64),
-	inst.Cvta:    simple(execCvtaParam),
+	inst.MovPack:   simple(to64(movPack)),
+	inst.MovUnpack: widths(eachLane(movUnpack32), eachLane(movUnpack64), nil, nil),
+	inst.Add:       widths(on32(add[uint32]), on64(add[uint64]), onF32(addF32), nil),
+	inst.Sub:       widths(on32(sub[uint32]), on64(sub[uint64]), onF32(subF32), nil),
+	inst.MulLo:     widths(on32(mul[uint32]), on64(mul[uint64]), fused(mulF32), nil),
+	inst.MulHi:     simple(on32(byLane(mulHi))),
+	inst.MulWide:   signs(to64(mulWide[int32]), to64(mulWide[uint32]), nil, nil),
+	inst.MadLo:     widths(on32(mad[uint32]), on64(mad[uint64]), nil, nil),
+	inst.MadWide:   signs(to64(madWide[int32]), to64(madWide[uint32]), nil, nil),
+	inst.Div:       signs(divide32(div[int32]), divide32(div[uint32]), divide64(div[int64]), divide64(div[uint64])),
+	inst.Rem:       signs(divide32(rem[int32]), divide32(rem[uint32]), divide64(rem[int64]), divide64(rem[uint64])),
+	inst.Min:       extremes(minF32, least[int32], least[uint32], least[int64], least[uint64]),
+	inst.Max:       extremes(maxF32, most[int32], most[uint32], most[int64], most[uint64]),
+	inst.Neg:       widths(on32(byLane(neg)), nil, onF32(lanesF32(negF32)), nil),
+	inst.Abs:       simple(on32(byLane(abs))),
+	inst.And:       widths(on32(byLane(and[uint32])), on64(byLane(and[uint64])), nil, onPred(and)),
+	inst.Or:        widths(on32(byLane(or[uint32])), on64(byLane(or[uint64])), nil, onPred(or)),
+	inst.Xor:       widths(on32(byLane(xor[uint32])), on64(byLane(xor[uint64])), nil, onPred(xor)),
+	inst.Not:       widths(on32(byLane(not[uint32])), on64(byLane(not[uint64])), nil, onPred(not)),
+	inst.Shl:       widths(shift32(shl), shift64(shl), nil, nil),
+	inst.Shr:       signs(shift32(shr[int32]), shift32(shr[uint32]), shift64(shr[int64]), shift64(shr[uint64])),
+	inst.Prmt:      simple(on32(prmt)),
+	inst.Popc:      simple(on32(byLane(popc))),
+	inst.Clz:       simple(on32(byLane(clz))),
+	inst.Setp:      buildSetp,
+	inst.Selp:      widths(to32(selp32), to64(selp64), to32(selp32), nil),
+	inst.Fma:       perType(map[inst.Type]execFn{inst.F32: fused(fmaF32), inst.F16x2: on32(fmaF16x2), inst.BF16x2: on32(fmaBF16x2)}),
+	inst.Ex2:       simple(onF32(exp2F32)),
+	inst.Lg2:       simple(onF32(lanesF32(lg2F32))),
+	inst.Rcp:       simple(onF32(lanesF32(rcpF32))),
+	inst.Cvt:       buildCvt,
+	inst.CvtPack:   perType(map[inst.Type]execFn{inst.BF16x2: on32(packBF16), inst.F16x2: on32(packF16)}),
+	inst.CvtaTo:    simple(on64(move[uint64])),
+	inst.Cvta:      simple(to64(cvtaParam)),
 
 	inst.Ld:             buildLd,
 	inst.St:             buildSt,
-	inst.AtomAdd:        simple(execAtomAdd),
-	inst.LdMatrix:       buildLdMatrix,
-	inst.StMatrix:       buildStMatrix,
+	inst.AtomAdd:        simple(eachLane(atomAdd)),
+	inst.LdMatrix:       simple(execLdMatrix),
+	inst.StMatrix:       simple(execStMatrix),
 	inst.Mma:            buildMma,
 	inst.CpAsync:        buildCpAsync,
 	inst.CpAsyncCommit:  simple(execCpAsyncCommit),
@@ -77,21 +69,21 @@ var builders = [...]builder{
 	inst.Bra:            simple(execBra),
 	inst.Ret:            simple(execExit),
 	inst.Exit:           simple(execExit),
-	inst.Trap:           simple(execTrap),
+	inst.Trap:           simple(eachLane(trap)),
 
 	inst.ElectSync:          simple(execElect),
 	inst.SetMaxNRegInc:      buildSetMaxNReg,
 	inst.SetMaxNRegDec:      buildSetMaxNReg,
-	inst.MbarInit:           simple(execMbarInit),
-	inst.MbarInval:          simple(execMbarInval),
-	inst.MbarArrive:         simple(execMbarArrive),
-	inst.MbarArriveExpectTx: simple(execMbarArriveExpectTx),
+	inst.MbarInit:           simple(eachLane(mbarInit)),
+	inst.MbarInval:          simple(eachLane(mbarInval)),
+	inst.MbarArrive:         simple(arrivals(noBytes)),
+	inst.MbarArriveExpectTx: simple(arrivals(theBytes)),
 	inst.MbarTryWait:        simple(execMbarTryWait),
 	inst.FenceMbarInit:      simple(execFenceMbarInit),
 	inst.FenceProxyAsync:    simple(execFenceProxyAsync),
 	inst.TmaLoad:            buildTma,
 	inst.TmaStore:           buildTma,
-	inst.TmaPrefetchMap:     simple(execPrefetchMap),
+	inst.TmaPrefetchMap:     simple(eachLane(prefetchMap)),
 	inst.BulkCommit:         simple(execBulkCommit),
 	inst.BulkWait:           simple(execBulkWait),
 	inst.BulkWaitRead:       simple(execBulkWait),
@@ -101,7 +93,19 @@ var builders = [...]builder{
 	inst.Wgmma:              buildWgmma,
 	inst.ClusterArrive:      simple(execClusterArrive),
 	inst.ClusterWait:        simple(execClusterWait),
-	inst.MapA:               simple(execMapA),
+	inst.MapA:               simple(eachLane(mapA)),
+}
+
+// eachLane makes the executor of what lanes do one after the other.
+//
+//go:noinline
+func eachLane(f func(w *warp, in *instr, l int)) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		for l := range lanesOf(mask) {
+			f(w, in, l)
+		}
+		return stNext
+	}
 }
 
 // simple is the builder of an instruction with one executor.
@@ -120,4 +124,23 @@ func perType(m map[inst.Type]execFn) builder {
 		}
 		return nil
 	}
+}
+
+// widths picks it by the width of bits and integers, or for floats and predicates.
+func widths(e32, e64, f32, pred execFn) builder {
+	if f32 == nil {
+		f32 = e32 // moves
+	}
+	return perType(map[inst.Type]execFn{inst.B32: e32, inst.U32: e32, inst.S32: e32, inst.B64: e64, inst.U64: e64, inst.S64: e64,
+		inst.F32: f32, inst.TPred: pred})
+}
+
+// signs picks it for signed and unsigned integers.
+func signs(s32, u32, s64, u64 execFn) builder {
+	return perType(map[inst.Type]execFn{inst.S32: s32, inst.U32: u32, inst.B32: u32, inst.S64: s64, inst.U64: u64, inst.B64: u64})
+}
+
+func extremes(f32 loop[uint32], s32, u32 func(a, b uint32) uint32, s64, u64 func(a, b uint64) uint64) builder {
+	return perType(map[inst.Type]execFn{inst.S32: on32(byLane(s32)), inst.U32: on32(byLane(u32)), inst.S64: on64(byLane(s64)),
+		inst.U64: on64(byLane(u64)), inst.F32: onF32(f32)})
 }

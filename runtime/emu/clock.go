@@ -1,5 +1,7 @@
 package emu
 
+import "slices"
+
 // Vector clocks for race detection, after FastTrack (Flanagan and Freund, 2009)
 // with two levels. Each warp counts time; every access is stamped with (warp,
 // lane, time). A clock says which accesses happened before the thread that holds
@@ -49,13 +51,13 @@ func (c *clock) clone() *clock {
 	return d
 }
 
-// covers says whether the access happened before the holder of c.
+// covers says whether the access happened before the holder of c, none with nil.
 func (c *clock) covers(s stamp) bool {
 	a := s.agent()
-	if a < len(c.base) && s.time() < c.base[a] {
+	if c != nil && a < len(c.base) && s.time() < c.base[a] {
 		return true
 	}
-	return c.extra != nil && c.coversLane(s)
+	return c != nil && c.extra != nil && c.coversLane(s)
 }
 
 func (c *clock) coversLane(s stamp) bool {
@@ -80,10 +82,8 @@ func join(a, b *clock) *clock {
 	for agent, t := range b.base {
 		c.raiseAgent(agent, t)
 	}
-	for w, lanes := range b.extra {
-		if lanes != nil {
-			c.raise(w, lanes)
-		}
+	for w := range b.extra {
+		c.raise(w, b.extra[w])
 	}
 	return c
 }
@@ -98,11 +98,8 @@ func (c *clock) includes(b *clock) bool {
 		return false
 	}
 	for w, lanes := range b.extra {
-		if lanes == nil {
-			continue
-		}
-		for l, t := range lanes {
-			if t > c.base[w] && (w >= len(c.extra) || c.extra[w] == nil || c.extra[w][l] < t) {
+		for l := 0; lanes != nil && l < 32; l++ {
+			if t := lanes[l]; t > c.base[w] && (w >= len(c.extra) || c.extra[w] == nil || c.extra[w][l] < t) {
 				return false
 			}
 		}
@@ -118,8 +115,11 @@ func (c *clock) raiseAgent(agent int, t uint32) {
 	c.base[agent] = max(c.base[agent], t)
 }
 
-// raise lifts the lanes of one warp to at least the given times. c must be private.
+// raise lifts the lanes of one warp to at least the given times, if any. c must be private.
 func (c *clock) raise(w int, lanes *[32]uint32) {
+	if lanes == nil {
+		return
+	}
 	for w >= len(c.extra) {
 		c.extra = append(c.extra, nil)
 	}
@@ -129,18 +129,10 @@ func (c *clock) raise(w int, lanes *[32]uint32) {
 			merged[l] = max(merged[l], t)
 		}
 	}
-	least := merged[0]
-	for _, t := range merged[1:] {
-		least = min(least, t)
+	c.base[w] = max(c.base[w], slices.Min(merged[:]))
+	if c.extra[w] = &merged; slices.Max(merged[:]) <= c.base[w] {
+		c.extra[w] = nil
 	}
-	c.base[w] = max(c.base[w], least)
-	c.extra[w] = &merged
-	for _, t := range merged {
-		if t > c.base[w] {
-			return
-		}
-	}
-	c.extra[w] = nil
 }
 
 // clockOf is the clock of one lane.
@@ -159,8 +151,8 @@ func (w *warp) released(mask uint32) *clock {
 	if w.lanes == nil {
 		c = w.clock.clone()
 	} else {
-		for m := mask; m != 0; m &= m - 1 {
-			c = join(c, w.lanes[trailing(m)])
+		for l := range lanesOf(mask) {
+			c = join(c, w.lanes[l])
 		}
 		c = c.clone()
 	}
@@ -183,39 +175,38 @@ func (w *warp) released(mask uint32) *clock {
 
 // acquire lets the lanes of mask rely on c.
 func (w *warp) acquire(mask uint32, c *clock) {
-	if c == nil {
-		return
+	if c != nil {
+		w.change(mask, func(old *clock) *clock { return join(old, c) })
 	}
-	if mask == w.all && w.lanes == nil {
-		w.clock = join(w.clock, c)
-		return
-	}
-	w.split()
-	var from, to *clock // lanes with one clock get one again
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
-		if w.lanes[l] != from {
-			from, to = w.lanes[l], join(w.lanes[l], c)
-		}
-		w.lanes[l] = to
-	}
-	w.unite()
 }
 
-func (w *warp) split() {
+// change gives the lanes of mask other clocks; lanes with one clock get one again.
+func (w *warp) change(mask uint32, f func(old *clock) *clock) {
+	if mask == w.all && w.lanes == nil {
+		w.clock = f(w.clock)
+		return
+	}
 	if w.lanes == nil {
 		w.lanes = new([32]*clock)
 		for l := range w.lanes {
 			w.lanes[l] = w.clock
 		}
 	}
+	var from, to *clock
+	for l := range lanesOf(mask) {
+		if w.lanes[l] != from {
+			from, to = w.lanes[l], f(w.lanes[l])
+		}
+		w.lanes[l] = to
+	}
+	w.unite()
 }
 
 // unite goes back to one clock a warp when all its threads hold the same.
 func (w *warp) unite() {
 	first := w.lanes[trailing(w.all)]
-	for m := w.all; m != 0; m &= m - 1 {
-		if w.lanes[trailing(m)] != first {
+	for l := range lanesOf(w.all) {
+		if w.lanes[l] != first {
 			return
 		}
 	}
@@ -237,41 +228,25 @@ func (w *warp) meet(mask uint32) {
 func (w *warp) fence(mask uint32) {
 	seen := w.released(mask)
 	now := &clock{base: seen.base, extra: seen.extra}
-	add := func(c *clock) *clock {
-		d := c.clone()
-		d.fenced = join(c.fenced, now)
-		return d
-	}
-	if w.lanes == nil && mask == w.all {
-		w.clock = add(w.clock)
-		return
-	}
-	w.split()
-	var from, to *clock
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
-		if w.lanes[l] != from {
-			from, to = w.lanes[l], add(w.lanes[l])
-		}
-		w.lanes[l] = to
-	}
+	w.change(mask, func(old *clock) *clock {
+		c := old.clone()
+		c.fenced = join(old.fenced, now)
+		return c
+	})
 }
 
 // ordered says whether an earlier access happened before one by a lane now,
 // or by the whole warp with laneWarp.
 func (w *warp) ordered(s stamp, lane int) bool {
-	if s.agent() == w.id && (s.lane() == lane || s.lane() == laneWarp) {
+	own := s.agent() == w.id
+	if own && (s.lane() == lane || s.lane() == laneWarp) {
 		return true
 	}
-	if w.lanes == nil {
-		return w.clock.covers(s)
+	if w.lanes == nil || lane < 32 {
+		return w.clockOf(lane & 31).covers(s)
 	}
-	if lane < 32 {
-		return w.lanes[lane].covers(s)
-	}
-	for m := w.all; m != 0; m &= m - 1 {
-		l := trailing(m)
-		if !(s.agent() == w.id && s.lane() == l) && !w.lanes[l].covers(s) {
+	for l := range lanesOf(w.all) {
+		if !(own && s.lane() == l) && !w.lanes[l].covers(s) {
 			return false
 		}
 	}
@@ -285,11 +260,10 @@ func (w *warp) visible(s stamp, lane int) bool {
 		return true
 	}
 	if w.lanes == nil || lane < 32 {
-		c := w.clockOf(lane & 31)
-		return c.fenced != nil && c.fenced.covers(s)
+		return w.clockOf(lane & 31).fenced.covers(s)
 	}
-	for m := w.all; m != 0; m &= m - 1 {
-		if c := w.lanes[trailing(m)]; c.fenced == nil || !c.fenced.covers(s) {
+	for l := range lanesOf(w.all) {
+		if !w.lanes[l].fenced.covers(s) {
 			return false
 		}
 	}

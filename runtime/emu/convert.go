@@ -30,30 +30,18 @@ func f16Bits(f float32) uint16 {
 	case b >= 0x38800000: // normal: a carry past 65504 gives infinity, as it should
 		b += 0x0fff + b>>13&1
 		return sign | uint16((b-0x38000000)>>13)
-	case b < 0x33000000: // below half the least subnormal
-		return sign
 	}
-	shift := 126 - b>>23 // 14 to 24
-	m := b&0x7fffff | 0x800000
-	half := uint32(1) << (shift - 1)
-	v := m >> shift
-	if rest := m & (half<<1 - 1); rest > half || rest == half && v&1 != 0 {
-		v++
-	}
-	return sign | uint16(v)
+	// A half's last bit is where that of ½ is.
+	return sign | uint16(math.Float32bits(fromBits(b)+0.5)-math.Float32bits(0.5))
 }
 
 // f16Value is the value of a half.
 func f16Value(h uint16) float32 {
-	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10)&0x1f, uint32(h)&0x3ff
-	switch exp {
-	case 0:
-		v := float32(frac) * (1.0 / (1 << 24))
-		return math.Float32frombits(math.Float32bits(v) | sign)
-	case 31:
-		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
+	b := math.Float32bits(fromBits(uint32(h&0x7fff)<<13) * 0x1p112) // the biases differ by 112
+	if h&0x7c00 == 0x7c00 {
+		b = 0x7f800000 | uint32(h&0x3ff)<<13
 	}
-	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
+	return fromBits(uint32(h>>15)<<31 | b)
 }
 
 // f16Values is f16Value for every half: matrix instructions look values up.
@@ -85,70 +73,59 @@ func fmaHalf(a, b, c float32, round func(float32) uint16) uint32 {
 	return uint32(round(fromBits(bits | 1)))
 }
 
-func execFmaF16x2(w *warp, in *instr, mask uint32) status {
-	return fmaPairs(w, in, mask, f16Value, f16Bits)
-}
+var (
+	fmaF16x2  = fmaPairs(halvesF16, f16Bits)
+	fmaBF16x2 = fmaPairs(halvesBF16, bf16Bits)
+)
 
-func execFmaBF16x2(w *warp, in *instr, mask uint32) status {
-	return fmaPairs(w, in, mask, func(h uint16) float32 { return fromBits(uint32(h) << 16) }, bf16Bits)
-}
-
-func fmaPairs(w *warp, in *instr, mask uint32, value func(uint16) float32, round func(float32) uint16) status {
-	d, a, b, c := w.out32(in, mask), &w.r[in.a], &w.r[in.b], &w.r[in.c]
-	for i := range d {
-		lo := fmaHalf(value(uint16(a[i])), value(uint16(b[i])), value(uint16(c[i])), round)
-		hi := fmaHalf(value(uint16(a[i]>>16)), value(uint16(b[i]>>16)), value(uint16(c[i]>>16)), round)
-		d[i] = hi<<16 | lo
+func fmaPairs(halves func(uint32) (lo, hi float32), round func(float32) uint16) loop[uint32] {
+	return func(d, a, b, c *reg32) {
+		for i := range d {
+			aLo, aHi := halves(a[i])
+			bLo, bHi := halves(b[i])
+			cLo, cHi := halves(c[i])
+			d[i] = fmaHalf(aHi, bHi, cHi, round)<<16 | fmaHalf(aLo, bLo, cLo, round)
+		}
 	}
-	return w.put32(in, mask)
 }
 
-func execPackBF16(w *warp, in *instr, mask uint32) status {
-	d, hi, lo := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+func packBF16(d, hi, lo, _ *reg32) {
 	for i := range d {
 		d[i] = uint32(bf16Bits(fromBits(hi[i])))<<16 | uint32(bf16Bits(fromBits(lo[i])))
 	}
-	return w.put32(in, mask)
 }
 
-func execPackF16(w *warp, in *instr, mask uint32) status {
-	d, hi, lo := w.out32(in, mask), &w.r[in.a], &w.r[in.b]
+func packF16(d, hi, lo, _ *reg32) {
 	for i := range d {
 		d[i] = uint32(f16Bits(fromBits(hi[i])))<<16 | uint32(f16Bits(fromBits(lo[i])))
 	}
-	return w.put32(in, mask)
 }
 
-// conversions says how one lane is converted, by result and source type.
-var conversions = map[[2]inst.Type]func(w *warp, in *instr, l int){
-	{inst.U32, inst.U64}: func(w *warp, in *instr, l int) { w.r[in.d][l] = uint32(w.d[in.a][l]) },
-	{inst.S32, inst.S64}: func(w *warp, in *instr, l int) { w.r[in.d][l] = uint32(w.d[in.a][l]) },
-	{inst.U64, inst.U32}: func(w *warp, in *instr, l int) { w.d[in.d][l] = uint64(w.r[in.a][l]) },
-	{inst.S64, inst.S32}: func(w *warp, in *instr, l int) { w.d[in.d][l] = uint64(int64(int32(w.r[in.a][l]))) },
-	{inst.F32, inst.S32}: func(w *warp, in *instr, l int) { w.r[in.d][l] = math.Float32bits(float32(int32(w.r[in.a][l]))) },
-	{inst.F32, inst.U32}: func(w *warp, in *instr, l int) { w.r[in.d][l] = math.Float32bits(float32(w.r[in.a][l])) },
-	{inst.BF16, inst.F32}: func(w *warp, in *instr, l int) {
-		w.r[in.d][l] = uint32(bf16Bits(fromBits(w.r[in.a][l])))
-	},
-	{inst.F16, inst.F32}: func(w *warp, in *instr, l int) {
-		w.r[in.d][l] = uint32(f16Bits(fromBits(w.r[in.a][l])))
-	},
-	{inst.F32, inst.F16}: func(w *warp, in *instr, l int) {
-		w.r[in.d][l] = math.Float32bits(f16Value(uint16(w.r[in.a][l])))
-	},
-	{inst.F32, inst.BF16}: func(w *warp, in *instr, l int) { w.r[in.d][l] = w.r[in.a][l] << 16 },
+// conversions are by result and source type.
+var conversions = map[[2]inst.Type]execFn{
+	{inst.U32, inst.U64}: to32(func(w *warp, in *instr, d *reg32) { convert(d, &w.d[in.a], func(v uint64) uint32 { return uint32(v) }) }),
+	{inst.U64, inst.U32}: to64(func(w *warp, in *instr, d *reg64) { convert(d, &w.r[in.a], func(v uint32) uint64 { return uint64(v) }) }),
+	{inst.S64, inst.S32}: to64(func(w *warp, in *instr, d *reg64) {
+		convert(d, &w.r[in.a], func(v uint32) uint64 { return uint64(int32(v)) })
+	}),
+	{inst.F32, inst.S32}: on32(func(d, a, _, _ *reg32) {
+		convert(d, a, func(v uint32) uint32 { return math.Float32bits(float32(int32(v))) })
+	}),
+	{inst.F32, inst.U32}: on32(func(d, a, _, _ *reg32) { convert(d, a, func(v uint32) uint32 { return math.Float32bits(float32(v)) }) }),
+	{inst.F32, inst.F16}: on32(func(d, a, _, _ *reg32) {
+		convert(d, a, func(v uint32) uint32 { return math.Float32bits(f16Values[v&0xffff]) })
+	}),
+}
+
+func convert[D, S integer](d *[32]D, a *[32]S, f func(S) D) {
+	for i := range d {
+		d[i] = f(a[i])
+	}
 }
 
 func buildCvt(_ *decoder, in *instr) error {
-	convert := conversions[[2]inst.Type{in.form.Type, in.form.From}]
-	if convert == nil {
+	if in.exec = conversions[[2]inst.Type{in.form.Type, in.form.From}]; in.exec == nil {
 		return fmt.Errorf("this conversion is not executed")
-	}
-	in.exec = func(w *warp, in *instr, mask uint32) status {
-		for m := mask; m != 0; m &= m - 1 {
-			convert(w, in, trailing(m))
-		}
-		return stNext
 	}
 	return nil
 }

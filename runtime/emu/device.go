@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	gort "runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -344,11 +346,8 @@ func (m *module) Function(entry string, sharedBytes int) (runtime.Function, erro
 	}
 	p := m.kernels[entry]
 	if p == nil {
-		var names []string
-		for name := range m.kernels {
-			names = append(names, name)
-		}
-		return nil, runtime.Errorf(runtime.ErrKernel, "emu: the module has no kernel %q, it has %s", entry, strings.Join(names, ", "))
+		names := strings.Join(slices.Sorted(maps.Keys(m.kernels)), ", ")
+		return nil, runtime.Errorf(runtime.ErrKernel, "emu: the module has no kernel %q, it has %s", entry, names)
 	}
 	if total := p.dynAt + int64(sharedBytes); sharedBytes < 0 || total > m.dev.maxShared() {
 		return nil, runtime.Errorf(runtime.ErrArchitecture, "emu: kernel %s with %d bytes of shared memory, a block has at most %d", entry, total, m.dev.maxShared())

@@ -3,8 +3,6 @@ package emu
 import (
 	"math"
 	"math/big"
-
-	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
 
 const canonicalNaN = 0x7fffffff
@@ -19,93 +17,81 @@ func toBits(f float32) uint32 {
 	return math.Float32bits(f)
 }
 
-// flush makes a subnormal a zero of its sign: .ftz.
-func flush(b uint32) uint32 {
-	if b&0x7f800000 == 0 {
-		return b & 0x80000000
-	}
-	return b
-}
+// onF32 makes the executor of a loop over float32: with .ftz, subnormals are flushed
+// before it and after it.
+func onF32(f loop[uint32]) execFn { return floats(f, false) }
 
-// flushed returns a register to read, subnormals flushed if the instruction says so.
-func (w *warp) flushed(in *instr, r int32, operand int) *reg32 {
-	a := &w.r[r]
-	if !in.form.Ftz {
-		return a
-	}
-	for i := range a {
-		if v := a[i]; v&0x7f800000 == 0 && v&0x7fffffff != 0 {
-			buf := &w.flush[operand]
-			for j := range buf {
-				buf[j] = flush(a[j])
-			}
-			return buf
+// fused is onF32 for what rounds a product.
+func fused(f loop[uint32]) execFn { return floats(f, true) }
+
+//go:noinline
+func floats(f loop[uint32], fused bool) execFn {
+	plain := on32(f)
+	return func(w *warp, in *instr, mask uint32) status {
+		if !in.form.Ftz {
+			return plain(w, in, mask)
 		}
-	}
-	return a
-}
-
-// putF32 flushes a result if the instruction says so and stores it.
-func (w *warp) putF32(in *instr, d *reg32, mask uint32) status {
-	if in.form.Ftz {
-		for i := range d {
-			if v := d[i]; v&0x7f800000 == 0 {
-				d[i] = v & 0x80000000
+		d, s := w.out32(in, mask), &w.flush
+		for i, slot := range [3]int32{in.a, in.b, in.c} {
+			if slot >= 0 {
+				tiles.flush(&s[i], &w.r[slot])
 			}
 		}
+		f(&s[3], &s[0], &s[1], &s[2])
+		if tiles.flush(d, &s[3]) && fused {
+			flushTiny(in, d, s)
+		}
+		return w.put32(in, mask)
 	}
-	return w.put32(in, mask)
 }
 
-func execAddF32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
+// flushTiny flushes the least normal numbers that a·b + c was rounded up to: the GPU
+// asks whether it was below the normal numbers before.
+func flushTiny(in *instr, d *reg32, s *[4]reg32) {
+	if in.c < 0 {
+		s[2] = reg32{}
+	}
 	for i := range d {
-		d[i] = toBits(fromBits(a[i]) + fromBits(b[i]))
-	}
-	return w.putF32(in, d, mask)
-}
-
-func execSubF32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
-	for i := range d {
-		d[i] = toBits(fromBits(a[i]) - fromBits(b[i]))
-	}
-	return w.putF32(in, d, mask)
-}
-
-func execMulF32(w *warp, in *instr, mask uint32) status {
-	d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
-	to := w.product(in, d)
-	for i := range to {
-		to[i] = toBits(fromBits(a[i]) * fromBits(b[i]))
-	}
-	return w.putProduct(in, d, mask, a, b, &noAddend)
-}
-
-var noAddend reg32
-
-// product is where a product goes before it is flushed, apart from its operands.
-func (w *warp) product(in *instr, d *reg32) *reg32 {
-	if in.form.Ftz {
-		return &w.products
-	}
-	return d
-}
-
-// putProduct flushes what product gave room for, if the instruction says so, and
-// stores it. The GPU asks whether a·b + c was below the normal numbers before it
-// was rounded up to the least of them.
-func (w *warp) putProduct(in *instr, d *reg32, mask uint32, a, b, c *reg32) status {
-	if in.form.Ftz {
-		for i, v := range &w.products {
-			if m := v & 0x7fffffff; m < leastNormal || m == leastNormal && tiny(fromBits(a[i]), fromBits(b[i]), fromBits(c[i])) {
-				v &= 1 << 31
-			}
-			d[i] = v
+		if d[i]&^signBit == leastNormal && tiny(fromBits(s[0][i]), fromBits(s[1][i]), fromBits(s[2][i])) {
+			d[i] &= signBit
 		}
 	}
-	return w.put32(in, mask)
 }
+
+// flushGo makes subnormals zeros of their sign: .ftz. It says whether some result is
+// the least normal number.
+func flushGo(d, a *reg32) (least bool) {
+	for i, v := range a {
+		if v&0x7f800000 == 0 {
+			v &= signBit
+		}
+		d[i] = v
+		least = least || v&^signBit == leastNormal
+	}
+	return least
+}
+
+// Sums and products are fused multiply-adds, which round once: a·1 + b, b·−1 + a, a·b − 0.
+var (
+	ones       = allLanes(math.Float32bits(1))
+	minusOnes  = allLanes(math.Float32bits(-1))
+	minusZeros = allLanes(signBit)
+)
+
+func allLanes(v uint32) *reg32 {
+	var r reg32
+	for l := range r {
+		r[l] = v
+	}
+	return &r
+}
+
+func addF32(d, a, b, _ *reg32) { tiles.fma(d, a, ones, b) }
+func subF32(d, a, b, _ *reg32) { tiles.fma(d, b, minusOnes, a) }
+func mulF32(d, a, b, _ *reg32) { tiles.fma(d, a, b, minusZeros) }
+func fmaF32(d, a, b, c *reg32) { tiles.fma(d, a, b, c) }
+
+const signBit = 1 << 31
 
 const leastNormal = 0x00800000
 
@@ -143,26 +129,20 @@ func fma32(a, b, c float32) float32 {
 	return float32(s)
 }
 
-func execFmaF32(w *warp, in *instr, mask uint32) status {
-	d, a, b, c := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1), w.flushed(in, in.c, 2)
-	tiles.fma(w.product(in, d), a, b, c)
-	return w.putProduct(in, d, mask, a, b, c)
-}
-
 func fmaGo(d, a, b, c *reg32) {
 	for i := range d {
 		d[i] = toBits(fma32(fromBits(a[i]), fromBits(b[i]), fromBits(c[i])))
 	}
 }
 
-// oneF32 makes the executor of a function of one number.
-func oneF32(op func(x float32) float32) execFn {
-	return func(w *warp, in *instr, mask uint32) status {
-		d, a := w.out32(in, mask), w.flushed(in, in.a, 0)
+// lanesF32 makes the loop of a function of one number.
+//
+//go:noinline
+func lanesF32(op func(x float32) float32) loop[uint32] {
+	return func(d, a, _, _ *reg32) {
 		for i := range d {
 			d[i] = toBits(op(fromBits(a[i])))
 		}
-		return w.putF32(in, d, mask)
 	}
 }
 
@@ -171,38 +151,27 @@ func negF32(x float32) float32 { return -x }
 func rcpF32(x float32) float32 { return float32(1 / float64(x)) }
 func lg2F32(x float32) float32 { return float32(math.Log2(float64(x))) }
 
-// ordinal maps floats that are no NaN to integers of the same order, −0 below +0.
-func ordinal(b uint32) int32 {
-	return int32(b) ^ int32(uint32(int32(b)>>31)>>1)
-}
+// ordinal maps floats that are no NaN to integers of the same order, −0 below +0,
+// and back.
+func ordinal(b uint32) uint32 { return b ^ uint32(int32(b)>>31)>>1 }
 
-func isNaN(b uint32) bool { return b&0x7fffffff > 0x7f800000 }
+func isNaN(b uint32) bool { return b&^signBit > 0x7f800000 }
 
-// minmax handles the operands of which one is a NaN: the other is the result.
-func minmax(a, b uint32, takeA bool) uint32 {
-	switch {
-	case isNaN(a) && isNaN(b):
-		return canonicalNaN
-	case isNaN(a):
-		return b
-	case isNaN(b):
-		return a
-	case takeA:
-		return a
-	}
-	return b
-}
+func minF32(d, a, b, _ *reg32) { tiles.extreme(d, a, b, 0) }
+func maxF32(d, a, b, _ *reg32) { tiles.extreme(d, a, b, fullMask) }
 
-// extreme makes the executor of the minimum, or with flip −1, which reverses the
-// order of ordinals, of the maximum.
-func extreme(flip int32) execFn {
-	return func(w *warp, in *instr, mask uint32) status {
-		d, a, b := w.out32(in, mask), w.flushed(in, in.a, 0), w.flushed(in, in.b, 1)
-		for i := range d {
-			x, y := a[i], b[i]
-			d[i] = minmax(x, y, ordinal(x)^flip < ordinal(y)^flip)
+// extremeGo is the minimum, or with all bits of flip set, which reverses the order of
+// ordinals, the maximum. Of a number and a NaN the number is the result.
+func extremeGo(d, a, b *reg32, flip uint32) {
+	for i := range d {
+		x, y := a[i], b[i]
+		switch {
+		case isNaN(x) && isNaN(y):
+			x = canonicalNaN
+		case isNaN(x) || !isNaN(y) && int32(ordinal(y)^flip) < int32(ordinal(x)^flip):
+			x = y
 		}
-		return w.putF32(in, d, mask)
+		d[i] = x
 	}
 }
 
@@ -213,6 +182,10 @@ var exp2Steps = func() (t [32]float64) {
 	}
 	return t
 }()
+
+func exp2F32(d, a, _, _ *reg32) { tiles.exp2(d, a) }
+
+func exp2Go(d, a *reg32) { lanesF32(exp2)(d, a, nil, nil) }
 
 // exp2 is 2^x to about 1e-12, rounded to float32.
 func exp2(x float32) float32 {
@@ -226,27 +199,6 @@ func exp2(x float32) float32 {
 	i := int(k)
 	scale := math.Float64frombits(uint64(1023+i>>5) << 52)
 	return float32(p * exp2Steps[i&31] * scale)
-}
-
-// floatComparisons are ordered, "ne" too: false when an operand is a NaN (PTX ISA 9.0 §9.7.6.1).
-var floatComparisons = map[inst.Cmp]execFn{
-	inst.EQ: compareF32(equalF32, false),
-	inst.NE: compareF32(unlikeF32, false),
-	inst.LT: compareF32(lessF32, false),
-	inst.LE: compareF32(notMoreF32, false),
-	inst.GT: compareF32(lessF32, true),
-	inst.GE: compareF32(notMoreF32, true),
-}
-
-func compareF32(test func(a, b *reg32) uint32, swap bool) execFn {
-	if swap {
-		return func(w *warp, in *instr, mask uint32) status {
-			return w.putPred(in, mask, test(&w.r[in.b], &w.r[in.a]))
-		}
-	}
-	return func(w *warp, in *instr, mask uint32) status {
-		return w.putPred(in, mask, test(&w.r[in.a], &w.r[in.b]))
-	}
 }
 
 func lessF32(a, b *reg32) (v uint32) {

@@ -25,8 +25,7 @@ func buildShfl(d *decoder, in *instr) error {
 		}
 		a, b, c := w.r[in.a], &w.r[in.b], &w.r[in.c]
 		d := &w.r[in.d]
-		for m := mask; m != 0; m &= m - 1 {
-			l := trailing(m)
+		for l := range lanesOf(mask) {
 			seg := c[l] >> 8 & 31
 			lo, hi := uint32(l)&seg, uint32(l)&seg|c[l]&31&^seg
 			src, ok := mode(uint32(l), b[l]&31, lo, hi, seg)
@@ -34,7 +33,7 @@ func buildShfl(d *decoder, in *instr) error {
 				src = uint32(l)
 			}
 			if mask>>(src&31)&1 == 0 {
-				return w.fail(in, l, CheckDivergence, 0, "lane %d is read, which does not take part", src)
+				w.fail(in, l, CheckDivergence, 0, "lane %d is read, which does not take part", src)
 			}
 			d[l] = a[src&31]
 		}
@@ -62,8 +61,8 @@ func execVoteAll(w *warp, in *instr, mask uint32) status {
 func execVoteBallot(w *warp, in *instr, mask uint32) status {
 	return w.vote(in, mask, func(votes, mask uint32) {
 		d := &w.r[in.d]
-		for m := mask; m != 0; m &= m - 1 {
-			d[trailing(m)] = votes
+		for l := range lanesOf(mask) {
+			d[l] = votes
 		}
 	})
 }
@@ -74,7 +73,7 @@ func execBra(w *warp, in *instr, mask uint32) status {
 		return stJump
 	}
 	if strings.HasSuffix(in.form.Opcode, ".uni") {
-		return w.fail(in, trailing(w.cur.mask&^mask), CheckDivergence, 0,
+		w.fail(in, trailing(w.cur.mask&^mask), CheckDivergence, 0,
 			"%d of %d threads take a branch that is said to be uniform", bits.OnesCount32(mask), bits.OnesCount32(w.cur.mask))
 	}
 	w.diverge(in, mask)
@@ -83,8 +82,8 @@ func execBra(w *warp, in *instr, mask uint32) status {
 
 func execExit(w *warp, in *instr, mask uint32) status { return w.exit(mask) }
 
-func execTrap(w *warp, in *instr, mask uint32) status {
-	return w.fail(in, trailing(mask), CheckInstruction, 0, "the kernel stopped itself with trap")
+func trap(w *warp, in *instr, l int) {
+	w.fail(in, l, CheckInstruction, 0, "the kernel stopped itself with trap")
 }
 
 // specials are the special registers that the emulator knows (PTX ISA 9.0 §10).
@@ -119,30 +118,12 @@ var dimensions = map[string]func(w *warp, l int) [3]int{
 	"%nclusterid": func(w *warp, _ int) [3]int { return w.b.launch.grid },
 }
 
-func splitSpecial(name string) (base string, axis int) {
-	base, suffix, ok := strings.Cut(name, ".")
-	if !ok {
-		return name, -1
+// special is the value of a special register in a lane, nil for a name that is none.
+func special(name string) func(w *warp, l int) uint64 {
+	base, suffix, _ := strings.Cut(name, ".")
+	axis := strings.Index("xyz", suffix)
+	if of := dimensions[base]; of != nil && len(suffix) == 1 && axis >= 0 {
+		return func(w *warp, l int) uint64 { return uint64(of(w, l)[axis]) }
 	}
-	axis = strings.Index("xyz", suffix)
-	if len(suffix) != 1 {
-		axis = -1
-	}
-	return base, axis
-}
-
-func knownSpecial(name string) bool {
-	if specials[name] != nil {
-		return true
-	}
-	base, axis := splitSpecial(name)
-	return axis >= 0 && dimensions[base] != nil
-}
-
-func (w *warp) special(name string, l int) uint64 {
-	if f := specials[name]; f != nil {
-		return f(w, l)
-	}
-	base, axis := splitSpecial(name)
-	return uint64(dimensions[base](w, l)[axis])
+	return specials[name]
 }

@@ -35,7 +35,7 @@ type warpHopper struct {
 	accs     []uint16 // by register: unfinished wgmmas that accumulate into it
 	frags    []uint16 // by register: unfinished wgmmas that read A from it
 	pending  []*wgmmaOp
-	commits  int
+	commits  int32
 
 	stores    bulkQueue
 	registers int // per thread
@@ -44,18 +44,10 @@ type warpHopper struct {
 }
 
 func (h *blockHopper) reset(b *block) {
-	if h.mbars == nil {
-		h.mbars = map[uint32]*mbarrier{}
+	*h = blockHopper{
+		mbars: map[uint32]*mbarrier{}, groups: make([]warpgroup, (len(b.warps)+3)/4), loads: h.loads[:0],
+		registers: registerFile - len(b.warps)*32*b.launch.p.entryRegisters(b.threads),
 	}
-	clear(h.mbars)
-	h.agents = 0
-	h.loads = h.loads[:0]
-	h.cluster.arrived, h.cluster.phase, h.cluster.clock = 0, 0, nil
-	h.groups = h.groups[:0]
-	for range (len(b.warps) + 3) / 4 {
-		h.groups = append(h.groups, warpgroup{})
-	}
-	h.registers = registerFile - len(b.warps)*32*b.launch.p.entryRegisters(b.threads)
 }
 
 func (h *warpHopper) reset(w *warp) {
@@ -78,15 +70,12 @@ func (p *program) entryRegisters(threads int) int {
 	if p.source.maxnreg > 0 {
 		return p.source.maxnreg
 	}
-	blocks := max(p.source.minnctapsm, 1)
-	most := p.source.maxntid[0] * p.source.maxntid[1] * p.source.maxntid[2]
-	if most == 0 {
-		most = p.source.reqntid[0] * p.source.reqntid[1] * p.source.reqntid[2]
+	dims := p.source.maxntid
+	if dims == [3]int{} {
+		dims = p.source.reqntid
 	}
-	if most == 0 {
-		most = threads
-	}
-	return min(registerFile/(max(most, threads)*blocks)&^7, 255)
+	most := max(dims[0]*dims[1]*dims[2], threads)
+	return min(registerFile/(most*max(p.source.minnctapsm, 1))&^7, 255)
 }
 
 // fixedRegisters says whether the number of registers at entry is decided by
@@ -101,53 +90,32 @@ func buildSetMaxNReg(d *decoder, in *instr) error {
 	if n < 24 || n > 256 || n%8 != 0 {
 		return fmt.Errorf("%d registers, must be a multiple of 8 from 24 to 256", n)
 	}
-	in.exec = execSetMaxNRegDec
-	if in.form.Kind == inst.SetMaxNRegInc {
-		in.exec = execSetMaxNRegInc
-	}
+	in.exec = execSetMaxNReg
 	return nil
 }
 
-// setMaxNReg checks what both directions demand.
-func (w *warp) setMaxNReg(in *instr, mask uint32) bool {
+// execSetMaxNReg changes the registers of the warp's threads; an increase waits until
+// the warp's share is free.
+func execSetMaxNReg(w *warp, in *instr, mask uint32) status {
+	h, n, up := &w.hopper, int(in.imm[0]), in.form.Kind == inst.SetMaxNRegInc
+	need := 32 * (n - h.registers)
+	if up && need < 0 {
+		w.fail(in, 0, CheckInstruction, 0, "an increase to %d registers from %d", n, h.registers)
+	}
+	if up && need > w.b.hopper.registers {
+		h.polled = true
+		return stRetry
+	}
 	if !w.p.fixedRegisters() {
 		w.fail(in, trailing(mask), CheckInstruction, 0,
 			"without .maxnreg, or .maxntid and .minnctapersm, the number of registers at entry is not fixed and this has no effect")
-		return false
 	}
-	return w.whole(in, mask) && w.together4(in, mask)
-}
-
-func execSetMaxNRegDec(w *warp, in *instr, mask uint32) status {
-	if !w.setMaxNReg(in, mask) {
-		return stFault
-	}
-	n := int(in.imm[0])
-	if n > w.hopper.registers {
-		return w.fail(in, 0, CheckInstruction, 0, "a decrease to %d registers from %d", n, w.hopper.registers)
-	}
-	w.b.hopper.registers += 32 * (w.hopper.registers - n)
-	w.hopper.registers = n
-	w.b.progress = true
-	return stNext
-}
-
-// execSetMaxNRegInc waits until the warp's share is free.
-func execSetMaxNRegInc(w *warp, in *instr, mask uint32) status {
-	n := int(in.imm[0])
-	if n < w.hopper.registers {
-		return w.fail(in, 0, CheckInstruction, 0, "an increase to %d registers from %d", n, w.hopper.registers)
-	}
-	need := 32 * (n - w.hopper.registers)
-	if need > w.b.hopper.registers {
-		w.hopper.polled = true
-		return stRetry
-	}
-	if !w.setMaxNReg(in, mask) {
-		return stFault
+	w.together4(in, mask)
+	if !up && need > 0 {
+		w.fail(in, 0, CheckInstruction, 0, "a decrease to %d registers from %d", n, h.registers)
 	}
 	w.b.hopper.registers -= need
-	w.hopper.registers = n
+	h.registers = n
 	w.b.progress = true
 	return stNext
 }
@@ -176,7 +144,7 @@ func execElect(w *warp, in *instr, mask uint32) status {
 func execClusterArrive(w *warp, in *instr, mask uint32) status {
 	c := &w.b.hopper.cluster
 	if w.hopper.clustered {
-		return w.fail(in, trailing(mask), CheckBarrier, 0, "the warp arrives twice without waiting for the cluster")
+		w.fail(in, trailing(mask), CheckBarrier, 0, "the warp arrives twice without waiting for the cluster")
 	}
 	w.hopper.clustered, w.hopper.waitPhase = true, c.phase
 	c.arrived |= 1 << w.id
@@ -192,7 +160,7 @@ func execClusterArrive(w *warp, in *instr, mask uint32) status {
 func execClusterWait(w *warp, in *instr, mask uint32) status {
 	c := &w.b.hopper.cluster
 	if !w.hopper.clustered {
-		return w.fail(in, trailing(mask), CheckBarrier, 0, "the warp waits for the cluster without having arrived")
+		w.fail(in, trailing(mask), CheckBarrier, 0, "the warp waits for the cluster without having arrived")
 	}
 	if c.phase == w.hopper.waitPhase {
 		w.hopper.polled = true
@@ -203,17 +171,12 @@ func execClusterWait(w *warp, in *instr, mask uint32) status {
 	return stNext
 }
 
-// execMapA maps an address to a block of the cluster, of which there is one.
-func execMapA(w *warp, in *instr, mask uint32) status {
-	d, a, rank := &w.r[in.d], &w.r[in.a], &w.r[in.b]
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
-		if rank[l] != 0 {
-			return w.fail(in, l, CheckInstruction, 0, "block %d of a cluster of one", rank[l])
-		}
-		d[l] = a[l]
+// mapA maps an address to a block of the cluster, of which there is one.
+func mapA(w *warp, in *instr, l int) {
+	if rank := w.r[in.b][l]; rank != 0 {
+		w.fail(in, l, CheckInstruction, 0, "block %d of a cluster of one", rank)
 	}
-	return stNext
+	w.r[in.d][l] = w.r[in.a][l]
 }
 
 // idle says whether a round of all warps brought the block no further.
@@ -252,7 +215,7 @@ func (b *block) complete() bool {
 }
 
 // end is called when all threads have exited.
-func (b *block) end() *Fault {
+func (b *block) end() {
 	var loose []*tmaLoad
 	for _, m := range b.hopper.mbars {
 		if m.loose != nil {
@@ -263,12 +226,8 @@ func (b *block) end() *Fault {
 	if loads := append(b.hopper.loads, loose...); len(loads) > 0 && b.checks&CheckAsync != 0 {
 		l := loads[0]
 		l.w.fail(l.in, l.lane, CheckAsync, 0, "the block ends and nobody has waited for this copy")
-		return l.w.fault
 	}
 	for _, w := range b.warps {
-		if f := w.drain(); f != nil {
-			return f
-		}
+		w.drain()
 	}
-	return nil
 }

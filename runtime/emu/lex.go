@@ -30,9 +30,23 @@ func (t token) String() string {
 	return fmt.Sprintf("%q", t.text)
 }
 
-// syntaxError is a defect of the PTX text, with its line counted from 1.
-func syntaxError(line int32, format string, args ...any) error {
-	return runtime.Errorf(runtime.ErrCompile, "emu: PTX line %d: %s", line, fmt.Sprintf(format, args...))
+// failure is the panic that ends the reading of a text.
+type failure struct{ error }
+
+// fail ends the reading for a defect of the PTX text, with its line counted from 1.
+func fail(line int32, format string, args ...any) {
+	panic(failure{runtime.Errorf(runtime.ErrCompile, "emu: PTX line %d: %s", line, fmt.Sprintf(format, args...))})
+}
+
+// caught, deferred, makes a failure an error.
+func caught(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case failure:
+		*err = r.error
+	default:
+		panic(r)
+	}
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
@@ -49,36 +63,33 @@ type lexer struct {
 	line int32
 }
 
-func (l *lexer) next() (token, error) {
-	if err := l.space(); err != nil {
-		return token{}, err
-	}
+func (l *lexer) next() token {
+	l.space()
 	if l.pos >= len(l.src) {
-		return token{tokEOF, l.line, ""}, nil
+		return token{tokEOF, l.line, ""}
 	}
-	start, line := l.pos, l.line
+	start := l.pos
 	switch c := l.src[l.pos]; {
 	case isWordStart(c):
 		l.word()
-		return token{tokWord, line, l.src[start:l.pos]}, nil
+		return token{tokWord, l.line, l.src[start:l.pos]}
 	case isDigit(c):
 		for l.pos < len(l.src) && (isDigit(l.src[l.pos]) || isWordStart(l.src[l.pos])) {
 			l.pos++
 		}
-		return token{tokNumber, line, l.src[start:l.pos]}, nil
+		return token{tokNumber, l.line, l.src[start:l.pos]}
 	case c == '"':
 		end := strings.IndexAny(l.src[l.pos+1:], "\"\n")
 		if end < 0 || l.src[l.pos+1+end] == '\n' {
-			return token{}, syntaxError(line, "string without an end")
+			fail(l.line, "string without an end")
 		}
 		l.pos += end + 2
-		return token{tokString, line, l.src[start+1 : l.pos-1]}, nil
-	case strings.IndexByte("{}[]()<>,;:=@!|+-", c) >= 0:
-		l.pos++
-		return token{tokPunct, line, l.src[start:l.pos]}, nil
-	default:
-		return token{}, syntaxError(line, "unexpected character %q", c)
+		return token{tokString, l.line, l.src[start+1 : l.pos-1]}
+	case strings.IndexByte("{}[]()<>,;:=@!|+-", c) < 0:
+		fail(l.line, "unexpected character %q", c)
 	}
+	l.pos++
+	return token{tokPunct, l.line, l.src[start:l.pos]}
 }
 
 func (l *lexer) word() {
@@ -96,30 +107,24 @@ func (l *lexer) word() {
 }
 
 // space skips white space and comments.
-func (l *lexer) space() error {
+func (l *lexer) space() {
 	for l.pos < len(l.src) {
-		switch rest := l.src[l.pos:]; {
-		case rest[0] == '\n':
-			l.line++
-			l.pos++
-		case rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\r' || rest[0] == '\f' || rest[0] == '\v':
-			l.pos++
+		rest, n := l.src[l.pos:], 0
+		switch {
+		case strings.IndexByte(" \t\r\f\v\n", rest[0]) >= 0:
+			n = 1
 		case strings.HasPrefix(rest, "//"):
-			end := strings.IndexByte(rest, '\n')
-			if end < 0 {
-				end = len(rest)
+			if n = strings.IndexByte(rest, '\n'); n < 0 {
+				n = len(rest)
 			}
-			l.pos += end
 		case strings.HasPrefix(rest, "/*"):
-			end := strings.Index(rest, "*/")
-			if end < 0 {
-				return syntaxError(l.line, "comment without an end")
+			if n = strings.Index(rest, "*/") + 2; n < 2 {
+				fail(l.line, "comment without an end")
 			}
-			l.line += int32(strings.Count(rest[:end], "\n"))
-			l.pos += end + 2
 		default:
-			return nil
+			return
 		}
+		l.line += int32(strings.Count(rest[:n], "\n"))
+		l.pos += n
 	}
-	return nil
 }

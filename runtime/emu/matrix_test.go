@@ -113,6 +113,32 @@ func TestTileVariantsAgree(t *testing.T) {
 		if vector.fma(&fused2, &r[6], &r[7], &r[8]); fused != fused2 {
 			t.Fatalf("fma differs: %x and %x", fused, fused2)
 		}
+		flushed, flushed2 := reg32{}, reg32{}
+		for i := range 8 { // the edges of what is subnormal, zeros and infinities
+			r[6][i*4+1] = [8]uint32{leastNormal, leastNormal - 1, 1, 0, leastNormal | signBit, signBit, 0x7f800000, 0xff800000}[rng.IntN(8)]
+			r[7][i*4+1] = r[6][rng.IntN(32)]
+		}
+		least, least2 := portable.flush(&flushed, &r[6]), vector.flush(&flushed2, &r[6])
+		if flushed != flushed2 || least != least2 {
+			t.Fatalf("flush differs: %x, %v and %x, %v", flushed, least, flushed2, least2)
+		}
+		for _, flip := range []uint32{0, fullMask} {
+			var lesser, lesser2 reg32
+			portable.extreme(&lesser, &r[6], &r[7], flip)
+			if vector.extreme(&lesser2, &r[6], &r[7], flip); lesser != lesser2 {
+				t.Fatalf("extreme differs: %x and %x", lesser, lesser2)
+			}
+		}
+		var power, power2 reg32
+		for i := range 32 { // and every range of arguments
+			if i%4 == 3 {
+				r[6][i] = math.Float32bits(float32(rng.NormFloat64() * math.Exp2(float64(rng.IntN(10)))))
+			}
+		}
+		portable.exp2(&power, &r[6])
+		if vector.exp2(&power2, &r[6]); power != power2 {
+			t.Fatalf("exp2 of %x differs: %x and %x", r[6], power, power2)
+		}
 		for i := range 32 {
 			r[6][i], r[7][i], r[8][i] = r[9][i], r[9][31-i], r[9][i^1]
 		}

@@ -1,6 +1,9 @@
 package emu
 
-import "math/bits"
+import (
+	"iter"
+	"math/bits"
+)
 
 // mbarrier objects (PTX ISA 9.0 §9.7.13.15). Their eight bytes are opaque: the
 // state lives here, and the line's shadow keeps ordinary accesses away.
@@ -22,20 +25,16 @@ type mbarrier struct {
 // txLimit bounds the transaction count (PTX ISA 9.0 §9.7.13.15.2).
 const txLimit = 1<<20 - 1
 
-// barriersIn finds the mbarrier of an address for an operation by a lane.
+// mbarrierAt finds the mbarrier of an address for an operation by a lane.
 func (w *warp) mbarrierAt(in *instr, lane int, addr uint32) *mbarrier {
-	if _, ok := w.locate(in, lane, addr, 8); !ok {
-		return nil
-	}
+	w.locate(in, lane, addr, 8)
 	m := w.b.hopper.mbars[addr]
 	if m == nil {
 		w.fail(in, lane, CheckBarrier, uint64(addr), "there is no initialised mbarrier at %#x", addr)
-		return nil
 	}
 	if w.checks(CheckRace) && !w.ordered(m.init, lane) {
 		w.fail(in, lane, CheckRace, uint64(addr), "the mbarrier is initialised by thread %v with no barrier between",
 			w.b.warps[m.init.agent()].thread(m.init.lane()))
-		return nil
 	}
 	return m
 }
@@ -43,50 +42,34 @@ func (w *warp) mbarrierAt(in *instr, lane int, addr uint32) *mbarrier {
 // mbarrierAddr is the address operand of a lane.
 func (w *warp) mbarrierAddr(in *instr, lane int) uint32 { return w.r[in.a][lane] + uint32(in.off) }
 
-func execMbarInit(w *warp, in *instr, mask uint32) status {
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
-		addr, count := w.mbarrierAddr(in, l), w.r[in.b][l]
-		if count == 0 || count > txLimit {
-			return w.fail(in, l, CheckBarrier, uint64(addr), "an mbarrier for %d arrivals, must be 1 to %d", count, txLimit)
-		}
-		off, ok := w.storeShared(in, l, addr, 8)
-		if !ok {
-			return stFault
-		}
-		h := &w.b.hopper
-		if len(h.mbars) >= 1<<12 {
-			return w.fail(in, l, CheckBarrier, uint64(addr), "more than %d mbarriers", 1<<12)
-		}
-		agent := len(w.b.warps) + h.agents
-		h.agents++
-		h.mbars[addr] = &mbarrier{addr: addr, agent: agent, count: int32(count), pending: int32(count), init: makeStamp(w.time, w.id, l)}
-		if w.b.shared.shadow {
-			w.b.shared.lines[off/lineBytes].bars |= barHalves(span(off%lineBytes, 8))
-		}
+func mbarInit(w *warp, in *instr, l int) {
+	addr, count, h := w.mbarrierAddr(in, l), w.r[in.b][l], &w.b.hopper
+	if count == 0 || count > txLimit {
+		w.fail(in, l, CheckBarrier, uint64(addr), "an mbarrier for %d arrivals, must be 1 to %d", count, txLimit)
 	}
-	return stNext
+	off := w.storeShared(in, l, addr, 8)
+	if len(h.mbars) >= 1<<12 {
+		w.fail(in, l, CheckBarrier, uint64(addr), "more than %d mbarriers", 1<<12)
+	}
+	agent := len(w.b.warps) + h.agents
+	h.agents++
+	h.mbars[addr] = &mbarrier{addr: addr, agent: agent, count: int32(count), pending: int32(count), init: makeStamp(w.time, w.id, l)}
+	if w.b.shared.shadow {
+		w.b.shared.lines[off/lineBytes].bars |= barHalves(span(off%lineBytes, 8))
+	}
 }
 
-func execMbarInval(w *warp, in *instr, mask uint32) status {
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
-		bar := w.mbarrierAt(in, l, w.mbarrierAddr(in, l))
-		if bar == nil {
-			return stFault
-		}
-		delete(w.b.hopper.mbars, bar.addr)
-		off := int(bar.addr) - sharedBase
-		if w.b.shared.shadow {
-			w.b.shared.lines[off/lineBytes].bars &^= barHalves(span(off%lineBytes, 8))
-			if c := w.writeLine(off/lineBytes, span(off%lineBytes, 8), l, true); c != nil {
-				w.report(in, l, off, c, "invalidation")
-				return stFault
-			}
-			w.b.shared.lines[off/lineBytes].init &^= span(off%lineBytes, 8)
-		}
+func mbarInval(w *warp, in *instr, l int) {
+	bar := w.mbarrierAt(in, l, w.mbarrierAddr(in, l))
+	delete(w.b.hopper.mbars, bar.addr)
+	if !w.b.shared.shadow {
+		return
 	}
-	return stNext
+	off := int(bar.addr) - sharedBase
+	ln, bytes := &w.b.shared.lines[off/lineBytes], span(off%lineBytes, 8)
+	ln.bars &^= barHalves(bytes)
+	w.writeLine(use{in, l, off / lineBytes, bytes, "invalidation"}, l, true)
+	ln.init &^= bytes
 }
 
 // flip ends the phase when nothing is outstanding.
@@ -105,88 +88,64 @@ func (m *mbarrier) flip(b *block) {
 	b.progress = true
 }
 
-// arrive is one arrival by a lane.
-func (w *warp) arriveOn(in *instr, lane int, m *mbarrier) bool {
-	if m.pending == 0 {
-		w.fail(in, lane, CheckBarrier, uint64(m.addr), "more than the %d arrivals of the phase", m.count)
-		return false
-	}
-	m.pending--
-	w.b.progress = true
-	m.flip(w.b)
-	return true
-}
-
-// arrivals executes an arrive for the lanes of mask, with expect bytes each.
-func (w *warp) arrivals(in *instr, mask uint32, expect func(lane int) uint32) status {
-	// Lanes that arrive on one mbarrier release together: each knows what it did.
-	for rest := mask; rest != 0; {
-		first := trailing(rest)
-		addr := w.mbarrierAddr(in, first)
-		var same uint32
-		for m := rest; m != 0; m &= m - 1 {
-			if l := trailing(m); w.mbarrierAddr(in, l) == addr {
-				same |= 1 << l
+// alike splits a mask into sets of lanes that have the same key.
+func alike(mask uint32, key func(l int) uint64) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for mask != 0 {
+			same, first := uint32(0), key(trailing(mask))
+			for l := range lanesOf(mask) {
+				same |= bit(key(l) == first) << l
+			}
+			if mask &^= same; !yield(same) {
+				return
 			}
 		}
-		rest &^= same
-		if !w.arriveTogether(in, same, addr, expect) {
-			return stFault
-		}
 	}
-	return stNext
+}
+
+// arrivals makes the executor of an arrive, with so many bytes to expect by each lane.
+func arrivals(expect func(w *warp, in *instr, l int) uint32) execFn {
+	return func(w *warp, in *instr, mask uint32) status {
+		// Lanes that arrive on one mbarrier release together: each knows what it did.
+		for same := range alike(mask, func(l int) uint64 { return uint64(w.mbarrierAddr(in, l)) }) {
+			w.arriveTogether(in, same, expect)
+		}
+		return stNext
+	}
 }
 
 // arriveTogether is the arrival of several lanes on one mbarrier. Each arrival
 // releases what its own lane did, so a phase that ends halfway does not
 // vouch for the lanes that are still to come.
-func (w *warp) arriveTogether(in *instr, same, addr uint32, expect func(lane int) uint32) bool {
+func (w *warp) arriveTogether(in *instr, same uint32, expect func(w *warp, in *instr, l int) uint32) {
+	addr := w.mbarrierAddr(in, trailing(same))
 	bar := w.mbarrierAt(in, trailing(same), addr)
-	if bar == nil {
-		return false
-	}
 	var all *clock
 	if bits.OnesCount32(same) <= int(bar.pending) {
 		all = w.released(same)
 	}
-	for m := same; m != 0; m &= m - 1 {
-		l := trailing(m)
-		if w.mbarrierAt(in, l, addr) == nil {
-			return false
-		}
+	for l := range lanesOf(same) {
+		w.mbarrierAt(in, l, addr)
 		c := all
 		if c == nil {
 			c = w.released(1 << l)
 		}
 		bar.clock = join(bar.clock, c)
-		if in.d >= 0 {
-			w.d[in.d][l] = uint64(bar.phase)<<32 | uint64(uint32(bar.pending))
+		w.d[in.d][l] = uint64(bar.phase)<<32 | uint64(uint32(bar.pending))
+		if bar.tx += int64(expect(w, in, l)); bar.tx > txLimit {
+			w.fail(in, l, CheckBarrier, uint64(addr), "a transaction count of %d bytes, at most %d", bar.tx, txLimit)
 		}
-		if n := expect(l); n != 0 && !w.expectTx(in, l, bar, int64(n)) {
-			return false
+		if bar.pending == 0 {
+			w.fail(in, l, CheckBarrier, uint64(addr), "more than the %d arrivals of the phase", bar.count)
 		}
-		if !w.arriveOn(in, l, bar) {
-			return false
-		}
+		bar.pending--
+		w.b.progress = true
+		bar.flip(w.b)
 	}
-	return true
 }
 
-func (w *warp) expectTx(in *instr, lane int, m *mbarrier, n int64) bool {
-	if m.tx += n; m.tx > txLimit {
-		w.fail(in, lane, CheckBarrier, uint64(m.addr), "a transaction count of %d bytes, at most %d", m.tx, txLimit)
-		return false
-	}
-	return true
-}
-
-func execMbarArrive(w *warp, in *instr, mask uint32) status {
-	return w.arrivals(in, mask, func(int) uint32 { return 0 })
-}
-
-func execMbarArriveExpectTx(w *warp, in *instr, mask uint32) status {
-	return w.arrivals(in, mask, func(l int) uint32 { return w.r[in.b][l] })
-}
+func noBytes(*warp, *instr, int) uint32         { return 0 }
+func theBytes(w *warp, in *instr, l int) uint32 { return w.r[in.b][l] }
 
 // execMbarTryWait tests for the completion of the phase of a parity. It may fail
 // though the phase is over, as on a GPU: under Shuffle it sometimes does.
@@ -194,38 +153,21 @@ func execMbarTryWait(w *warp, in *instr, mask uint32) status {
 	var done uint32
 	spurious := w.b.shuffle && w.hopper.spurious < 3 && w.b.rng.IntN(4) == 0
 	held := false
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		bar := w.mbarrierAt(in, l, w.mbarrierAddr(in, l))
-		if bar == nil {
-			return stFault
-		}
 		parity := w.r[in.b][l]
 		if parity > 1 {
-			return w.fail(in, l, CheckBarrier, uint64(bar.addr), "a phase parity of %d", parity)
+			w.fail(in, l, CheckBarrier, uint64(bar.addr), "a phase parity of %d", parity)
 		}
-		if bar.phase&1 == parity {
-			continue
-		}
-		if spurious {
-			held = true
-			continue
-		}
-		done |= 1 << l
+		over := bar.phase&1 != parity
+		held = held || over && spurious
+		done |= bit(over && !spurious) << l
 	}
-	for m := done; m != 0; {
-		// Lanes that wait on one phase acquire it together.
-		l := trailing(m)
-		addr, parity := w.mbarrierAddr(in, l), w.r[in.b][l]
-		same := uint32(0)
-		for r := m; r != 0; r &= r - 1 {
-			if k := trailing(r); w.mbarrierAddr(in, k) == addr && w.r[in.b][k] == parity {
-				same |= 1 << k
-			}
-		}
-		m &^= same
-		bar := w.b.hopper.mbars[addr]
-		w.acquire(same, bar.complete[parity])
+	// Lanes that wait on one phase acquire it together.
+	for same := range alike(done, func(l int) uint64 { return uint64(w.mbarrierAddr(in, l))<<1 | uint64(w.r[in.b][l]) }) {
+		l := trailing(same)
+		bar := w.b.hopper.mbars[w.mbarrierAddr(in, l)]
+		w.acquire(same, bar.complete[w.r[in.b][l]])
 		if bar.loose != nil && bar.loose.phase < bar.phase {
 			bar.loose = nil
 		}
@@ -244,22 +186,17 @@ func execMbarTryWait(w *warp, in *instr, mask uint32) status {
 	return stPoll
 }
 
-func execFenceMbarInit(w *warp, in *instr, mask uint32) status {
-	w.fenceMbars(mask)
-	return stNext
-}
-
-// fenceMbars makes the initialisations by the lanes of mask visible to the async proxy.
-func (w *warp) fenceMbars(mask uint32) {
+// execFenceMbarInit makes the initialisations by the lanes of mask visible to the async proxy.
+func execFenceMbarInit(w *warp, _ *instr, mask uint32) status {
 	for _, m := range w.b.hopper.mbars {
 		if m.init.agent() == w.id && mask>>m.init.lane()&1 != 0 {
 			m.fenced = true
 		}
 	}
+	return stNext
 }
 
 func execFenceProxyAsync(w *warp, in *instr, mask uint32) status {
 	w.fence(mask)
-	w.fenceMbars(mask)
-	return stNext
+	return execFenceMbarInit(w, in, mask)
 }

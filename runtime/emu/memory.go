@@ -2,7 +2,9 @@ package emu
 
 import (
 	"fmt"
+	"iter"
 	"math/bits"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -125,11 +127,6 @@ type tag struct {
 	atomic bool
 }
 
-func newPage() *page {
-	p := &page{data: make([]byte, pageBytes), init: make([]uint64, pageBytes/64)}
-	return p
-}
-
 // create makes an allocation at a given address.
 func (m *memory) create(base uint64, size int64) (*alloc, error) {
 	if size <= 0 {
@@ -143,16 +140,19 @@ func (m *memory) create(base uint64, size int64) (*alloc, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i := sort.Search(len(m.allocs), func(i int) bool { return m.allocs[i].base >= base })
+	i := m.above(base - 1)
 	if i < len(m.allocs) && base+uint64(size) > m.allocs[i].base ||
 		i > 0 && m.allocs[i-1].base+uint64(m.allocs[i-1].size) > base {
 		return nil, badArgs("allocation at %#x overlaps another", base)
 	}
 	a := &alloc{base: base, size: size, chunks: make([]atomic.Pointer[chunk], (size+chunkBytes-1)/chunkBytes)}
-	m.allocs = append(m.allocs, nil)
-	copy(m.allocs[i+1:], m.allocs[i:])
-	m.allocs[i] = a
+	m.allocs = slices.Insert(m.allocs, i, a)
 	return a, nil
+}
+
+// above is the index of the first allocation that starts behind an address.
+func (m *memory) above(addr uint64) int {
+	return sort.Search(len(m.allocs), func(i int) bool { return m.allocs[i].base > addr })
 }
 
 // alloc makes an allocation behind all others.
@@ -175,21 +175,20 @@ func (m *memory) alloc(size int64) (*alloc, error) {
 func (m *memory) release(base uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i, a := range m.allocs {
-		if a.base == base {
-			a.freed.Store(true)
-			m.allocs = append(m.allocs[:i:i], m.allocs[i+1:]...)
-			return nil
-		}
+	i := m.above(base) - 1
+	if i < 0 || m.allocs[i].base != base {
+		return badArgs("%#x is no allocation", base)
 	}
-	return badArgs("%#x is no allocation", base)
+	m.allocs[i].freed.Store(true)
+	m.allocs = slices.Delete(m.allocs, i, i+1)
+	return nil
 }
 
 // find returns the live allocation that holds [addr, addr+n), or nil.
 func (m *memory) find(addr uint64, n int64) *alloc {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	i := sort.Search(len(m.allocs), func(i int) bool { return m.allocs[i].base > addr }) - 1
+	i := m.above(addr) - 1
 	if i < 0 || !m.allocs[i].holds(addr, n) {
 		return nil
 	}
@@ -204,7 +203,7 @@ func (a *alloc) holds(addr uint64, n int64) bool {
 func (m *memory) near(addr uint64) string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	i := sort.Search(len(m.allocs), func(i int) bool { return m.allocs[i].base > addr })
+	i := m.above(addr)
 	var before, after *alloc
 	if i > 0 {
 		before = m.allocs[i-1]
@@ -222,11 +221,11 @@ func (m *memory) near(addr uint64) string {
 }
 
 // page returns the page at an offset of the allocation, making it if asked to.
-func (a *alloc) page(off int64, make bool) *page {
+func (a *alloc) page(off int64, touch bool) *page {
 	slot := &a.chunks[off/chunkBytes]
 	c := slot.Load()
 	if c == nil {
-		if !make {
+		if !touch {
 			return nil
 		}
 		slot.CompareAndSwap(nil, new(chunk))
@@ -234,8 +233,8 @@ func (a *alloc) page(off int64, make bool) *page {
 	}
 	place := &c[off/pageBytes%chunkPages]
 	p := place.Load()
-	if p == nil && make {
-		p = newPage()
+	if p == nil && touch {
+		p = &page{data: make([]byte, pageBytes), init: make([]uint64, pageBytes/64)}
 		if rest := a.size - off&^(pageBytes-1); rest < pageBytes {
 			p.mark(int(rest), pageBytes-int(rest)) // beyond the end nothing is missing
 		}
@@ -246,21 +245,25 @@ func (a *alloc) page(off int64, make bool) *page {
 	return p
 }
 
+// words goes through the words of a set of bits that hold [off, off+n), with those bits.
+func words(off, n int) iter.Seq2[int, uint64] {
+	return func(yield func(int, uint64) bool) {
+		for end := off + n; off < end; off = off&^63 + 64 {
+			if !yield(off/64, ^uint64(0)<<(off%64)&(^uint64(0)>>(64-min(end-off&^63, 64)))) {
+				return
+			}
+		}
+	}
+}
+
 // mark sets the init bits of [off, off+n); the page is locked or private.
 func (p *page) mark(off, n int) {
 	if p.full.Load() {
 		return
 	}
-	for n > 0 {
-		word, bit := off/64, off%64
-		k := min(64-bit, n)
-		mask := uint64(1<<k-1) << bit
-		if k == 64 {
-			mask = ^uint64(0)
-		}
+	for word, mask := range words(off, n) {
 		p.count += bits.OnesCount64(mask &^ p.init[word])
 		p.init[word] |= mask
-		off, n = off+k, n-k
 	}
 	if p.count == pageBytes {
 		p.full.Store(true)
@@ -272,139 +275,99 @@ func (p *page) missing(off, n int) int {
 	if p.full.Load() {
 		return -1
 	}
-	for n > 0 {
-		word, bit := off/64, off%64
-		k := min(64-bit, n)
-		mask := uint64(1<<k-1) << bit
-		if k == 64 {
-			mask = ^uint64(0)
-		}
+	for word, mask := range words(off, n) {
 		if gap := mask &^ p.init[word]; gap != 0 {
 			return word*64 + bits.TrailingZeros64(gap)
 		}
-		off, n = off+k, n-k
 	}
 	return -1
 }
 
 // unmark clears the init bits of [off, off+n).
 func (p *page) unmark(off, n int) {
-	if p.full.Load() {
-		for i := range p.init {
-			p.init[i] = ^uint64(0)
-		}
-		p.full.Store(false)
-	}
-	for i := off; i < off+n; i++ {
-		if p.init[i/64]>>(i%64)&1 != 0 {
-			p.init[i/64] &^= 1 << (i % 64)
-			p.count--
-		}
+	p.full.Store(false)
+	for word, mask := range words(off, n) {
+		p.count -= bits.OnesCount64(mask & p.init[word])
+		p.init[word] &^= mask
 	}
 }
 
-// each calls f for the parts of [addr, addr+n) that lie in one page each.
-func (a *alloc) each(addr uint64, n int64, f func(off int64, within, size int) error) error {
-	for at := int64(addr - a.base); n > 0; {
-		within := int(at % pageBytes)
-		size := int(min(int64(pageBytes-within), n))
-		if err := f(at, within, size); err != nil {
-			return err
+// each calls f for the parts of [addr, addr+n), for what the host does to it, that lie in
+// one page each, with the page locked; it is nil where nobody touched it, unless touch is set.
+func (m *memory) each(what string, addr uint64, n int64, touch bool, f func(p *page, at uint64, off, size int)) error {
+	a := m.find(addr, n)
+	if a == nil {
+		return badArgs("%s of %d bytes at %#x is outside live memory: %s", what, n, addr, m.near(addr))
+	}
+	for n > 0 {
+		at := int64(addr - a.base)
+		off := int(at % pageBytes)
+		size := int(min(int64(pageBytes-off), n))
+		p := a.page(at, touch)
+		if p != nil {
+			p.mu.Lock()
 		}
-		at, n = at+int64(size), n-int64(size)
+		f(p, addr, off, size)
+		if p != nil {
+			p.mu.Unlock()
+		}
+		addr, n = addr+uint64(size), n-int64(size)
 	}
 	return nil
 }
 
 // write copies host bytes to the device.
 func (m *memory) write(addr uint64, src []byte) error {
-	a := m.find(addr, int64(len(src)))
-	if a == nil {
-		return m.outside("upload", addr, int64(len(src)))
-	}
-	return a.each(addr, int64(len(src)), func(off int64, within, size int) error {
-		p := a.page(off, true)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		copy(p.data[within:within+size], src)
-		p.mark(within, size)
+	return m.each("upload", addr, int64(len(src)), true, func(p *page, _ uint64, off, size int) {
+		copy(p.data[off:off+size], src)
+		p.mark(off, size)
 		src = src[size:]
-		return nil
 	})
 }
 
 // read copies device bytes to the host; bytes that nobody wrote read as poison.
 func (m *memory) read(dst []byte, addr uint64) error {
-	a := m.find(addr, int64(len(dst)))
-	if a == nil {
-		return m.outside("download", addr, int64(len(dst)))
-	}
-	return a.each(addr, int64(len(dst)), func(off int64, within, size int) error {
-		if p := a.page(off, false); p != nil {
-			copy(dst[:size], p.data[within:])
-			p.mu.Lock()
-			for i := 0; !p.full.Load() && i < size; i++ {
-				if p.init[(within+i)/64]>>((within+i)%64)&1 == 0 {
-					dst[i] = poisonByte
-				}
-			}
-			p.mu.Unlock()
-		} else {
-			for i := range dst[:size] {
+	return m.each("download", addr, int64(len(dst)), false, func(p *page, _ uint64, off, size int) {
+		if p != nil {
+			copy(dst[:size], p.data[off:])
+		}
+		for i := range dst[:size] {
+			if p == nil || !p.full.Load() && p.missing(off+i, 1) >= 0 {
 				dst[i] = poisonByte
 			}
 		}
 		dst = dst[size:]
-		return nil
 	})
 }
 
 // forget makes bytes unwritten again.
 func (m *memory) forget(addr uint64, n int64) error {
-	a := m.find(addr, n)
-	if a == nil {
-		return m.outside("output", addr, n)
-	}
-	return a.each(addr, n, func(off int64, within, size int) error {
-		if p := a.page(off, false); p != nil {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.unmark(within, size)
-			for i := within; i < within+size; i++ {
-				p.data[i] = poisonByte
-			}
+	return m.each("output", addr, n, false, func(p *page, _ uint64, off, size int) {
+		if p != nil {
+			p.unmark(off, size)
+			poison(p.data[off : off+size])
 		}
-		return nil
 	})
+}
+
+// poison fills memory with what is no sensible number.
+func poison(data []byte) {
+	for i := range data {
+		data[i] = poisonByte
+	}
 }
 
 // gap returns the first address of [addr, addr+n) that nobody wrote.
-func (m *memory) gap(addr uint64, n int64) (at uint64, found bool, err error) {
-	a := m.find(addr, n)
-	if a == nil {
-		return 0, false, m.outside("output", addr, n)
-	}
-	err = a.each(addr, n, func(off int64, within, size int) error {
-		if found {
-			return nil
+func (m *memory) gap(addr uint64, n int64) (gap uint64, found bool, err error) {
+	err = m.each("output", addr, n, false, func(p *page, at uint64, off, size int) {
+		if i := off; !found {
+			if p != nil {
+				i = p.missing(off, size)
+			}
+			gap, found = at+uint64(i-off), i >= 0
 		}
-		p := a.page(off, false)
-		if p == nil {
-			at, found = a.base+uint64(off), true
-			return nil
-		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if i := p.missing(within, size); i >= 0 {
-			at, found = a.base+uint64(off)+uint64(i-within), true
-		}
-		return nil
 	})
-	return at, found, err
-}
-
-func (m *memory) outside(what string, addr uint64, n int64) error {
-	return badArgs("%s of %d bytes at %#x is outside live memory: %s", what, n, addr, m.near(addr))
+	return gap, found, err
 }
 
 func ptr(p runtime.Ptr) uint64 { return uint64(p) }

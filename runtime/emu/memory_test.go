@@ -53,7 +53,8 @@ func TestLoadAndStoreForms(t *testing.T) {
 				value = f.Operands[1]
 			}
 			names := registerList(value, 20)
-			each, all := accessWidth(f)
+			each := value.Class.Bytes()
+			all := each * value.Count
 			at := 0
 			if all < 16 {
 				at = all // exercise the offset

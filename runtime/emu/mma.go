@@ -24,9 +24,7 @@ func buildMma(_ *decoder, in *instr) error {
 		return fmt.Errorf("this type is not executed")
 	}
 	in.exec = func(w *warp, in *instr, mask uint32) status {
-		if !w.whole(in, mask) {
-			return stFault
-		}
+		w.whole(in, mask)
 		a, b, r := &w.tile.a, &w.tile.b, w.r
 		tiles.fragA[format](a, &r[in.va[0]], &r[in.va[1]], &r[in.va[2]], &r[in.va[3]])
 		tiles.fragB[format](b, &r[in.vb[0]], &r[in.vb[1]])
@@ -47,47 +45,27 @@ func (w *warp) multiply(vc, vd []int32, a *tileA, b *tileB) {
 	tiles.multiply(a, b, c, d)
 }
 
-func buildLdMatrix(_ *decoder, in *instr) error {
-	in.exec = execLdMatrix
-	if in.form.Trans {
-		in.exec = execLdMatrixTrans
-	}
-	return nil
-}
-
 // matrixRows checks the eight row addresses of each matrix, which lanes 8m to
-// 8m+7 hold, and calls row for each.
-func (w *warp) matrixRows(in *instr, mask uint32, matrices int, store bool, offs *[32]int32) bool {
-	if !w.whole(in, mask) {
-		return false
-	}
+// 8m+7 hold, and finds their lines.
+func (w *warp) matrixRows(in *instr, mask uint32, matrices int, store bool) (lines [32]int32) {
+	w.whole(in, mask)
 	addr := &w.r[in.a]
 	for l := range min(8*matrices, 32) {
 		at := addr[l] + uint32(in.off)
+		lines[l] = int32(at-sharedBase) / lineBytes
 		if !store && w.plainRow(at) {
-			offs[l] = int32(at - sharedBase)
 			continue
 		}
-		off, ok := w.locate(in, l, at, 16)
-		if !ok {
-			return false
-		}
-		offs[l] = int32(off)
-		if !w.b.shared.shadow {
-			continue
-		}
-		c, verb := (*conflict)(nil), "read"
-		if store {
-			c, verb = w.writeLine(off/lineBytes, lineFull, laneWarp, true), "write"
-		} else {
-			c = w.readLine(off/lineBytes, lineFull, laneWarp)
-		}
-		if c != nil {
-			w.report(in, l, off, c, verb)
-			return false
+		off := w.locate(in, l, at, 16)
+		switch {
+		case !w.b.shared.shadow:
+		case store:
+			w.writeLine(use{in, l, off / lineBytes, lineFull, "write"}, laneWarp, true)
+		default:
+			w.readLine(use{in, l, off / lineBytes, lineFull, "read"}, laneWarp)
 		}
 	}
-	return true
+	return lines
 }
 
 // plainRow is the usual case of a matrix row, for speed: an aligned line without
@@ -114,41 +92,40 @@ func (w *warp) plainRow(addr uint32) bool {
 	return true
 }
 
-// execLdMatrix: lane l gets word l%4 of row l/4 of each matrix (PTX ISA 9.0 §9.7.14.5.15).
+// execLdMatrix: lane l gets word l%4 of row l/4 of each matrix (PTX ISA 9.0
+// §9.7.14.5.15), with .trans elements 2(l%4) and 2(l%4)+1 of column l/4.
 func execLdMatrix(w *warp, in *instr, mask uint32) status {
-	var offs [32]int32
-	if !w.matrixRows(in, mask, len(in.vd), false, &offs) {
-		return stFault
-	}
+	lines := w.matrixRows(in, mask, len(in.vd), false)
 	for m, reg := range in.vd {
-		d := &w.r[reg]
-		for r := range 8 {
-			src := (*[16]byte)(w.b.shared.data[offs[8*m+r]:])
-			dst := (*[4]uint32)(d[4*r:])
-			dst[0] = binary.LittleEndian.Uint32(src[0:])
-			dst[1] = binary.LittleEndian.Uint32(src[4:])
-			dst[2] = binary.LittleEndian.Uint32(src[8:])
-			dst[3] = binary.LittleEndian.Uint32(src[12:])
+		if in.form.Trans {
+			transposed(w.b.shared.data, lines[:], 8*m, &w.r[reg])
+		} else {
+			fragment(w.b.shared.data, lines[:], 8*m, 1, &w.r[reg])
 		}
 	}
 	return stNext
 }
 
-// execLdMatrixTrans: lane l gets elements 2(l%4) and 2(l%4)+1 of column l/4.
-func execLdMatrixTrans(w *warp, in *instr, mask uint32) status {
-	var offs [32]int32
-	if !w.matrixRows(in, mask, len(in.vd), false, &offs) {
-		return stFault
+// fragment copies 16-byte chunks into the layout of a register: chunk i is lanes 4i to 4i+3.
+func fragment(data []byte, lines []int32, first, step int, r *reg32) {
+	for i := range 8 {
+		src := (*[16]byte)(data[int(lines[first+i*step])*lineBytes:])
+		dst := (*[4]uint32)(r[4*i:])
+		dst[0] = binary.LittleEndian.Uint32(src[0:])
+		dst[1] = binary.LittleEndian.Uint32(src[4:])
+		dst[2] = binary.LittleEndian.Uint32(src[8:])
+		dst[3] = binary.LittleEndian.Uint32(src[12:])
 	}
-	for m, reg := range in.vd {
-		d := &w.r[reg]
-		for pair := range 4 {
-			lo := (*[16]byte)(w.b.shared.data[offs[8*m+2*pair]:])
-			hi := (*[16]byte)(w.b.shared.data[offs[8*m+2*pair+1]:])
-			interleave(d, pair, lo, hi)
-		}
+}
+
+// transposed turns eight rows, or the chunks of one group of eight rows, eight values
+// of K from first, into the register that holds them column by column.
+func transposed(data []byte, lines []int32, first int, r *reg32) {
+	for k := 0; k < 8; k += 2 {
+		lo := (*[16]byte)(data[int(lines[first+k])*lineBytes:])
+		hi := (*[16]byte)(data[int(lines[first+k+1])*lineBytes:])
+		interleave(r, k/2, lo, hi)
 	}
-	return stNext
 }
 
 // interleave puts elements c of two rows into lane 4c + pair.
@@ -163,45 +140,18 @@ func interleave(d *reg32, pair int, lo, hi *[16]byte) {
 	}
 }
 
-func buildStMatrix(_ *decoder, in *instr) error {
-	in.exec = execStMatrix
-	if in.form.Trans {
-		in.exec = execStMatrixTrans
-	}
-	return nil
-}
-
+// execStMatrix is execLdMatrix the other way round.
 func execStMatrix(w *warp, in *instr, mask uint32) status {
-	var offs [32]int32
-	if !w.matrixRows(in, mask, len(in.va), true, &offs) {
-		return stFault
-	}
+	lines := w.matrixRows(in, mask, len(in.va), true)
 	for m, reg := range in.va {
-		s := &w.r[reg]
-		for r := range 8 {
-			dst := w.b.shared.data[offs[8*m+r]:]
-			for t := range 4 {
-				binary.LittleEndian.PutUint32(dst[4*t:], s[4*r+t])
-			}
-		}
-	}
-	return stNext
-}
-
-func execStMatrixTrans(w *warp, in *instr, mask uint32) status {
-	var offs [32]int32
-	if !w.matrixRows(in, mask, len(in.va), true, &offs) {
-		return stFault
-	}
-	for m, reg := range in.va {
-		s := &w.r[reg]
-		for pair := range 4 {
-			lo := w.b.shared.data[offs[8*m+2*pair]:]
-			hi := w.b.shared.data[offs[8*m+2*pair+1]:]
-			for col := range 8 {
-				v := s[4*col+pair]
-				binary.LittleEndian.PutUint16(lo[2*col:], uint16(v))
-				binary.LittleEndian.PutUint16(hi[2*col:], uint16(v>>16))
+		for l, v := range &w.r[reg] {
+			for half := range 2 {
+				row, col := l/4, l%4*2+half
+				if in.form.Trans {
+					row, col = col, row
+				}
+				at := int(lines[8*m+row])*lineBytes + 2*col
+				binary.LittleEndian.PutUint16(w.b.shared.data[at:], uint16(v>>(16*half)))
 			}
 		}
 	}

@@ -21,31 +21,24 @@ const (
 )
 
 // parse reads a PTX module.
-func parse(text string) (*source, error) {
+func parse(text string) (_ *source, err error) {
+	defer caught(&err)
 	if len(text) > maxTextBytes {
-		return nil, syntaxError(1, "text of %d bytes, at most %d", len(text), maxTextBytes)
+		fail(1, "text of %d bytes, at most %d", len(text), maxTextBytes)
 	}
 	p := &parser{lex: lexer{src: text, line: 1}, src: &source{lines: strings.Split(text, "\n")}}
 	p.advance()
 	p.module()
-	if p.err != nil {
-		return nil, p.err
-	}
 	return p.src, nil
 }
 
-// parser is a recursive-descent parser that keeps its first error and then
-// sees only the end of the text.
+// parser is a recursive-descent parser that panics with its first error.
 type parser struct {
 	lex    lexer
 	tok    token
-	err    error
 	src    *source
 	kernel *kernelSource
-	scopes []map[string]regDecl
-	index  map[string]int // register uses of the kernel, by declaration and name
-	depth  int
-	decls  int
+	scopes []scope
 	bytes  int64 // of variables
 }
 
@@ -54,26 +47,15 @@ type regDecl struct {
 	class inst.Class
 	typ   string
 	count int64
-	id    int // unique, so that scopes may reuse names
 }
 
-func (p *parser) advance() {
-	if p.err != nil {
-		return
-	}
-	tok, err := p.lex.next()
-	if err != nil {
-		p.err, tok = err, token{kind: tokEOF, line: p.lex.line}
-	}
-	p.tok = tok
+// scope is what a pair of braces declares, and which of its registers are in use.
+type scope struct {
+	decls map[string]regDecl
+	regs  map[string]int
 }
 
-func (p *parser) fail(line int32, format string, args ...any) {
-	if p.err == nil {
-		p.err = syntaxError(line, format, args...)
-	}
-	p.tok = token{kind: tokEOF, line: line}
-}
+func (p *parser) advance() { p.tok = p.lex.next() }
 
 func (p *parser) at(text string) bool {
 	return p.tok.text == text && (p.tok.kind == tokPunct || p.tok.kind == tokWord)
@@ -89,26 +71,35 @@ func (p *parser) accept(text string) bool {
 
 func (p *parser) expect(text string) {
 	if !p.accept(text) {
-		p.fail(p.tok.line, "expected %q, found %s", text, p.tok)
+		fail(p.tok.line, "expected %q, found %s", text, p.tok)
 	}
 }
 
 func (p *parser) word(what string) string {
 	if p.tok.kind != tokWord {
-		p.fail(p.tok.line, "expected %s, found %s", what, p.tok)
-		return ""
+		fail(p.tok.line, "expected %s, found %s", what, p.tok)
 	}
 	text := p.tok.text
 	p.advance()
 	return text
 }
 
+// list reads items with commas between up to an end.
+func (p *parser) list(end string, item func()) {
+	for !p.at(end) {
+		if item(); !p.accept(",") {
+			break
+		}
+	}
+	p.expect(end)
+}
+
 // integer reads an optionally signed integer constant.
 func (p *parser) integer(what string) int64 {
 	line := p.tok.line
 	o := p.constant()
-	if p.err == nil && (o.width != 0 || o.kind != opImm) {
-		p.fail(line, "expected %s, an integer", what)
+	if o.width != 0 || o.kind != opImm {
+		fail(line, "expected %s, an integer", what)
 	}
 	return int64(o.imm)
 }
@@ -117,14 +108,14 @@ func (p *parser) integer(what string) int64 {
 func (p *parser) size(what string, limit int64) int64 {
 	line := p.tok.line
 	n := p.integer(what)
-	if p.err == nil && (n < 0 || n > limit) {
-		p.fail(line, "%s %d is not between 0 and %d", what, n, limit)
+	if n < 0 || n > limit {
+		fail(line, "%s %d is not between 0 and %d", what, n, limit)
 	}
 	return n
 }
 
 func (p *parser) module() {
-	for p.err == nil && p.tok.kind != tokEOF {
+	for p.tok.kind != tokEOF {
 		line := p.tok.line
 		switch word := p.word("a directive"); word {
 		case ".version":
@@ -135,38 +126,32 @@ func (p *parser) module() {
 				p.word("a target option")
 			}
 		case ".address_size":
-			if n := p.integer("an address size"); p.err == nil && n != 64 {
-				p.fail(line, "address size %d, only 64 is executed", n)
+			if n := p.integer("an address size"); n != 64 {
+				fail(line, "address size %d, only 64 is executed", n)
 			}
 		case ".visible", ".weak":
 		case ".extern", ".global", ".const", ".shared":
-			if v := p.variable(word, line); v != nil {
-				p.src.vars = append(p.src.vars, v)
-			}
+			p.src.vars = append(p.src.vars, p.variable(word, line))
 		case ".entry":
 			p.entry(line)
 		case ".pragma":
 			p.pragma()
-		case "":
 		default:
-			p.fail(line, "directive %q is not known here", word)
+			fail(line, "directive %q is not known here", word)
 		}
 	}
-	if p.err != nil {
-		return
-	}
 	if p.src.version == 0 {
-		p.fail(1, "no .version directive")
+		fail(1, "no .version directive")
 	} else if p.src.target == (target.Target{}) {
-		p.fail(1, "no .target directive")
+		fail(1, "no .target directive")
 	}
 }
 
 func (p *parser) target() {
 	line, name := p.tok.line, p.word("a target")
 	t, err := target.Parse(name)
-	if err != nil && p.err == nil {
-		p.fail(line, "target %q is not known", name)
+	if err != nil {
+		fail(line, "target %q is not known", name)
 	}
 	p.src.target = t
 }
@@ -177,8 +162,7 @@ func (p *parser) version() {
 	a, err1 := strconv.Atoi(major)
 	b, err2 := strconv.Atoi(minor)
 	if tok.kind != tokNumber || !ok || err1 != nil || err2 != nil || a < 1 || a > 99 || b < 0 || b > 9 {
-		p.fail(tok.line, "bad version %s", tok)
-		return
+		fail(tok.line, "bad version %s", tok)
 	}
 	p.src.version = target.Version(a*10 + b)
 	p.advance()
@@ -187,8 +171,7 @@ func (p *parser) version() {
 func (p *parser) pragma() {
 	for {
 		if p.tok.kind != tokString {
-			p.fail(p.tok.line, "expected a pragma string, found %s", p.tok)
-			return
+			fail(p.tok.line, "expected a pragma string, found %s", p.tok)
 		}
 		p.advance()
 		if !p.accept(",") {
@@ -198,19 +181,16 @@ func (p *parser) pragma() {
 	p.expect(";")
 }
 
-// scalarBytes is the width of a declared type such as ".b8".
-func scalarBytes(typ string) int64 {
-	switch typ {
-	case ".b8", ".u8", ".s8":
-		return 1
-	case ".b16", ".u16", ".s16", ".f16", ".bf16":
-		return 2
-	case ".b32", ".u32", ".s32", ".f32", ".f16x2", ".bf16x2":
-		return 4
-	case ".b64", ".u64", ".s64", ".f64":
-		return 8
-	}
-	return 0
+// types are the declared types: bytes, and the class of registers, ClassImm without any.
+var types = map[string]struct {
+	bytes int64
+	class inst.Class
+}{
+	".pred": {0, inst.ClassPred}, ".b8": {1, inst.ClassImm}, ".u8": {1, inst.ClassImm}, ".s8": {1, inst.ClassImm},
+	".b16": {2, inst.ClassB16}, ".u16": {2, inst.ClassB16}, ".s16": {2, inst.ClassB16}, ".f16": {2, inst.ClassB16}, ".bf16": {2, inst.ClassImm},
+	".b32": {4, inst.ClassB32}, ".u32": {4, inst.ClassB32}, ".s32": {4, inst.ClassB32}, ".f32": {4, inst.ClassF32},
+	".f16x2": {4, inst.ClassImm}, ".bf16x2": {4, inst.ClassImm}, ".f64": {8, inst.ClassImm},
+	".b64": {8, inst.ClassB64}, ".u64": {8, inst.ClassB64}, ".s64": {8, inst.ClassB64},
 }
 
 // typed reads [.align n] .type and returns both widths.
@@ -218,14 +198,14 @@ func (p *parser) typed() (align, width int64) {
 	line := p.tok.line
 	if p.accept(".align") {
 		align = p.size("alignment", 1<<20)
-		if p.err == nil && (align == 0 || align&(align-1) != 0) {
-			p.fail(line, "alignment %d is no power of two", align)
+		if align == 0 || align&(align-1) != 0 {
+			fail(line, "alignment %d is no power of two", align)
 		}
 	}
 	typ := p.word("a type")
-	width = scalarBytes(typ)
-	if p.err == nil && width == 0 {
-		p.fail(line, "type %q is not known", typ)
+	width = types[typ].bytes
+	if width == 0 {
+		fail(line, "type %q is not known", typ)
 	}
 	if align == 0 {
 		align = width
@@ -244,8 +224,7 @@ func (p *parser) variable(word string, line int32) *variable {
 	case ".global", ".const", ".shared":
 		v.space = word[1:]
 	default:
-		p.fail(line, "a variable in %q is not supported", word)
-		return nil
+		fail(line, "a variable in %q is not supported", word)
 	}
 	align, width := p.typed()
 	v.align, v.name = align, p.word("a name")
@@ -257,11 +236,8 @@ func (p *parser) variable(word string, line int32) *variable {
 			n = p.size("array length", maxVariable)
 		}
 		p.expect("]")
-		if p.err != nil {
-			return nil
-		}
 		if count *= n; count > maxVariable {
-			p.fail(line, "variable %s is too large", v.name)
+			fail(line, "variable %s is too large", v.name)
 		}
 	}
 	if p.accept("=") {
@@ -272,29 +248,22 @@ func (p *parser) variable(word string, line int32) *variable {
 	}
 	p.expect(";")
 	v.size = count * width
+	p.bytes += v.size
 	switch {
-	case p.err != nil:
-		return nil
 	case v.size > maxVariable:
-		p.fail(line, "variable %s of %d bytes, at most %d", v.name, v.size, maxVariable)
-	case p.total(v.size) > maxVariables:
-		p.fail(line, "variables of more than %d bytes", maxVariables)
+		fail(line, "variable %s of %d bytes, at most %d", v.name, v.size, maxVariable)
+	case p.bytes > maxVariables:
+		fail(line, "variables of more than %d bytes", maxVariables)
 	case int64(len(v.init)) > v.size:
-		p.fail(line, "variable %s has %d initial bytes for %d", v.name, len(v.init), v.size)
+		fail(line, "variable %s has %d initial bytes for %d", v.name, len(v.init), v.size)
 	case v.init != nil && v.space == "shared":
-		p.fail(line, "shared variable %s cannot be initialised", v.name)
+		fail(line, "shared variable %s cannot be initialised", v.name)
 	case v.extern && v.space != "shared":
-		p.fail(line, "external variable %s cannot be linked", v.name)
+		fail(line, "external variable %s cannot be linked", v.name)
 	case v.extern != (v.size == 0):
-		p.fail(line, "variable %s: only external shared arrays have no length", v.name)
+		fail(line, "variable %s: only external shared arrays have no length", v.name)
 	}
 	return v
-}
-
-// total adds to the bytes of all variables.
-func (p *parser) total(bytes int64) int64 {
-	p.bytes += bytes
-	return p.bytes
 }
 
 func (p *parser) initialiser(width int64, array bool) []byte {
@@ -314,12 +283,6 @@ func (p *parser) initialiser(width int64, array bool) []byte {
 		return out
 	}
 	p.expect("{")
-	for p.err == nil && !p.at("}") {
-		item()
-		if !p.accept(",") {
-			break
-		}
-	}
-	p.expect("}")
+	p.list("}", item)
 	return out
 }

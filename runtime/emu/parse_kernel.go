@@ -11,28 +11,17 @@ import (
 func (p *parser) entry(line int32) {
 	k := &kernelSource{name: p.word("a kernel name"), line: line, labels: map[string]int{}}
 	p.kernel = k
-	p.index = map[string]int{}
-	p.scopes = []map[string]regDecl{{}}
 	if p.accept("(") {
-		for p.err == nil && !p.at(")") {
-			p.param()
-			if !p.accept(",") {
-				break
-			}
-		}
-		p.expect(")")
+		p.list(")", p.param)
 	}
-	for p.err == nil && !p.at("{") {
+	for !p.at("{") {
 		p.performance()
 	}
 	p.expect("{")
 	p.block()
-	if p.err != nil {
-		return
-	}
 	for _, other := range p.src.kernels {
 		if other.name == k.name {
-			p.fail(line, "two kernels named %s", k.name)
+			fail(line, "two kernels named %s", k.name)
 		}
 	}
 	p.src.kernels = append(p.src.kernels, k)
@@ -55,8 +44,7 @@ func (p *parser) param() {
 				p.size("alignment", 1<<20)
 			}
 		}
-		if p.at(".align") {
-			p.advance()
+		if p.accept(".align") {
 			d.align = p.size("alignment", 1<<20)
 		}
 	}
@@ -65,22 +53,18 @@ func (p *parser) param() {
 		d.size *= p.size("array length", maxParamBytes)
 		p.expect("]")
 	}
-	if p.err != nil {
-		return
-	}
 	if d.align <= 0 || d.align&(d.align-1) != 0 {
-		p.fail(line, "alignment %d is no power of two", d.align)
-		return
+		fail(line, "alignment %d is no power of two", d.align)
 	}
 	k := p.kernel
 	d.offset = (k.paramBytes + d.align - 1) &^ (d.align - 1)
 	k.paramBytes = d.offset + d.size
 	if k.paramBytes > maxParamBytes {
-		p.fail(line, "parameters of %d bytes, at most %d", k.paramBytes, maxParamBytes)
+		fail(line, "parameters of %d bytes, at most %d", k.paramBytes, maxParamBytes)
 	}
 	for _, other := range k.params {
 		if other.name == d.name {
-			p.fail(line, "two parameters named %s", d.name)
+			fail(line, "two parameters named %s", d.name)
 		}
 	}
 	k.params = append(k.params, d)
@@ -107,81 +91,68 @@ func (p *parser) performance() {
 		p.kernel.minnctapsm = int(p.size("block count", 64))
 	case ".maxnreg":
 		p.kernel.maxnreg = int(p.size("register count", 1<<16))
-	case ".explicitcluster", "":
+	case ".explicitcluster":
 	case ".reqnctapercluster":
-		if d := dims(); p.err == nil && d != [3]int{1, 1, 1} {
-			p.fail(line, "clusters of more than one block are not executed")
+		if d := dims(); d != [3]int{1, 1, 1} {
+			fail(line, "clusters of more than one block are not executed")
 		}
 	case ".pragma":
 		p.pragma()
 	default:
-		p.fail(line, "directive %q is not known here", word)
+		fail(line, "directive %q is not known here", word)
 	}
 }
 
 // block reads statements up to the closing brace of a scope.
 func (p *parser) block() {
-	if p.depth++; p.depth > 64 {
-		p.fail(p.tok.line, "scopes nested too deeply")
-		return
+	if len(p.scopes) == 64 {
+		fail(p.tok.line, "scopes nested too deeply")
 	}
-	for p.err == nil && !p.at("}") {
+	p.scopes = append(p.scopes, scope{map[string]regDecl{}, map[string]int{}})
+	for !p.at("}") {
 		line := p.tok.line
 		switch {
 		case p.accept("{"):
-			p.scopes = append(p.scopes, map[string]regDecl{})
 			p.block()
-			p.scopes = p.scopes[:len(p.scopes)-1]
 		case p.accept(";"):
 		case p.accept(".reg"):
 			p.registers(line)
 		case p.accept(".pragma"):
 			p.pragma()
-		case p.at(".shared"):
-			p.advance()
-			if v := p.variable(".shared", line); v != nil {
-				p.kernel.vars = append(p.kernel.vars, v)
-			}
+		case p.accept(".shared"):
+			p.kernel.vars = append(p.kernel.vars, p.variable(".shared", line))
 		case p.accept(".loc"):
 			for p.tok.kind == tokNumber {
 				p.advance()
 			}
 		case p.tok.kind == tokEOF:
-			p.fail(line, "kernel %s has no closing brace", p.kernel.name)
+			fail(line, "kernel %s has no closing brace", p.kernel.name)
 		case p.tok.kind == tokWord && p.tok.text[0] == '.':
-			p.fail(line, "directive %q is not known here", p.tok.text)
+			fail(line, "directive %q is not known here", p.tok.text)
 		default:
 			p.statement()
 		}
 	}
 	p.expect("}")
-	p.depth--
-}
-
-var regClasses = map[string]inst.Class{
-	".pred": inst.ClassPred,
-	".b16":  inst.ClassB16, ".u16": inst.ClassB16, ".s16": inst.ClassB16, ".f16": inst.ClassB16,
-	".b32": inst.ClassB32, ".u32": inst.ClassB32, ".s32": inst.ClassB32, ".f32": inst.ClassF32,
-	".b64": inst.ClassB64, ".u64": inst.ClassB64, ".s64": inst.ClassB64,
+	p.scopes = p.scopes[:len(p.scopes)-1]
 }
 
 func (p *parser) registers(line int32) {
 	typ := p.word("a register type")
-	class, ok := regClasses[typ]
-	if p.err == nil && !ok {
-		p.fail(line, "register type %q is not known", typ)
+	declared, ok := types[typ]
+	if !ok || declared.class == inst.ClassImm {
+		fail(line, "register type %q is not known", typ)
 	}
-	for p.err == nil {
+	for {
 		name := p.word("a register name")
-		d := regDecl{class: class, typ: strings.TrimPrefix(typ, "."), count: -1, id: p.decls}
-		p.decls++
+		d := regDecl{class: declared.class, typ: strings.TrimPrefix(typ, "."), count: -1}
 		if p.accept("<") {
 			d.count = p.size("register count", maxDeclared)
 			p.expect(">")
 		}
-		scope := p.scopes[len(p.scopes)-1]
-		if _, dup := scope[name]; dup && p.err == nil {
-			p.fail(line, "register %s is declared twice", name)
+		scope := p.scopes[len(p.scopes)-1].decls
+		if _, dup := scope[name]; dup {
+			fail(line, "register %s is declared twice", name)
 		}
 		scope[name] = d
 		if !p.accept(",") {
@@ -193,38 +164,37 @@ func (p *parser) registers(line int32) {
 
 // findReg resolves a name to a register of the kernel, -1 if it is none.
 func (p *parser) findReg(name string) int {
-	digits := len(name)
-	for digits > 0 && isDigit(name[digits-1]) {
-		digits--
-	}
 	for i := len(p.scopes) - 1; i >= 0; i-- {
-		d, ok := p.scopes[i][name]
-		if ok && d.count >= 0 {
-			ok = false // the bare prefix of a family is no register
+		idx, seen := p.scopes[i].regs[name]
+		if seen {
+			return idx
 		}
-		// A family's prefix may itself end in digits: try every split.
-		for cut := digits; !ok && cut < len(name); cut++ {
-			if name[cut] == '0' && cut+1 < len(name) {
-				continue
-			}
-			if d, ok = p.scopes[i][name[:cut]]; ok {
-				n, err := strconv.ParseInt(name[cut:], 10, 64)
-				ok = err == nil && n < d.count
-			}
-		}
-		if !ok {
-			continue
-		}
-		key := strconv.Itoa(d.id) + "/" + name
-		idx, seen := p.index[key]
-		if !seen {
-			idx = len(p.kernel.regs)
-			p.index[key] = idx
+		if d := p.scopes[i].find(name); d != nil {
 			p.kernel.regs = append(p.kernel.regs, register{name: name, class: d.class, typ: d.typ})
+			p.scopes[i].regs[name] = len(p.kernel.regs) - 1
+			return len(p.kernel.regs) - 1
 		}
-		return idx
 	}
 	return -1
+}
+
+// find is the declaration of a register, nil without one. A family's prefix may itself
+// end in digits: every split is tried. The bare prefix of a family is no register.
+func (s scope) find(name string) *regDecl {
+	if d, ok := s.decls[name]; ok && d.count < 0 {
+		return &d
+	}
+	for cut := len(strings.TrimRight(name, "0123456789")); cut < len(name); cut++ {
+		if name[cut] == '0' && cut+1 < len(name) {
+			continue
+		}
+		if d, ok := s.decls[name[:cut]]; ok {
+			if n, err := strconv.ParseInt(name[cut:], 10, 64); err == nil && n < d.count {
+				return &d
+			}
+		}
+	}
+	return nil
 }
 
 // statement reads a label, or an instruction with its guard.
@@ -235,29 +205,26 @@ func (p *parser) statement() {
 		s.negate = p.accept("!")
 		line := p.tok.line
 		name := p.word("a predicate")
-		if p.err != nil {
-			return
-		}
 		s.guard = p.findReg(name)
 		if s.guard < 0 || k.regs[s.guard].class != inst.ClassPred {
-			p.fail(line, "guard %s is no predicate register", name)
-			return
+			fail(line, "guard %s is no predicate register", name)
 		}
 	}
 	s.opcode = p.word("an instruction")
 	if s.guard < 0 && p.accept(":") {
 		if _, dup := k.labels[s.opcode]; dup {
-			p.fail(s.line, "label %s is defined twice", s.opcode)
+			fail(s.line, "label %s is defined twice", s.opcode)
 		}
 		k.labels[s.opcode] = len(k.body)
 		return
 	}
-	for p.err == nil && !p.at(";") {
-		s.ops = append(s.ops, p.operand())
-		if p.accept("|") { // d|p: two results
-			s.ops = append(s.ops, p.operand())
+	for !p.at(";") {
+		o := p.operand()
+		s.ops = append(s.ops, o)
+		if o.kind == opAddr && o.list != nil {
+			s.ops = append(s.ops, operand{kind: opVec, list: o.list})
 		}
-		if !p.accept(",") {
+		if !p.accept("|") && !p.accept(",") { // d|p: two results
 			break
 		}
 	}
@@ -273,16 +240,12 @@ func (p *parser) operand() operand {
 	case p.at("["):
 		return p.address()
 	case p.accept("!"):
-		p.fail(line, "a negated predicate operand is not supported")
-		return operand{}
+		fail(line, "a negated predicate operand is not supported")
 	case p.tok.kind == tokNumber || p.at("-"):
 		return p.constant()
 	}
 	name := p.word("an operand")
-	switch {
-	case p.err != nil:
-		return operand{}
-	case name == "_":
+	if name == "_" {
 		return operand{kind: opSink}
 	}
 	if r := p.findReg(name); r >= 0 {
@@ -296,22 +259,18 @@ func (p *parser) operand() operand {
 
 func (p *parser) vector() []operand {
 	p.expect("{")
-	var list []operand
-	for p.err == nil && !p.at("}") {
+	list := []operand{}
+	p.list("}", func() {
 		line := p.tok.line
 		if len(list) == maxVectorItems {
-			p.fail(line, "vector of more than %d operands", maxVectorItems)
+			fail(line, "vector of more than %d operands", maxVectorItems)
 		}
 		o := p.operand()
-		if p.err == nil && (o.kind == opVec || o.kind == opAddr) {
-			p.fail(line, "a vector holds registers and constants only")
+		if o.kind == opVec || o.kind == opAddr {
+			fail(line, "a vector holds registers and constants only")
 		}
 		list = append(list, o)
-		if !p.accept(",") {
-			break
-		}
-	}
-	p.expect("}")
+	})
 	return list
 }
 
@@ -329,15 +288,12 @@ func (p *parser) address() operand {
 		case opName:
 			o.name = base.name
 		default:
-			p.fail(p.tok.line, "an address starts with a register or a name")
+			fail(p.tok.line, "an address starts with a register or a name")
 		}
 		switch {
-		case p.accept("+"):
-			o.off = p.integer("an offset")
-		case p.at("-"):
+		case p.accept("+") || p.at("-"):
 			o.off = p.integer("an offset")
 		case p.accept(","):
-			o.tuple = true
 			o.list = p.vector()
 		}
 	}
@@ -350,12 +306,11 @@ func (p *parser) constant() operand {
 	line := p.tok.line
 	neg := p.accept("-")
 	if p.tok.kind != tokNumber {
-		p.fail(line, "expected a constant, found %s", p.tok)
-		return operand{}
+		fail(line, "expected a constant, found %s", p.tok)
 	}
 	text := p.tok.text
 	p.advance()
-	o := operand{kind: opImm, neg: neg}
+	o := operand{kind: opImm}
 	lower := strings.ToLower(text)
 	var err error
 	switch {
@@ -371,14 +326,10 @@ func (p *parser) constant() operand {
 		f, err = strconv.ParseFloat(text, 64)
 		o.imm = math.Float64bits(f)
 	default:
-		if strings.ContainsRune(text, '_') {
-			err = strconv.ErrSyntax
-		} else {
-			o.imm, err = strconv.ParseUint(strings.TrimSuffix(strings.TrimSuffix(lower, "u"), "U"), 0, 64)
-		}
+		o.imm, err = strconv.ParseUint(strings.TrimSuffix(lower, "u"), 0, 64)
 	}
-	if err != nil {
-		p.fail(line, "bad constant %q", text)
+	if err != nil || strings.ContainsRune(text, '_') {
+		fail(line, "bad constant %q", text)
 	}
 	if neg {
 		switch o.width {

@@ -3,6 +3,7 @@ package emu
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
@@ -52,9 +53,7 @@ type program struct {
 	n32    int        // sizes of the register files, constants included
 	n64    int
 	npred  int
-	init32 []constant
-	init64 []constant
-	initP  []constant
+	consts map[constant]int32 // slots
 	sregs  []specialReg
 
 	static  int64 // bytes of static shared memory, from sharedBase
@@ -63,16 +62,18 @@ type program struct {
 	hazards bool // has wgmma
 }
 
+// constant is a value in the file of a class.
 type constant struct {
-	slot  int32
+	class inst.Class // ClassB64, ClassPred, or ClassB32 for the rest
 	value uint64
 }
 
 // specialReg is a file slot that holds a special register.
 type specialReg struct {
-	name string
-	slot int32
-	wide bool
+	name  string
+	class inst.Class
+	value func(w *warp, l int) uint64
+	slot  int32
 }
 
 // argument is an operand of a form after resolution.
@@ -90,14 +91,11 @@ type decoder struct {
 	src    *source
 	k      *kernelSource
 	p      *program
-	symbol map[string]uint64 // module and shared variables: address
-	space  map[string]string
-	slot   []int32 // register number → file index, -1 unseen
-	c32    map[uint32]int32
-	c64    map[uint64]int32
-	cP     map[bool]int32
-	sreg   map[string]int32
+	symbol map[string]symbol // module and shared variables
+	slot   []int32           // register number → file index, -1 unseen
+	consts map[constant]int32
 	args   []argument
+	ints   []int32 // room for lists of slots and register numbers
 	// lenient lets a register of another type stand in where PTX does.
 	lenient bool
 }
@@ -121,61 +119,53 @@ func (d *decoder) reg(r int) int32 {
 	return d.slot[r]
 }
 
-func (d *decoder) const32(v uint32) int32 {
-	s, ok := d.c32[v]
+// constant is the slot of a constant.
+func (d *decoder) constant(c constant) int32 {
+	s, ok := d.consts[c]
 	if !ok {
-		s = d.next(inst.ClassB32)
-		d.c32[v] = s
-		d.p.init32 = append(d.p.init32, constant{s, uint64(v)})
+		s = d.next(c.class)
+		d.consts[c] = s
 	}
 	return s
 }
 
-func (d *decoder) const64(v uint64) int32 {
-	s, ok := d.c64[v]
-	if !ok {
-		s = d.next(inst.ClassB64)
-		d.c64[v] = s
-		d.p.init64 = append(d.p.init64, constant{s, v})
+func (d *decoder) const32(v uint32) int32 { return d.constant(constant{inst.ClassB32, uint64(v)}) }
+func (d *decoder) const64(v uint64) int32 { return d.constant(constant{inst.ClassB64, v}) }
+
+// list is room for n numbers.
+func (d *decoder) list(n int) []int32 {
+	if len(d.ints) < n {
+		d.ints = make([]int32, max(n, 1<<12))
 	}
-	return s
+	l := d.ints[:n:n]
+	d.ints = d.ints[n:]
+	return l
 }
 
-func (d *decoder) constPred(v bool) int32 {
-	s, ok := d.cP[v]
-	if !ok {
-		s = d.next(inst.ClassPred)
-		d.cP[v] = s
-		bits := uint64(0)
-		if v {
-			bits = math.MaxUint32
-		}
-		d.p.initP = append(d.p.initP, constant{s, bits})
-	}
-	return s
+// symbol is where a variable lies.
+type symbol struct {
+	addr   uint64
+	shared bool
 }
 
 // decodeKernel resolves one kernel. globals are the addresses of the module's variables.
-func decodeKernel(src *source, k *kernelSource, globals map[string]uint64) (*program, error) {
+func decodeKernel(src *source, k *kernelSource, globals map[string]uint64) (_ *program, err error) {
+	defer caught(&err)
 	d := &decoder{
 		src: src, k: k,
 		p:      &program{name: k.name, source: k, regs: k.regs, lines: src.lines},
-		symbol: map[string]uint64{}, space: map[string]string{},
-		slot: make([]int32, len(k.regs)),
-		c32:  map[uint32]int32{}, c64: map[uint64]int32{}, cP: map[bool]int32{}, sreg: map[string]int32{},
+		symbol: map[string]symbol{}, slot: make([]int32, len(k.regs)), consts: map[constant]int32{},
 	}
+	d.p.consts, d.p.code = d.consts, make([]instr, 0, len(k.body)+1)
 	for i := range d.slot {
 		d.slot[i] = -1
 	}
 	for name, addr := range globals {
-		d.symbol[name], d.space[name] = addr, "global"
+		d.symbol[name] = symbol{addr, false}
 	}
 	d.shared()
 	for i := range k.body {
-		in, err := d.statement(&k.body[i])
-		if err != nil {
-			return nil, err
-		}
+		in := d.statement(&k.body[i])
 		in.pc = int32(i)
 		d.p.code = append(d.p.code, in)
 	}
@@ -202,7 +192,7 @@ func (d *decoder) shared() {
 			continue
 		}
 		at = up(v.align)
-		d.symbol[v.name], d.space[v.name] = uint64(at), "shared"
+		d.symbol[v.name] = symbol{uint64(at), true}
 		at += v.size
 	}
 	d.p.static = at - sharedBase
@@ -210,22 +200,14 @@ func (d *decoder) shared() {
 	d.p.dynAt = at - sharedBase
 	for _, v := range vars {
 		if v.space == "shared" && v.extern {
-			d.symbol[v.name], d.space[v.name] = uint64(at), "shared"
+			d.symbol[v.name] = symbol{uint64(at), true}
 		}
 	}
 }
 
-func (d *decoder) statement(s *statement) (instr, error) {
-	candidates := inst.Candidates(s.opcode)
-	if len(candidates) == 0 {
-		return instr{}, syntaxError(s.line, "instruction %s is not in the table", s.opcode)
-	}
-	f, err := d.choose(candidates, s)
-	if err != nil {
-		return instr{}, err
-	}
-	in := instr{form: f, line: s.line, guard: -1, gid: -1, join: -1}
-	in.aligned = f.Effects&inst.Aligned != 0
+func (d *decoder) statement(s *statement) instr {
+	f := d.choose(s)
+	in := instr{form: f, line: s.line, guard: -1, gid: -1, join: -1, aligned: f.Effects&inst.Aligned != 0}
 	if s.guard >= 0 {
 		in.guard, in.gid = d.reg(s.guard), int32(s.guard)
 		if s.negate {
@@ -233,43 +215,39 @@ func (d *decoder) statement(s *statement) (instr, error) {
 		}
 	}
 	d.assign(&in)
-	if err := d.checkTarget(f, s); err != nil {
-		return instr{}, err
-	}
-	if f.Kind >= inst.Kind(len(builders)) || builders[f.Kind] == nil {
-		return instr{}, syntaxError(s.line, "instruction %s cannot be executed", f.Name)
+	switch {
+	case d.src.version < f.PTX:
+		fail(s.line, "%s needs PTX %v, the module says %v", f.Opcode, f.PTX, d.src.version)
+	case !f.Targets.Has(d.src.target):
+		fail(s.line, "%s needs a target that %v is not", f.Opcode, d.src.target)
+	case f.Kind >= inst.Kind(len(builders)) || builders[f.Kind] == nil:
+		fail(s.line, "instruction %s cannot be executed", f.Name)
 	}
 	if err := builders[f.Kind](d, &in); err != nil {
-		return instr{}, syntaxError(s.line, "%s: %v", s.opcode, err)
+		fail(s.line, "%s: %v", s.opcode, err)
 	}
-	return in, nil
+	return in
 }
 
 // choose finds the row that takes a statement's operands: one whose register
 // classes are exactly those declared, else one that the typing rules of PTX allow.
-func (d *decoder) choose(candidates []*inst.Form, s *statement) (*inst.Form, error) {
+func (d *decoder) choose(s *statement) *inst.Form {
+	candidates := inst.Candidates(s.opcode)
+	if len(candidates) == 0 {
+		fail(s.line, "instruction %s is not in the table", s.opcode)
+	}
 	var why error
 	for _, d.lenient = range [2]bool{false, true} {
 		for _, f := range candidates {
-			if why = d.match(f, s); why == nil {
-				return f, nil
+			if why = d.match(f, s.ops); why == nil {
+				return f
 			}
 		}
 	}
 	if len(candidates) > 1 {
 		why = fmt.Errorf("no form takes these operands (the last one tried: %v)", why)
 	}
-	return nil, syntaxError(s.line, "%s: %v", s.opcode, why)
-}
-
-// checkTarget refuses instructions that the module's .version or .target lacks.
-func (d *decoder) checkTarget(f *inst.Form, s *statement) error {
-	if d.src.version < f.PTX {
-		return syntaxError(s.line, "%s needs PTX %v, the module says %v", f.Opcode, f.PTX, d.src.version)
-	}
-	if !f.Targets.Has(d.src.target) {
-		return syntaxError(s.line, "%s needs a target that %v is not", f.Opcode, d.src.target)
-	}
+	fail(s.line, "%s: %v", s.opcode, why)
 	return nil
 }
 
@@ -337,22 +315,14 @@ func (p *program) markHazards() {
 	for i := range p.code {
 		if w := p.code[i].wgmma; w != nil {
 			p.hazards = true
-			for _, list := range [2][]int32{w.d, w.aIDs} {
-				for _, r := range list {
-					used[r] = true
-				}
+			for _, r := range slices.Concat(w.d, w.aIDs) {
+				used[r] = true
 			}
 		}
 	}
 	for i := range p.code {
 		in := &p.code[i]
-		if in.wgmma != nil {
-			continue
-		}
-		for _, list := range [2][]int32{in.reads, in.writes} {
-			for _, r := range list {
-				in.hazard = in.hazard || used[r]
-			}
-		}
+		use := func(r int32) bool { return used[r] }
+		in.hazard = in.wgmma == nil && (slices.ContainsFunc(in.reads, use) || slices.ContainsFunc(in.writes, use))
 	}
 }

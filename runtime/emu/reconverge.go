@@ -1,6 +1,10 @@
 package emu
 
-import "github.com/s2attention/s2c/codegen/ptx/inst"
+import (
+	"slices"
+
+	"github.com/s2attention/s2c/codegen/ptx/inst"
+)
 
 // reconverge sets each branch's join: the immediate post-dominator of its
 // block, where diverged lanes wait for each other. Exits are handled one after
@@ -9,10 +13,7 @@ import "github.com/s2attention/s2c/codegen/ptx/inst"
 func (p *program) reconverge() {
 	g := newFlow(p.code)
 	done := make([]bool, len(g.start))
-	ipdom := make([]int, len(g.start))
-	for b := range ipdom {
-		ipdom[b] = -1
-	}
+	ipdom := slices.Repeat([]int{-1}, len(g.start))
 	for b := len(g.start) - 1; b >= 0; b-- {
 		if !done[b] && g.ends[b] {
 			g.postDominators(b, done, ipdom)
@@ -101,16 +102,15 @@ func (g *flow) postDominators(exit int, done []bool, ipdom []int) {
 				if _, here := rank[s]; !here || ipdom[s] < 0 {
 					continue
 				}
-				if best < 0 {
-					best = s
-					continue
-				}
-				for x := s; x != best; {
+				for x := s; best >= 0 && x != best; {
 					if rank[x] > rank[best] {
 						x = ipdom[x]
 					} else {
 						best = ipdom[best]
 					}
+				}
+				if best < 0 {
+					best = s
 				}
 			}
 			if ipdom[b] != best {
@@ -126,26 +126,21 @@ func (g *flow) postDominators(exit int, done []bool, ipdom []int) {
 
 // reversePostOrder walks predecessors from exit.
 func (g *flow) reversePostOrder(exit int, done []bool) []int {
-	type frame struct{ block, next int }
 	seen := map[int]bool{exit: true}
-	stack := []frame{{exit, 0}}
-	var post []int
+	next := map[int]int{} // of the predecessors of each block
+	stack, post := []int{exit}, []int(nil)
 	for len(stack) > 0 {
-		top := &stack[len(stack)-1]
-		if top.next < len(g.pred[top.block]) {
-			b := g.pred[top.block][top.next]
-			top.next++
-			if !seen[b] && !done[b] {
-				seen[b] = true
-				stack = append(stack, frame{b, 0})
-			}
+		top := stack[len(stack)-1]
+		if next[top] == len(g.pred[top]) {
+			post, stack = append(post, top), stack[:len(stack)-1]
 			continue
 		}
-		post = append(post, top.block)
-		stack = stack[:len(stack)-1]
+		b := g.pred[top][next[top]]
+		if next[top]++; !seen[b] && !done[b] {
+			seen[b] = true
+			stack = append(stack, b)
+		}
 	}
-	for i, j := 0, len(post)-1; i < j; i, j = i+1, j-1 {
-		post[i], post[j] = post[j], post[i]
-	}
+	slices.Reverse(post)
 	return post
 }

@@ -1,43 +1,28 @@
 package emu
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 )
 
-// flatten splits [map, {x, y}] into its two operands and drops an unused first result.
-func flatten(f *inst.Form, ops []operand) []operand {
-	var out []operand
-	for i, o := range ops {
-		if i == 0 && o.kind == opSink && f.Kind == inst.ElectSync {
-			continue
-		}
-		if !o.tuple {
-			out = append(out, o)
-			continue
-		}
-		addr := o
-		addr.tuple, addr.list = false, nil
-		out = append(out, addr, operand{kind: opVec, list: o.list})
-	}
-	return out
-}
-
 // match resolves a statement's operands against one form.
-func (d *decoder) match(f *inst.Form, s *statement) error {
-	ops := flatten(f, s.ops)
+func (d *decoder) match(f *inst.Form, ops []operand) error {
+	if f.Kind == inst.ElectSync && len(ops) == 3 && ops[0].kind == opSink {
+		ops = ops[1:]
+	}
 	if len(ops) != len(f.Operands) {
 		return fmt.Errorf("%d operands, %d expected", len(ops), len(f.Operands))
 	}
-	d.args = d.args[:0]
+	d.args = slices.Grow(d.args[:0], len(ops))[:len(ops)]
 	for i := range f.Operands {
-		a := argument{op: &f.Operands[i]}
-		if err := d.resolve(f, &a, &ops[i]); err != nil {
+		d.args[i] = argument{op: &f.Operands[i]}
+		if err := d.resolve(f, &d.args[i], &ops[i]); err != nil {
 			return fmt.Errorf("operand %d (%s): %v", i+1, f.Operands[i].Name, err)
 		}
-		d.args = append(d.args, a)
 	}
 	return nil
 }
@@ -65,14 +50,17 @@ func (d *decoder) resolve(f *inst.Form, a *argument, o *operand) error {
 		a.name = o.name
 		return nil
 	}
-	if !a.op.Vec {
-		return d.resolveRegister(f, a, o)
+	list := []operand{*o}
+	if a.op.Vec {
+		if o.kind != opVec || len(o.list) != a.op.Count {
+			return fmt.Errorf("a vector of %d is needed", a.op.Count)
+		}
+		list = o.list
 	}
-	if o.kind != opVec || len(o.list) != a.op.Count {
-		return fmt.Errorf("a vector of %d is needed", a.op.Count)
-	}
-	for i := range o.list {
-		if err := d.resolveRegister(f, a, &o.list[i]); err != nil {
+	a.slots, a.ids = d.list(len(list)), d.list(len(list))
+	for i := range list {
+		var err error
+		if a.slots[i], a.ids[i], err = d.resolveRegister(f, a.op, &list[i]); err != nil {
 			return err
 		}
 	}
@@ -93,145 +81,129 @@ func bitType(f *inst.Form) bool {
 	return false
 }
 
-func (d *decoder) resolveRegister(f *inst.Form, a *argument, o *operand) error {
-	want := a.op.Class
-	switch o.kind {
-	case opReg:
-		r := d.k.regs[o.reg]
+// resolveRegister is the slot and the number, -1 for none, of a register or a constant.
+func (d *decoder) resolveRegister(f *inst.Form, op *inst.Operand, o *operand) (slot, id int32, err error) {
+	want := op.Class
+	switch {
+	case o.kind == opReg:
+		r := &d.k.regs[o.reg]
 		ok := r.class == want
 		if d.lenient {
 			ok = ok || want == inst.ClassF32 && r.typ == "b32" ||
 				want == inst.ClassB32 && r.class == inst.ClassF32 && bitType(f)
 		}
 		if !ok {
-			return fmt.Errorf("%s is a .%s register", r.name, r.typ)
+			return 0, 0, fmt.Errorf("%s is a .%s register", r.name, r.typ)
 		}
-		a.slots = append(a.slots, d.reg(o.reg))
-		a.ids = append(a.ids, int32(o.reg))
-		return nil
-	case opSink:
-		if !a.op.Write || a.op.Read {
-			return fmt.Errorf("\"_\" is no source")
+		return d.reg(o.reg), int32(o.reg), nil
+	case o.kind == opSink && op.Write && !op.Read:
+		return d.next(want), -1, nil
+	case o.kind == opSink:
+		err = fmt.Errorf("\"_\" is no source")
+	case o.kind == opImm && op.Imm:
+		var c constant
+		if c, err = immediate(want, o); err == nil {
+			slot = d.constant(c)
 		}
-		a.slots = append(a.slots, d.next(want))
-		a.ids = append(a.ids, -1)
-		return nil
-	case opImm:
-		if !a.op.Imm {
-			return fmt.Errorf("a register is needed")
-		}
-		slot, err := d.constant(want, o)
-		if err != nil {
-			return err
-		}
-		a.slots = append(a.slots, slot)
-		a.ids = append(a.ids, -1)
-		return nil
-	case opName:
-		if o.name[0] == '%' {
-			return fmt.Errorf("register %s is not declared", o.name)
-		}
-		return fmt.Errorf("%s is no register", o.name)
+	case o.kind == opName && o.name[0] == '%':
+		err = fmt.Errorf("register %s is not declared", o.name)
+	case o.kind == opName:
+		err = fmt.Errorf("%s is no register", o.name)
+	default:
+		err = fmt.Errorf("a register is needed")
 	}
-	return fmt.Errorf("a register is needed")
+	return slot, -1, err
 }
 
-func (d *decoder) constant(class inst.Class, o *operand) (int32, error) {
+// immediate is the constant of a class that an operand stands for.
+func immediate(class inst.Class, o *operand) (constant, error) {
+	v, whole, why := o.imm, o.width == 0, ""
+	fits := func(least, most int64) bool { return int64(v) >= least && int64(v) <= most }
+	c := constant{inst.ClassB32, v & math.MaxUint32}
 	switch class {
 	case inst.ClassF32:
-		switch o.width {
-		case 32:
-			return d.const32(uint32(o.imm)), nil
-		case 1, 64:
-			return d.const32(math.Float32bits(float32(math.Float64frombits(o.imm)))), nil
+		if whole {
+			why = "a float constant is needed"
 		}
-		return 0, fmt.Errorf("a float constant is needed")
+		if o.width != 32 {
+			c.value = uint64(math.Float32bits(float32(math.Float64frombits(v))))
+		}
 	case inst.ClassB64:
 		if o.width == 1 || o.width == 32 {
-			return 0, fmt.Errorf("an integer constant is needed")
+			why = "an integer constant is needed"
 		}
-		return d.const64(o.imm), nil
+		c = constant{class, v}
 	case inst.ClassPred:
-		if o.width != 0 || o.imm > 1 {
-			return 0, fmt.Errorf("a predicate constant is 0 or 1")
+		if !whole || v > 1 {
+			why = "a predicate constant is 0 or 1"
 		}
-		return d.constPred(o.imm == 1), nil
+		c = constant{class, -v & math.MaxUint32}
 	case inst.ClassB16:
-		if o.width != 0 || int64(o.imm) < math.MinInt16 || int64(o.imm) > math.MaxUint16 {
-			return 0, fmt.Errorf("the constant does not fit 16 bits")
+		if !whole || !fits(math.MinInt16, math.MaxUint16) {
+			why = "the constant does not fit 16 bits"
 		}
-		return d.const32(uint32(uint16(o.imm))), nil
+		c.value &= math.MaxUint16
+	default:
+		if o.width == 1 || o.width == 64 {
+			why = "a 32-bit constant is needed"
+		} else if !fits(math.MinInt32, math.MaxUint32) {
+			why = "the constant does not fit 32 bits"
+		}
 	}
-	if o.width == 1 || o.width == 64 {
-		return 0, fmt.Errorf("a 32-bit constant is needed")
+	if why != "" {
+		return c, errors.New(why)
 	}
-	if int64(o.imm) < math.MinInt32 || int64(o.imm) > math.MaxUint32 {
-		return 0, fmt.Errorf("the constant does not fit 32 bits")
-	}
-	return d.const32(uint32(o.imm)), nil
+	return c, nil
 }
 
 func (d *decoder) resolveAddress(a *argument, o *operand) error {
 	if o.kind != opAddr {
 		return fmt.Errorf("an address in brackets is needed")
 	}
-	shared := a.op.Class == inst.ClassSAddr
-	a.off = o.off
-	switch {
-	case o.reg >= 0:
-		r := d.k.regs[o.reg]
-		if want := map[bool]inst.Class{true: inst.ClassB32, false: inst.ClassB64}[shared]; r.class != want {
-			return fmt.Errorf("%s is a .%s register, the address needs %d bits", r.name, r.typ, want.Bytes()*8)
+	class := inst.ClassB64
+	if a.op.Class == inst.ClassSAddr {
+		class = inst.ClassB32
+	}
+	a.off, a.slots, a.ids = o.off, d.list(1), d.list(1)
+	if o.reg >= 0 {
+		if r := &d.k.regs[o.reg]; r.class != class {
+			return fmt.Errorf("%s is a .%s register, the address needs %d bits", r.name, r.typ, class.Bytes()*8)
 		}
-		a.slots, a.ids = []int32{d.reg(o.reg)}, []int32{int32(o.reg)}
+		a.slots[0], a.ids[0] = d.reg(o.reg), int32(o.reg)
 		return nil
-	case o.name != "":
-		addr, ok := d.symbol[o.name]
-		if !ok || (d.space[o.name] == "shared") != shared {
+	}
+	if o.name != "" {
+		at, ok := d.symbol[o.name]
+		if !ok || at.shared != (class == inst.ClassB32) {
 			return fmt.Errorf("%s is no variable of this state space", o.name)
 		}
-		a.off += int64(addr)
+		a.off += int64(at.addr)
 	}
-	a.ids = []int32{-1}
-	if shared {
-		a.slots = []int32{d.const32(0)}
-	} else {
-		a.slots = []int32{d.const64(0)}
-	}
+	a.slots[0], a.ids[0] = d.constant(constant{class, 0}), -1
 	return nil
 }
 
-func (d *decoder) findParam(name string) *paramDecl {
-	for i := range d.k.params {
-		if d.k.params[i].name == name {
-			return &d.k.params[i]
-		}
-	}
-	return nil
+// findParam is the index of a parameter, -1 if there is none of the name.
+func (d *decoder) findParam(name string) int {
+	return slices.IndexFunc(d.k.params, func(p paramDecl) bool { return p.name == name })
 }
 
 func (d *decoder) resolveParam(f *inst.Form, a *argument, o *operand) error {
 	if o.kind != opAddr || o.name == "" {
 		return fmt.Errorf("a parameter in brackets is needed")
 	}
-	p := d.findParam(o.name)
-	if p == nil {
+	i := d.findParam(o.name)
+	if i < 0 {
 		return fmt.Errorf("%s is no parameter of %s", o.name, d.k.name)
 	}
-	bytes := int64(0)
-	for i := range f.Operands {
-		if f.Operands[i].Write {
-			bytes = int64(f.Operands[i].Class.Bytes() * f.Operands[i].Count)
-		}
-	}
+	p, bytes := &d.k.params[i], int64(f.Operands[0].Class.Bytes()) // of the result
 	if o.off < 0 || o.off+bytes > p.size {
 		return fmt.Errorf("bytes %d to %d of parameter %s, which has %d", o.off, o.off+bytes-1, p.name, p.size)
 	}
 	a.off = p.offset + o.off
-	if bytes > 0 && a.off%bytes != 0 {
+	if a.off%bytes != 0 {
 		return fmt.Errorf("parameter offset %d is no multiple of %d", a.off, bytes)
 	}
-	a.imm = uint64(a.off)
 	return nil
 }
 
@@ -239,21 +211,21 @@ func (d *decoder) resolveSymbol(f *inst.Form, a *argument, o *operand) error {
 	if o.kind != opName {
 		return fmt.Errorf("the name of a variable is needed")
 	}
-	if p := d.findParam(o.name); p != nil {
-		a.imm = uint64(p.offset) + paramSpace
+	if i := d.findParam(o.name); i >= 0 {
+		a.imm = uint64(d.k.params[i].offset) + paramSpace
 		return nil
 	}
-	addr, ok := d.symbol[o.name]
+	at, ok := d.symbol[o.name]
 	switch {
 	case !ok && o.name[0] == '%':
 		return fmt.Errorf("special register %s is not known", o.name)
 	case !ok:
 		return fmt.Errorf("%s is no variable or parameter", o.name)
 	}
-	if f.Operands[0].Class == inst.ClassB32 && d.space[o.name] != "shared" {
+	if f.Operands[0].Class == inst.ClassB32 && !at.shared {
 		return fmt.Errorf("the address of %s needs 64 bits", o.name)
 	}
-	a.imm = addr
+	a.imm = at.addr
 	return nil
 }
 
@@ -261,17 +233,15 @@ func (d *decoder) resolveSpecial(f *inst.Form, a *argument, o *operand) error {
 	if o.kind != opName || o.name == "" || o.name[0] != '%' {
 		return fmt.Errorf("a special register is needed")
 	}
-	if !knownSpecial(o.name) {
+	r := specialReg{o.name, f.Operands[0].Class, special(o.name), 0}
+	if r.value == nil {
 		return fmt.Errorf("special register %s is not known", o.name)
 	}
-	wide := f.Operands[0].Class == inst.ClassB64
-	key := fmt.Sprint(o.name, wide)
-	slot, ok := d.sreg[key]
-	if !ok {
-		slot = d.next(f.Operands[0].Class)
-		d.sreg[key] = slot
-		d.p.sregs = append(d.p.sregs, specialReg{o.name, slot, wide})
+	i := slices.IndexFunc(d.p.sregs, func(s specialReg) bool { return s.name == r.name && s.class == r.class })
+	if i < 0 {
+		r.slot, i = d.next(r.class), len(d.p.sregs)
+		d.p.sregs = append(d.p.sregs, r)
 	}
-	a.slots, a.ids = []int32{slot}, []int32{-1}
+	a.slots, a.ids = []int32{d.p.sregs[i].slot}, []int32{-1}
 	return nil
 }

@@ -1,6 +1,10 @@
 package emu
 
-import "fmt"
+import (
+	"fmt"
+	"iter"
+	"slices"
+)
 
 // sharedBase is where a block's shared memory starts in the shared window; the
 // bytes below belong to the system, as on a GPU.
@@ -31,7 +35,7 @@ type line struct {
 	readers uint32 // warps that have read since the last write
 	init    uint16 // bytes that hold a value
 	pend    uint16 // bytes that an unfinished asynchronous copy will write
-	busy    uint16 // unfinished asynchronous reads
+	busy    int16  // unfinished asynchronous reads
 	bars    uint8  // halves that hold an mbarrier
 }
 
@@ -57,23 +61,18 @@ func (s *sharedMemory) resize(bytes int64, warps int, checks Check) {
 
 // reset forgets everything; the bytes get a value that is no sensible number.
 func (s *sharedMemory) reset() {
-	for i := range s.data {
-		s.data[i] = 0xff
-	}
+	poison(s.data)
 	clear(s.lines)
 	s.logs, s.free = s.logs[:0], s.free[:0]
 }
 
-// conflict is what is wrong with an access.
-type conflict struct {
-	check Check
-	byte  int // in the line
-	with  access
-	why   string // instead of a message made from the rest
-}
-
-func raceWith(bytes uint16, a access) *conflict {
-	return &conflict{check: CheckRace, byte: trailing(uint32(a.bytes & bytes)), with: a}
+// use is an access to bytes of a line, by the lane that a fault names.
+type use struct {
+	in    *instr
+	lane  int
+	line  int
+	bytes uint16
+	verb  string
 }
 
 // span returns the bytes of a line that [off, off+n) touches, off within the line.
@@ -82,45 +81,35 @@ func span(off, n int) uint16 {
 }
 
 // locate checks the bounds and the alignment of an access to shared memory.
-func (w *warp) locate(in *instr, lane int, addr uint32, n int) (int, bool) {
+func (w *warp) locate(in *instr, lane int, addr uint32, n int) int {
 	off := int64(addr) - sharedBase
 	if off < 0 || off+int64(n) > int64(len(w.b.shared.data)) {
 		w.fail(in, lane&31, CheckBounds, uint64(addr), "%d bytes of shared memory at %#x, the block has %#x to %#x",
 			n, addr, sharedBase, sharedBase+len(w.b.shared.data))
-		return 0, false
 	}
 	if int(addr)&(n-1) != 0 {
 		w.fail(in, lane&31, CheckAlign, uint64(addr), "shared address %#x is no multiple of %d", addr, n)
-		return 0, false
 	}
-	return int(off), true
+	return int(off)
 }
 
 // loadShared checks a read of n bytes, a power of two up to 16, by one lane or by
 // the whole warp (laneWarp), and returns where they are.
-func (w *warp) loadShared(in *instr, lane int, addr uint32, n int) (int, bool) {
-	off, ok := w.locate(in, lane, addr, n)
-	if !ok || !w.b.shared.shadow {
-		return off, ok
+func (w *warp) loadShared(in *instr, lane int, addr uint32, n int) int {
+	off := w.locate(in, lane, addr, n)
+	if w.b.shared.shadow {
+		w.readLine(use{in, lane & 31, off / lineBytes, span(off%lineBytes, n), "read"}, lane)
 	}
-	if c := w.readLine(off/lineBytes, span(off%lineBytes, n), lane); c != nil {
-		w.report(in, lane, off, c, "read")
-		return 0, false
-	}
-	return off, true
+	return off
 }
 
 // storeShared checks a write of n bytes and returns where they go.
-func (w *warp) storeShared(in *instr, lane int, addr uint32, n int) (int, bool) {
-	off, ok := w.locate(in, lane, addr, n)
-	if !ok || !w.b.shared.shadow {
-		return off, ok
+func (w *warp) storeShared(in *instr, lane int, addr uint32, n int) int {
+	off := w.locate(in, lane, addr, n)
+	if w.b.shared.shadow {
+		w.writeLine(use{in, lane, off / lineBytes, span(off%lineBytes, n), "write"}, lane, true)
 	}
-	if c := w.writeLine(off/lineBytes, span(off%lineBytes, n), lane, true); c != nil {
-		w.report(in, lane, off, c, "write")
-		return 0, false
-	}
-	return off, true
+	return off
 }
 
 // barHalves maps bytes of a line to the halves in ln.bars.
@@ -128,59 +117,83 @@ func barHalves(bytes uint16) uint8 {
 	return uint8(bit(bytes&0xff != 0) | bit(bytes&0xff00 != 0)<<1)
 }
 
-func (ln *line) holdsBarrier(bytes uint16) (*conflict, bool) {
-	if ln.bars&barHalves(bytes) == 0 {
-		return nil, false
+// clash reports what is wrong with the first of some bytes: why, or a check that names
+// an earlier access.
+func (w *warp) clash(u use, check Check, bytes uint16, why string, with access) {
+	switch {
+	case why != "":
+	case check == CheckProxy:
+		why = w.who(with) + ", without a fence.proxy.async between"
+	default:
+		why = w.who(with) + ", with no barrier between"
 	}
-	return &conflict{check: CheckBarrier, byte: trailing(uint32(bytes)), why: "the bytes hold an mbarrier"}, true
+	w.fail(u.in, u.lane, check, uint64(u.line*lineBytes+trailing(uint32(bytes))+sharedBase), "%s of shared memory%s", u.verb, why)
 }
 
-// readLine checks and records a read.
-func (w *warp) readLine(i int, bytes uint16, lane int) *conflict {
-	s := &w.b.shared
-	ln := &s.lines[i]
-	if ln.pend&bytes != 0 && w.checks(CheckAsync) {
-		return &conflict{check: CheckAsync, byte: trailing(uint32(ln.pend & bytes))}
+// free checks that no unfinished copy writes the bytes and that they hold no mbarrier.
+func (w *warp) free(u use, ln *line) {
+	if ln.pend&u.bytes != 0 && w.checks(CheckAsync) {
+		w.clash(u, CheckAsync, ln.pend&u.bytes, " that an unfinished asynchronous copy writes", access{})
 	}
-	if c, bad := ln.holdsBarrier(bytes); bad {
-		return c
+	if ln.bars&barHalves(u.bytes) != 0 {
+		w.clash(u, CheckBarrier, u.bytes, ": the bytes hold an mbarrier", access{})
 	}
-	if ln.init&bytes != bytes && w.checks(CheckUninit) {
-		return &conflict{check: CheckUninit, byte: trailing(uint32(bytes &^ ln.init))}
+}
+
+// readable is free for a read, of bytes that have been written.
+func (w *warp) readable(u use, ln *line) {
+	w.free(u, ln)
+	if ln.init&u.bytes != u.bytes && w.checks(CheckUninit) {
+		u.verb = "read"
+		w.clash(u, CheckUninit, u.bytes&^ln.init, " that nobody wrote", access{})
 	}
+}
+
+// readLine checks and records a read by a lane, laneWarp or laneAll.
+func (w *warp) readLine(u use, lane int) {
+	ln := &w.b.shared.lines[u.line]
+	w.readable(u, ln)
 	if !w.checks(CheckRace) {
-		return nil
+		return
 	}
-	now := makeStamp(w.time, w.id, lane)
+	if ln.log == 0 && ln.write != 0 && !w.ordered(ln.write, lane) {
+		w.clash(u, CheckRace, u.bytes, "", access{ln.write, lineFull, true})
+	}
+	w.recordRead(u, lane, makeStamp(w.time, w.id, lane))
+}
+
+// recordRead notes a read that must not follow a write in the line's log.
+func (w *warp) recordRead(u use, lane int, now stamp) {
+	s := &w.b.shared
+	ln := &s.lines[u.line]
 	if ln.log == 0 {
-		if ln.write != 0 && !w.ordered(ln.write, lane) {
-			return raceWith(bytes, access{ln.write, lineFull, true})
-		}
-		last := &s.reads[i*s.warps+w.id]
-		if bytes == lineFull && (ln.readers>>w.id&1 == 0 || w.ordered(*last, lane)) {
+		last := &s.reads[u.line*s.warps+w.id]
+		if u.bytes == lineFull && (ln.readers>>w.id&1 == 0 || w.ordered(*last, lane)) {
 			*last = now
 			ln.readers |= 1 << w.id
-			return nil
+			return
 		}
-		s.detail(i)
+		s.detail(u.line)
 	}
-	return w.logRead(&s.logs[ln.log-1], now, bytes, lane)
+	s.logs[ln.log-1].add(access{now, u.bytes, false}, func(a access) bool {
+		known := w.ordered(a.stamp, lane)
+		if a.write && !known {
+			w.clash(u, CheckRace, a.bytes&u.bytes, "", a)
+		}
+		return !a.write && known // whoever is ordered after this read is ordered after that one
+	})
 }
 
-func (w *warp) logRead(log *lineLog, now stamp, bytes uint16, lane int) *conflict {
+// add notes an access, which supersedes earlier ones in the bytes that they share.
+func (log *lineLog) add(x access, supersedes func(a access) bool) {
 	kept := log.entries[:0]
 	merged := false
 	for _, a := range log.entries {
-		if a.bytes&bytes != 0 {
-			switch known := w.ordered(a.stamp, lane); {
-			case a.write && !known:
-				return raceWith(bytes, a)
-			case !a.write && known:
-				a.bytes &^= bytes // whoever is ordered after this read is ordered after that one
-			}
+		if a.bytes&x.bytes != 0 && supersedes(a) {
+			a.bytes &^= x.bytes
 		}
-		if !a.write && a.stamp == now {
-			a.bytes |= bytes
+		if a.write == x.write && a.stamp == x.stamp {
+			a.bytes |= x.bytes
 			merged = true
 		}
 		if a.bytes != 0 {
@@ -188,36 +201,24 @@ func (w *warp) logRead(log *lineLog, now stamp, bytes uint16, lane int) *conflic
 		}
 	}
 	if !merged {
-		kept = append(kept, access{now, bytes, false})
+		kept = append(kept, x)
 	}
 	log.entries = kept
-	return nil
 }
 
 // writeLine checks a write, and records it when commit is set: an asynchronous
 // write is checked when it is issued and recorded when it is done. The lane may
 // carry laneAsync.
-func (w *warp) writeLine(i int, bytes uint16, lane int, commit bool) *conflict {
-	ln := &w.b.shared.lines[i]
-	if w.checks(CheckAsync) {
-		if ln.pend&bytes != 0 {
-			return &conflict{check: CheckAsync, byte: trailing(uint32(ln.pend & bytes))}
-		}
-		if ln.busy != 0 {
-			return &conflict{check: CheckAsync, byte: trailing(uint32(bytes)),
-				why: "an unfinished asynchronous operation still reads the bytes"}
-		}
+func (w *warp) writeLine(u use, lane int, commit bool) {
+	ln := &w.b.shared.lines[u.line]
+	if ln.busy != 0 && ln.pend&u.bytes == 0 && w.checks(CheckAsync) {
+		w.clash(u, CheckAsync, u.bytes, ": an unfinished asynchronous operation still reads the bytes", access{})
 	}
-	if c, bad := ln.holdsBarrier(bytes); bad {
-		return c
-	}
-	if c := w.race(i, bytes, lane); c != nil {
-		return c
-	}
+	w.free(u, ln)
+	w.follows(u, lane, true)
 	if commit {
-		w.recordWrite(i, bytes, makeStamp(w.time, w.id, lane))
+		w.b.shared.recordWrite(u.line, u.bytes, makeStamp(w.time, w.id, lane))
 	}
-	return nil
 }
 
 // unsafe says what keeps a write now from following an earlier access: 0, CheckRace or,
@@ -232,38 +233,38 @@ func (w *warp) unsafe(s stamp, lane int) Check {
 	return 0
 }
 
-// race looks for an access to the bytes that a write now must not follow.
-func (w *warp) race(i int, bytes uint16, lane int) *conflict {
-	s := &w.b.shared
-	ln := &s.lines[i]
-	if ln.log != 0 {
-		for _, a := range s.logs[ln.log-1].entries {
-			if a.bytes&bytes == 0 {
-				continue
+// accesses are those to a line that a later one may race with.
+func (s *sharedMemory) accesses(i int) iter.Seq[access] {
+	return func(yield func(access) bool) {
+		ln := &s.lines[i]
+		if ln.log != 0 {
+			slices.Values(s.logs[ln.log-1].entries)(yield)
+			return
+		}
+		if ln.write != 0 && !yield(access{ln.write, lineFull, true}) {
+			return
+		}
+		for id := range lanesOf(ln.readers) {
+			if !yield(access{s.reads[i*s.warps+id], lineFull, false}) {
+				return
 			}
+		}
+	}
+}
+
+// follows checks that writes of the bytes, and reads if they count, are in order before
+// an access now.
+func (w *warp) follows(u use, lane int, reads bool) {
+	for a := range w.b.shared.accesses(u.line) {
+		if a.bytes&u.bytes != 0 && (a.write || reads) {
 			if check := w.unsafe(a.stamp, lane); check != 0 {
-				return &conflict{check: check, byte: trailing(uint32(a.bytes & bytes)), with: a}
+				w.clash(u, check, a.bytes&u.bytes, "", a)
 			}
 		}
-		return nil
 	}
-	if ln.write != 0 {
-		if check := w.unsafe(ln.write, lane); check != 0 {
-			return &conflict{check: check, byte: trailing(uint32(bytes)), with: access{ln.write, lineFull, true}}
-		}
-	}
-	for m := ln.readers; m != 0; m &= m - 1 {
-		r := s.reads[i*s.warps+trailing(m)]
-		if check := w.unsafe(r, lane); check != 0 {
-			return &conflict{check: check, byte: trailing(uint32(bytes)), with: access{r, lineFull, false}}
-		}
-	}
-	return nil
 }
 
 // recordWrite notes a write that race has found in order.
-func (w *warp) recordWrite(i int, bytes uint16, now stamp) { w.b.shared.recordWrite(i, bytes, now) }
-
 func (s *sharedMemory) recordWrite(i int, bytes uint16, now stamp) {
 	ln := &s.lines[i]
 	ln.init |= bytes
@@ -275,48 +276,24 @@ func (s *sharedMemory) recordWrite(i int, bytes uint16, now stamp) {
 	if ln.log == 0 {
 		s.detail(i)
 	}
-	log := &s.logs[ln.log-1]
-	kept := log.entries[:0]
-	merged := false
-	for _, a := range log.entries {
-		a.bytes &^= bytes
-		if a.write && a.stamp == now {
-			a.bytes |= bytes
-			merged = true
-		}
-		if a.bytes != 0 {
-			kept = append(kept, a)
-		}
-	}
-	if !merged {
-		kept = append(kept, access{now, bytes, true})
-	}
-	log.entries = kept
+	s.logs[ln.log-1].add(access{now, bytes, true}, func(access) bool { return true })
 }
 
 // detail gives a line a log with what its stamps say.
 func (s *sharedMemory) detail(i int) {
-	ln := &s.lines[i]
-	if n := len(s.free); n > 0 {
-		ln.log = s.free[n-1]
-		s.free = s.free[:n-1]
-	} else {
+	if len(s.free) == 0 {
 		if len(s.logs) < cap(s.logs) {
 			s.logs = s.logs[:len(s.logs)+1] // keeps the capacity of the entries
 		} else {
 			s.logs = append(s.logs, lineLog{})
 		}
-		ln.log = int32(len(s.logs))
+		s.free = append(s.free, int32(len(s.logs)))
 	}
-	log := &s.logs[ln.log-1]
-	log.entries = log.entries[:0]
-	if ln.write != 0 {
-		log.entries = append(log.entries, access{ln.write, lineFull, true})
-	}
-	for m := ln.readers; m != 0; m &= m - 1 {
-		log.entries = append(log.entries, access{s.reads[i*s.warps+trailing(m)], lineFull, false})
-	}
-	ln.write, ln.readers = 0, 0
+	at := s.free[len(s.free)-1]
+	s.free = s.free[:len(s.free)-1]
+	log, ln := &s.logs[at-1], &s.lines[i]
+	log.entries = slices.AppendSeq(log.entries[:0], s.accesses(i))
+	ln.log, ln.write, ln.readers = at, 0, 0
 }
 
 // plain drops a line's log.
@@ -327,37 +304,18 @@ func (s *sharedMemory) plain(i int) {
 	}
 }
 
-// report turns a conflict into a fault.
-func (w *warp) report(in *instr, lane, off int, c *conflict, verb string) {
-	addr := uint64(off&^(lineBytes-1) + c.byte + sharedBase)
-	msg := ""
-	switch {
-	case c.why != "":
-		msg = fmt.Sprintf("%s of shared memory: %s", verb, c.why)
-	case c.check == CheckAsync:
-		msg = fmt.Sprintf("%s of shared memory that an unfinished asynchronous copy writes", verb)
-	case c.check == CheckUninit:
-		msg = "read of shared memory that nobody wrote"
-	case c.check == CheckProxy:
-		msg = fmt.Sprintf("%s of shared memory that %s, without a fence.proxy.async between", verb, w.who(c.with))
-	default:
-		msg = fmt.Sprintf("%s of shared memory that %s, with no barrier between", verb, w.who(c.with))
-	}
-	w.fail(in, lane&31, c.check, addr, "%s", msg)
-}
-
 // who says which thread made an earlier access.
 func (w *warp) who(a access) string {
-	verb := "reads"
+	verb := "reads too"
 	if a.write {
-		verb = "writes"
+		verb = "writes too"
 	}
 	if a.stamp.agent() >= len(w.b.warps) {
-		return fmt.Sprintf("a TMA copy %s too", verb)
+		return fmt.Sprintf(" that a TMA copy %s", verb)
 	}
 	other := w.b.warps[a.stamp.agent()]
 	if a.stamp.lane() >= laneWarp {
-		return fmt.Sprintf("warp %d %s too", other.id, verb)
+		return fmt.Sprintf(" that warp %d %s", other.id, verb)
 	}
-	return fmt.Sprintf("thread %v %s too", other.thread(a.stamp.lane()), verb)
+	return fmt.Sprintf(" that thread %v %s", other.thread(a.stamp.lane()), verb)
 }

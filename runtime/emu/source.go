@@ -81,9 +81,7 @@ type operand struct {
 	reg   int       // opReg, and the base of opAddr (-1 without one)
 	name  string    // opName, and the base of opAddr
 	imm   uint64    // opImm: two's complement, or the bits of a float
-	neg   bool      // opImm: written with a minus sign
 	width int       // opImm: 32 or 64 for a float constant in hexadecimal, 1 for a decimal one, else 0
 	off   int64     // opAddr
-	list  []operand // opVec; the coordinates of opAddr
-	tuple bool      // opAddr with coordinates
+	list  []operand // opVec; the coordinates of opAddr, which are an operand of their own
 }

@@ -13,12 +13,10 @@ import (
 type Stream struct {
 	dev *Device
 
-	mu      sync.Mutex
-	idle    *sync.Cond
-	tasks   []func() error
-	running bool
-	closed  bool
-	errs    []error
+	mu     sync.Mutex
+	last   chan struct{} // closed once everything queued is done
+	closed bool
+	errs   []error
 }
 
 var _ runtime.Stream = (*Stream)(nil)
@@ -28,43 +26,32 @@ func (d *Device) NewStream() (runtime.Stream, error) {
 	if err := d.open(); err != nil {
 		return nil, err
 	}
-	s := &Stream{dev: d}
-	s.idle = sync.NewCond(&s.mu)
+	s := &Stream{dev: d, last: make(chan struct{})}
+	close(s.last)
 	d.mu.Lock()
 	d.streams[s] = true
 	d.mu.Unlock()
 	return s, nil
 }
 
-// queue appends a task; a goroutine lives as long as there are any.
+// queue runs a task behind all others.
 func (s *Stream) queue(task func() error) error {
 	if err := s.hold(); err != nil {
 		return err
 	}
 	defer s.mu.Unlock()
-	s.tasks = append(s.tasks, task)
-	if !s.running {
-		s.running = true
-		go s.drain()
-	}
-	return nil
-}
-
-func (s *Stream) drain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.tasks) > 0 {
-		task := s.tasks[0]
-		s.tasks = s.tasks[1:]
-		s.mu.Unlock()
-		err := task()
-		s.mu.Lock()
-		if err != nil {
+	before, done := s.last, make(chan struct{})
+	s.last = done
+	go func() {
+		defer close(done)
+		<-before
+		if err := task(); err != nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			s.errs = append(s.errs, err)
 		}
-	}
-	s.running = false
-	s.idle.Broadcast()
+	}()
+	return nil
 }
 
 // hold locks s.mu, unless the stream cannot be used.
@@ -85,10 +72,9 @@ func (s *Stream) hold() error {
 
 func (s *Stream) settle() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.running {
-		s.idle.Wait()
-	}
+	last := s.last
+	s.mu.Unlock()
+	<-last
 }
 
 // Wait blocks until the queue is empty and returns the faults since the last Wait.
@@ -96,15 +82,15 @@ func (s *Stream) Wait() error {
 	if err := s.hold(); err != nil {
 		return err
 	}
-	defer s.mu.Unlock()
+	s.mu.Unlock()
 	return s.faults()
 }
 
-// faults waits and takes the faults since it was called last; s.mu is held.
+// faults waits and takes the faults since it was called last.
 func (s *Stream) faults() error {
-	for s.running {
-		s.idle.Wait()
-	}
+	s.settle()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	errs := s.errs
 	s.errs = nil
 	if len(errs) == 1 {
@@ -119,9 +105,10 @@ func (s *Stream) Close() error {
 		return nil
 	}
 	s.mu.Lock()
-	err, closed := s.faults(), s.closed
+	closed := s.closed
 	s.closed = true
 	s.mu.Unlock()
+	err := s.faults()
 	if closed {
 		return nil
 	}

@@ -44,6 +44,16 @@ func (m *tensorMap) pitch() int {
 // sharedBytes is the shared memory that a box takes, gaps included.
 func (m *tensorMap) sharedBytes() int { return m.bytes() / m.rowBytes() * m.pitch() }
 
+// mapBytes is how a tensor map is encoded, with a checksum at the end.
+type mapBytes struct {
+	Magic         [8]byte
+	Base          uint64
+	Strides       [5]uint64 // bytes; the first is an element's
+	Last          [5]uint32 // dimensions less 1
+	Box           [5]uint16
+	Rank, Swizzle byte
+}
+
 var mapMagic = [8]byte{'s', '2', 'c', 't', 'm', 'a', 'p', '1'}
 
 // EncodeTensorMap checks a description as cuTensorMapEncodeTiled does and makes
@@ -61,18 +71,16 @@ func (d *Device) EncodeTensorMap(t runtime.TensorMap) (out [128]byte, err error)
 	if err := checkTensorMap(&t); err != nil {
 		return out, badArgs("tensor map: %v", err)
 	}
-	copy(out[:], mapMagic[:])
-	binary.LittleEndian.PutUint64(out[8:], uint64(t.Base))
-	out[16], out[17], out[18] = byte(len(t.Dims)), byte(t.Swizzle), byte(t.DType.Bytes())
+	m := mapBytes{Magic: mapMagic, Base: uint64(t.Base), Rank: byte(len(t.Dims)), Swizzle: byte(t.Swizzle)}
+	m.Strides[0] = uint64(t.DType.Bytes())
+	copy(m.Strides[1:], t.Strides)
 	for i := range t.Dims {
-		binary.LittleEndian.PutUint32(out[20+4*i:], uint32(t.Dims[i]-1))
-		binary.LittleEndian.PutUint16(out[40+2*i:], uint16(t.Box[i]))
+		m.Last[i], m.Box[i] = uint32(t.Dims[i]-1), uint16(t.Box[i])
 	}
-	for i, s := range t.Strides {
-		binary.LittleEndian.PutUint64(out[56+8*i:], s)
+	if _, err = binary.Encode(out[:], binary.LittleEndian, &m); err == nil {
+		binary.LittleEndian.PutUint32(out[124:], crc32.ChecksumIEEE(out[:124]))
 	}
-	binary.LittleEndian.PutUint32(out[124:], crc32.ChecksumIEEE(out[:124]))
-	return out, nil
+	return out, err
 }
 
 // checkMapForm refuses what no address or length could make a tensor map.
@@ -127,14 +135,13 @@ func decodeTensorMap(b []byte) (*tensorMap, error) {
 	if crc32.ChecksumIEEE(b[:124]) != binary.LittleEndian.Uint32(b[124:]) {
 		return nil, errors.New("the tensor map was changed after it was encoded")
 	}
-	rank := int(b[16])
-	m := &tensorMap{base: binary.LittleEndian.Uint64(b[8:]), swizzle: max(uint32(b[17]), 16), strides: []uint64{uint64(b[18])}}
-	for i := range rank {
-		m.dims = append(m.dims, int64(binary.LittleEndian.Uint32(b[20+4*i:]))+1)
-		m.box = append(m.box, int64(binary.LittleEndian.Uint16(b[40+2*i:])))
-		if i > 0 {
-			m.strides = append(m.strides, binary.LittleEndian.Uint64(b[48+8*i:]))
-		}
+	var raw mapBytes
+	if _, err := binary.Decode(b, binary.LittleEndian, &raw); err != nil {
+		return nil, err
+	}
+	m := &tensorMap{base: raw.Base, swizzle: max(uint32(raw.Swizzle), 16), strides: raw.Strides[:raw.Rank]}
+	for i := range m.strides {
+		m.dims, m.box = append(m.dims, int64(raw.Last[i])+1), append(m.box, int64(raw.Box[i]))
 	}
 	return m, nil
 }
@@ -144,31 +151,26 @@ func decodeTensorMap(b []byte) (*tensorMap, error) {
 func (w *warp) tensorMapAt(in *instr, lane int, addr uint64) *tensorMap {
 	if addr%64 != 0 {
 		w.fail(in, lane, CheckAlign, addr, "the tensor map at %#x is not aligned to 64 bytes", addr)
-		return nil
 	}
-	var raw []byte
-	params := w.b.launch.params
-	if off := addr - paramWindow - paramSpace; off < uint64(len(params)) {
+	raw, params := make([]byte, 128), w.b.launch.params
+	off := addr - paramWindow - paramSpace
+	inParams := off < uint64(len(params))
+	if inParams {
 		if m := w.b.maps[addr]; m != nil {
 			return m
 		}
 		if off+128 > uint64(len(params)) {
 			w.fail(in, lane, CheckBounds, addr, "the parameters end within the tensor map")
-			return nil
 		}
 		raw = params[off : off+128]
 	} else {
-		raw = make([]byte, 128)
-		if !w.loadRange(in, lane, addr, raw) {
-			return nil
-		}
+		w.loadRange(in, lane, addr, raw)
 	}
 	m, err := decodeTensorMap(raw)
 	if err != nil {
 		w.fail(in, lane, CheckTensorMap, addr, "%v", err)
-		return nil
 	}
-	if addr >= paramWindow && addr < globalBase {
+	if inParams {
 		w.b.maps[addr] = m
 	}
 	return m

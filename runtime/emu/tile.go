@@ -28,11 +28,17 @@ const (
 //	multiply       d = a·b + c on accumulator fragments, with the canonical NaN; c and
 //	               d may be the same
 //	fma            d = a·b + c by lanes, rounded once, with the canonical NaN
+//	flush          d is a with subnormals as zeros, see flushGo
+//	extreme        the minimum or the maximum, see extremeGo
+//	exp2           d = 2^a
 type tileOps struct {
 	fragA    [2]func(dst *tileA, r0, r1, r2, r3 *reg32)
 	fragB    [2]func(dst *tileB, r0, r1 *reg32)
 	multiply func(a *tileA, b *tileB, c, d *[4]*reg32)
 	fma      func(d, a, b, c *reg32)
+	flush    func(d, a *reg32) (least bool)
+	extreme  func(d, a, b *reg32, flip uint32)
+	exp2     func(d, a *reg32)
 }
 
 var portable = &tileOps{
@@ -46,6 +52,9 @@ var portable = &tileOps{
 	},
 	multiply: multiplyGo,
 	fma:      fmaGo,
+	flush:    flushGo,
+	extreme:  extremeGo,
+	exp2:     exp2Go,
 }
 
 // tiles is the fastest implementation here; vector the one with vector

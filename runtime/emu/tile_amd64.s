@@ -217,3 +217,132 @@ loop:
 	JNE  loop
 	VZEROUPPER
 	RET
+
+// func flushAVX2(d, a *reg32) (least bool)
+TEXT ·flushAVX2(SB), NOSPLIT, $0-17
+	MOVQ d+0(FP), DI
+	MOVQ a+8(FP), SI
+	VPCMPEQD Y15, Y15, Y15
+	VPSLLD $31, Y15, Y14 // the sign
+	VPSRLD $24, Y15, Y13
+	VPSLLD $23, Y13, Y13 // the exponent
+	VPSRLD $31, Y15, Y12
+	VPSLLD $23, Y12, Y12 // the least normal number
+	VPXOR Y11, Y11, Y11
+	VPXOR Y10, Y10, Y10 // lanes that are it
+	XORQ AX, AX
+loop:
+	VMOVDQU (SI)(AX*1), Y0
+	VPAND Y13, Y0, Y1
+	VPCMPEQD Y11, Y1, Y1
+	VPAND Y14, Y0, Y2
+	VPXOR Y2, Y0, Y3
+	VPCMPEQD Y12, Y3, Y3
+	VPOR Y3, Y10, Y10
+	VBLENDVPS Y1, Y2, Y0, Y0
+	VMOVDQU Y0, (DI)(AX*1)
+	ADDQ $32, AX
+	CMPQ AX, $128
+	JNE  loop
+	VPTEST Y10, Y10
+	SETNE least+16(FP)
+	VZEROUPPER
+	RET
+
+// Floats in X to ordinals of the same order, and back, by way of T.
+#define ORDINAL(X, T) \
+	VPSRAD $31, X, T \
+	VPSRLD $1, T, T \
+	VPXOR T, X, X
+
+// func extremeAVX2(d, a, b *reg32, flip uint32)
+TEXT ·extremeAVX2(SB), NOSPLIT, $0-28
+	MOVQ d+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DX
+	VBROADCASTSS flip+24(FP), Y14
+	VPCMPEQD Y15, Y15, Y15
+	VPSRLD $1, Y15, Y15 // the canonical NaN
+	XORQ AX, AX
+loop:
+	VMOVDQU (SI)(AX*1), Y0
+	VMOVDQU (DX)(AX*1), Y1
+	VCMPPS $3, Y0, Y0, Y2 // a is a NaN
+	VCMPPS $3, Y1, Y1, Y3
+	VBLENDVPS Y2, Y1, Y0, Y4 // a, or b where a is a NaN
+	VBLENDVPS Y3, Y4, Y1, Y5 // b, or a where b is one
+	VPAND Y2, Y3, Y6
+	VBLENDVPS Y6, Y15, Y4, Y4
+	VBLENDVPS Y6, Y15, Y5, Y5
+	ORDINAL(Y4, Y7)
+	ORDINAL(Y5, Y8)
+	VPXOR Y14, Y4, Y4
+	VPXOR Y14, Y5, Y5
+	VPMINSD Y5, Y4, Y4
+	VPXOR Y14, Y4, Y4
+	ORDINAL(Y4, Y7)
+	VMOVDQU Y4, (DI)(AX*1)
+	ADDQ $32, AX
+	CMPQ AX, $128
+	JNE  loop
+	VZEROUPPER
+	RET
+
+// One step of the series of exp2: constant i, plus r times what there is.
+#define SERIES(i) \
+	VMULPD Y2, Y3, Y3 \
+	VBROADCASTSD i*8(R8), Y4 \
+	VADDPD Y4, Y3, Y3
+
+// func exp2Lanes(d, a *reg32, steps *[32]float64, constants *[11]float64)
+TEXT ·exp2Lanes(SB), NOSPLIT, $0-32
+	MOVQ d+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ steps+16(FP), DX
+	MOVQ constants+24(FP), R8
+	VPCMPEQD X15, X15, X15
+	VPSRLD $1, X15, X14 // the canonical NaN
+	VPSRLD $27, X15, X13 // 31
+	XORQ AX, AX
+loop:
+	VCVTPS2PD (SI)(AX*1), Y0
+	VBROADCASTSD 56(R8), Y1
+	VMAXPD Y0, Y1, Y0 // a NaN stays
+	VBROADCASTSD 64(R8), Y1
+	VMINPD Y0, Y1, Y0
+	VBROADCASTSD 72(R8), Y1
+	VMULPD Y1, Y0, Y1
+	VBROADCASTSD 16(R8), Y2
+	VADDPD Y2, Y1, Y1
+	VROUNDPD $9, Y1, Y1 // k
+	VBROADCASTSD 80(R8), Y2
+	VMULPD Y2, Y1, Y2
+	VSUBPD Y2, Y0, Y2
+	VBROADCASTSD 48(R8), Y3
+	VMULPD Y3, Y2, Y2 // r
+	VBROADCASTSD 40(R8), Y3
+	SERIES(4)
+	SERIES(3)
+	SERIES(2)
+	SERIES(1)
+	SERIES(0)
+	VCVTTPD2DQY Y1, X5
+	VPAND X13, X5, X6
+	VPCMPEQD Y8, Y8, Y8
+	VGATHERDPD Y8, (DX)(X6*8), Y7
+	VMULPD Y7, Y3, Y3
+	VPSRAD $5, X5, X5
+	VPMOVSXDQ X5, Y5
+	VPSLLQ $52, Y5, Y5
+	VBROADCASTSD 0(R8), Y6
+	VPADDQ Y6, Y5, Y5 // 1 with the exponent raised
+	VMULPD Y5, Y3, Y3
+	VCVTPD2PSY Y3, X3
+	VCMPPS $3, X3, X3, X4
+	VBLENDVPS X4, X14, X3, X3
+	VMOVUPS X3, (DI)(AX*1)
+	ADDQ $16, AX
+	CMPQ AX, $128
+	JNE  loop
+	VZEROUPPER
+	RET

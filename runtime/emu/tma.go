@@ -28,41 +28,33 @@ func buildTma(d *decoder, in *instr) error {
 	in.imm = nil
 	if in.form.Kind == inst.TmaLoad {
 		in.imm = []uint64{uint64(d.arg("dst").off), uint64(d.arg("tmap").off), uint64(d.arg("mbar").off)}
-		in.exec = execTmaLoad
+		in.exec = eachLane(tmaLoadLane)
 		return nil
 	}
 	// A store has the map in a and its source in b.
 	in.imm = []uint64{uint64(d.arg("src").off), uint64(d.arg("tmap").off)}
-	in.exec = execTmaStore
+	in.exec = eachLane(tmaStoreLane)
 	return nil
 }
 
 // box checks what loads and stores have in common and returns where in shared
 // memory the lines of the box are, in the box's order.
-func (w *warp) box(in *instr, l int, m *tensorMap, addr uint32, at [5]int64) ([]int32, bool) {
-	if len(m.dims) != in.form.Vec {
+func (w *warp) box(in *instr, l int, m *tensorMap, addr uint32, at [5]int64) []int32 {
+	n, off, inner := m.sharedBytes(), int64(addr)-sharedBase, at[0]*m.elem()
+	switch {
+	case len(m.dims) != in.form.Vec:
 		w.fail(in, l, CheckTensorMap, 0, "a tensor of rank %d in a copy of rank %d", len(m.dims), in.form.Vec)
-		return nil, false
-	}
-	if addr%tmaAlign != 0 {
+	case addr%tmaAlign != 0:
 		w.fail(in, l, CheckAlign, uint64(addr), "the box at %#x is not aligned to %d bytes", addr, tmaAlign)
-		return nil, false
-	}
-	// Base and strides are multiples of 16 bytes: the inner coordinate decides.
-	if at[0]*m.elem()%tmaGlobalAlign != 0 {
+	case inner%tmaGlobalAlign != 0: // base and strides are multiples of 16 bytes
 		w.fail(in, l, CheckAlign, m.start(at), "the box starts at element %d of its rows, byte %d: "+
 			"its address in global memory is no multiple of %d bytes, an illegal instruction (PTX ISA 9.0 §5.5.3.1)",
-			at[0], at[0]*m.elem(), tmaGlobalAlign)
-		return nil, false
-	}
-	n := m.sharedBytes()
-	off := int64(addr) - sharedBase
-	if off < 0 || off+int64(n) > int64(len(w.b.shared.data)) {
+			at[0], inner, tmaGlobalAlign)
+	case off < 0 || off+int64(n) > int64(len(w.b.shared.data)):
 		w.fail(in, l, CheckBounds, uint64(addr), "a box of %d bytes at %#x, the block has shared memory %#x to %#x",
 			n, addr, sharedBase, sharedBase+len(w.b.shared.data))
-		return nil, false
 	}
-	return m.lines(addr), true
+	return m.lines(addr)
 }
 
 // lines are the 16-byte lines of a box at addr of shared memory, in the box's order.
@@ -94,91 +86,49 @@ func (w *warp) coordinates(in *instr, l int) (at [5]int64) {
 	return at
 }
 
-// rows calls f for every inner row of a box: its place among the rows, the address of its
-// element at, and which of its bytes, [lo, hi), lie inside the tensor.
-func (m *tensorMap) rows(at [5]int64, f func(row int, addr uint64, lo, hi int64) bool) bool {
-	rank := len(m.dims)
+// rows calls f for the part of every inner row of a box at an element that lies inside
+// the tensor, if any: its address and its place in the data of the box.
+func (m *tensorMap) rows(at [5]int64, data []byte, f func(addr uint64, part []byte)) {
 	lo, hi := m.elem()*max(0, -at[0]), m.elem()*min(m.box[0], m.dims[0]-at[0])
-	var i [5]int64
-	for row := 0; ; row++ {
-		addr := m.base + uint64(at[0]*m.elem())
-		from, to := lo, hi
-		for d := 1; d < rank; d++ {
-			x := at[d] + i[d]
-			if x < 0 || x >= m.dims[d] {
-				to = from
-			}
+	for row := 0; row*m.rowBytes() < len(data); row++ {
+		addr, inside, rest := m.base+uint64(at[0]*m.elem()), lo < hi, int64(row)
+		for d := 1; d < len(m.dims); d++ {
+			x := at[d] + rest%m.box[d]
+			rest /= m.box[d]
+			inside = inside && x >= 0 && x < m.dims[d]
 			addr += uint64(x) * m.strides[d]
 		}
-		if !f(row, addr, from, max(from, to)) {
-			return false
-		}
-		d := 1
-		for ; d < rank; d++ {
-			if i[d]++; i[d] < m.box[d] {
-				break
-			}
-			i[d] = 0
-		}
-		if d == rank {
-			return true
+		if inside {
+			f(addr+uint64(lo), data[row*m.rowBytes():][lo:hi])
 		}
 	}
 }
 
-func execTmaLoad(w *warp, in *instr, mask uint32) status {
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
-		if !w.issueLoad(in, l) {
-			return stFault
-		}
-	}
-	return stNext
-}
-
-func (w *warp) issueLoad(in *instr, l int) bool {
+func tmaLoadLane(w *warp, in *instr, l int) {
 	tm := w.tensorMapAt(in, l, w.d[in.b][l]+in.imm[1])
-	if tm == nil {
-		return false
-	}
 	dst := w.r[in.a][l] + uint32(in.imm[0])
 	at := w.coordinates(in, l)
-	lines, ok := w.box(in, l, tm, dst, at)
-	if !ok {
-		return false
-	}
+	lines := w.box(in, l, tm, dst, at)
 	bar := w.mbarrierAt(in, l, w.r[in.c][l]+uint32(in.imm[2]))
-	if bar == nil {
-		return false
-	}
 	if !bar.fenced && w.checks(CheckProxy) {
 		w.fail(in, l, CheckProxy, uint64(bar.addr),
 			"no fence.mbarrier_init or fence.proxy.async follows the initialisation of the mbarrier")
-		return false
 	}
 	if s := &w.b.shared; s.shadow {
 		for _, i := range lines {
-			if c := w.writeLine(int(i), lineFull, l|laneAsync, false); c != nil {
-				w.report(in, l, int(i)*lineBytes, c, "asynchronous write")
-				return false
-			}
+			w.writeLine(use{in, l, int(i), lineFull, "asynchronous write"}, l|laneAsync, false)
 		}
 		for _, i := range lines {
 			s.lines[i].pend = lineFull
 		}
 	}
 	load := &tmaLoad{w: w, in: in, lane: l, bar: bar.addr, phase: bar.phase, lines: lines, data: make([]byte, tm.bytes())}
-	pitch := tm.rowBytes()
-	ok = tm.rows(at, func(row int, addr uint64, lo, hi int64) bool {
-		if lo == hi {
-			return true
-		}
-		w.b.stats.asyncRead += hi - lo
-		return w.loadRange(in, l, addr+uint64(lo), load.data[row*pitch+int(lo):row*pitch+int(hi)])
+	tm.rows(at, load.data, func(addr uint64, part []byte) {
+		w.b.stats.asyncRead += int64(len(part))
+		w.loadRange(in, l, addr, part)
 	})
 	w.b.stats.asyncWritten += int64(len(load.data))
 	w.b.hopper.loads = append(w.b.hopper.loads, load)
-	return ok
 }
 
 // finishLoad lets the i-th load in flight arrive.
@@ -189,12 +139,10 @@ func (b *block) finishLoad(i int) {
 	bar := b.hopper.mbars[l.bar]
 	if bar == nil {
 		l.w.fail(l.in, l.lane, CheckBarrier, uint64(l.bar), "the mbarrier was invalidated before the copy was done")
-		return
 	}
 	if bar.phase != l.phase {
 		l.w.fail(l.in, l.lane, CheckBarrier, uint64(l.bar),
 			"the phase of the mbarrier in which the copy was issued ended without its %d bytes: no expect_tx covers them", len(l.data))
-		return
 	}
 	s := &b.shared
 	now := makeStamp(bar.phase+1, bar.agent, laneAsync)
@@ -214,7 +162,7 @@ func (b *block) finishLoad(i int) {
 type bulkStore struct {
 	in    *instr
 	lane  int
-	group int // -1 before the commit
+	group int32 // -1 before the commit
 	tm    *tensorMap
 	at    [5]int64
 	lines []int32
@@ -223,31 +171,21 @@ type bulkStore struct {
 // bulkQueue holds a warp's stores; groups count for each thread.
 type bulkQueue struct {
 	list    []*bulkStore
-	commits [32]int
+	commits [32]int32
 }
 
-func execTmaStore(w *warp, in *instr, mask uint32) status {
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
-		tm := w.tensorMapAt(in, l, w.d[in.a][l]+in.imm[1])
-		if tm == nil {
-			return stFault
+func tmaStoreLane(w *warp, in *instr, l int) {
+	tm := w.tensorMapAt(in, l, w.d[in.a][l]+in.imm[1])
+	at := w.coordinates(in, l)
+	lines := w.box(in, l, tm, w.r[in.b][l]+uint32(in.imm[0]), at)
+	w.readsAsync(in, l, l, lines)
+	for d := range tm.dims {
+		if at[d] < 0 {
+			w.fail(in, l, CheckTensorMap, 0, "a store starts at the negative coordinate %d", at[d])
 		}
-		src := w.r[in.b][l] + uint32(in.imm[0])
-		at := w.coordinates(in, l)
-		lines, ok := w.box(in, l, tm, src, at)
-		if !ok || !w.readsAsync(in, l, l, lines) {
-			return stFault
-		}
-		for d := range tm.dims {
-			if at[d] < 0 {
-				return w.fail(in, l, CheckTensorMap, 0, "a store starts at the negative coordinate %d", at[d])
-			}
-		}
-		w.b.shared.hold(lines)
-		w.hopper.stores.list = append(w.hopper.stores.list, &bulkStore{in, l, -1, tm, at, lines})
 	}
-	return stNext
+	w.b.shared.hold(lines, 1)
+	w.hopper.stores.list = append(w.hopper.stores.list, &bulkStore{in, l, -1, tm, at, lines})
 }
 
 func execBulkCommit(w *warp, in *instr, mask uint32) status {
@@ -257,8 +195,8 @@ func execBulkCommit(w *warp, in *instr, mask uint32) status {
 			s.group = q.commits[s.lane]
 		}
 	}
-	for m := mask; m != 0; m &= m - 1 {
-		q.commits[trailing(m)]++
+	for l := range lanesOf(mask) {
+		q.commits[l]++
 	}
 	return stNext
 }
@@ -269,46 +207,38 @@ func execBulkWait(w *warp, in *instr, mask uint32) status {
 	q := &w.hopper.stores
 	kept := q.list[:0]
 	for _, s := range q.list {
-		if mask>>s.lane&1 == 0 || s.group < 0 || s.group >= q.commits[s.lane]-int(min(in.imm[0], 1<<20)) {
+		if mask>>s.lane&1 == 0 || s.group < 0 || s.group >= q.commits[s.lane]-groupsOf(in) {
 			kept = append(kept, s)
 			continue
 		}
-		if !w.finishStore(s) {
-			return stFault
-		}
+		w.finishStore(s)
 	}
 	q.list = kept
 	return stNext
 }
 
-func (w *warp) finishStore(s *bulkStore) bool {
+func (w *warp) finishStore(s *bulkStore) {
 	data := make([]byte, s.tm.bytes())
 	for n, i := range s.lines {
 		copy(data[n*lineBytes:(n+1)*lineBytes], w.b.shared.data[i*lineBytes:])
 	}
-	w.b.shared.let(s.lines)
-	w.haveRead(s.lines, s.lane)
-	pitch := s.tm.rowBytes()
-	return s.tm.rows(s.at, func(row int, addr uint64, lo, hi int64) bool {
-		return lo == hi || w.storeRange(s.in, s.lane, addr+uint64(lo), data[row*pitch+int(lo):row*pitch+int(hi)])
-	})
+	w.b.shared.hold(s.lines, -1)
+	w.haveRead(s.in, s.lines, s.lane)
+	s.tm.rows(s.at, data, func(addr uint64, part []byte) { w.storeRange(s.in, s.lane, addr, part) })
 }
 
 // drain reports what a warp has left unfinished at the end of its block.
-func (w *warp) drain() *Fault {
-	if w.b.checks&CheckAsync == 0 {
-		for _, s := range w.hopper.stores.list {
-			w.finishStore(s)
+func (w *warp) drain() {
+	checked := w.checks(CheckAsync)
+	for _, s := range w.hopper.stores.list {
+		if checked {
+			w.fail(s.in, s.lane, CheckAsync, 0, "the block ends while this store reads its shared memory")
 		}
-		return w.fault
+		w.finishStore(s)
 	}
-	if list := w.hopper.stores.list; len(list) > 0 {
-		s := list[0]
-		w.fail(s.in, s.lane, CheckAsync, 0, "the block ends while this store reads its shared memory")
-	} else if list := w.hopper.pending; len(list) > 0 {
+	if list := w.hopper.pending; checked && len(list) > 0 {
 		w.fail(list[0].in, 0, CheckAsync, 0, "the block ends before this wgmma")
 	}
-	return w.fault
 }
 
 // piece is the largest aligned power of two at an address, up to 16 and up to n.
@@ -321,39 +251,25 @@ func piece(addr uint64, n int) int {
 }
 
 // loadRange reads global memory of any alignment.
-func (w *warp) loadRange(in *instr, l int, addr uint64, dst []byte) bool {
+func (w *warp) loadRange(in *instr, l int, addr uint64, dst []byte) {
 	for len(dst) > 0 {
 		n := piece(addr, len(dst))
-		src := w.loadGlobal(in, l, addr, n)
-		if src == nil {
-			return false
-		}
-		copy(dst, src)
+		copy(dst, w.loadGlobal(in, l, addr, n))
 		dst, addr = dst[n:], addr+uint64(n)
 	}
-	return true
 }
 
 // storeRange writes global memory of any alignment.
-func (w *warp) storeRange(in *instr, l int, addr uint64, src []byte) bool {
+func (w *warp) storeRange(in *instr, l int, addr uint64, src []byte) {
 	for len(src) > 0 {
 		n := piece(addr, len(src))
-		if !w.storeGlobal(in, l, addr, src[:n]) {
-			return false
-		}
+		w.storeGlobal(in, l, addr, src[:n])
 		src, addr = src[n:], addr+uint64(n)
 	}
-	return true
 }
 
-// execPrefetchMap checks the tensor map that it prefetches, at an address in
+// prefetchMap checks the tensor map that it prefetches, at an address in
 // param space (§9.7.9.15).
-func execPrefetchMap(w *warp, in *instr, mask uint32) status {
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
-		if w.tensorMapAt(in, l, w.d[in.a][l]+uint64(in.off)+paramWindow) == nil {
-			return stFault
-		}
-	}
-	return stNext
+func prefetchMap(w *warp, in *instr, l int) {
+	w.tensorMapAt(in, l, w.d[in.a][l]+uint64(in.off)+paramWindow)
 }

@@ -2,6 +2,7 @@ package emu
 
 import (
 	"fmt"
+	"iter"
 	"math/bits"
 
 	"github.com/s2attention/s2c/codegen/ptx/inst"
@@ -12,13 +13,12 @@ type status uint8
 
 const (
 	stNext  status = iota // go on with the next instruction
+	stYield               // the same after other warps had a turn
+	stPoll                // the same, and other lanes of the warp have a turn
 	stJump                // the group's pc has been set
-	stYield               // go on with the next instruction after other warps had a turn
 	stWait                // stay here until somebody wakes the group, then go on behind it
 	stRetry               // stay here, other warps first, then execute again
-	stPoll                // like stYield, and other lanes of the warp have a turn
 	stGone                // the group has no lanes left
-	stFault
 )
 
 type reg32 = [32]uint32
@@ -27,6 +27,14 @@ type reg64 = [32]uint64
 const fullMask = 1<<32 - 1
 
 func trailing(m uint32) int { return bits.TrailingZeros32(m) & 31 }
+
+// lanesOf goes through the lanes of a mask in order.
+func lanesOf(mask uint32) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for m := mask; m != 0 && yield(trailing(m)); m &= m - 1 {
+		}
+	}
+}
 
 // group is a set of lanes of one warp that execute together.
 type group struct {
@@ -57,15 +65,15 @@ type warp struct {
 	cur    *group
 	turn   int
 
-	r        []reg32
-	d        []reg64
-	pr       []uint32
-	def      []uint32 // lanes in which each register has a value
-	tmp      reg32
-	tmp6     reg64
-	flush    [3]reg32 // operands with subnormals flushed
-	products reg32    // results before subnormals are flushed
-	tile     tileScratch
+	r     []reg32
+	d     []reg64
+	pr    []uint32
+	def   []uint32 // lanes in which each register has a value
+	tmp   reg32
+	tmp6  reg64
+	flush [4]reg32 // operands with subnormals flushed, and a result before it is
+	tile  tileScratch
+	bytes [16]byte // that a lane stores
 
 	// Race detection, see clock.go.
 	time  uint32
@@ -74,7 +82,6 @@ type warp struct {
 
 	lookup allocCache
 	copies copyQueue
-	fault  *Fault
 	hopper warpHopper
 }
 
@@ -111,61 +118,48 @@ func (w *warp) run(quantum int) int {
 		in := &code[g.pc]
 		mask := g.mask
 		if in.guard >= 0 {
-			if w.def[in.gid]&mask != mask && w.undefined(in, in.gid, mask) {
-				return n
+			if w.def[in.gid]&mask != mask {
+				w.undefined(in, in.gid, mask)
 			}
-			mask &= w.pr[in.guard] ^ in.flip
-			if mask == 0 {
+			if mask &= w.pr[in.guard] ^ in.flip; mask == 0 {
 				g.pc++
 				continue
 			}
 		}
 		for _, r := range in.reads {
-			if w.def[r]&mask != mask && w.undefined(in, r, mask) {
-				return n
+			if w.def[r]&mask != mask {
+				w.undefined(in, r, mask)
 			}
 		}
 		if in.aligned && mask != w.all {
 			w.divergent(in, mask)
-			return n
 		}
 		if in.hazard {
-			if w.hopper.inFlight && !w.settled(in, mask) {
-				return n
+			if w.hopper.inFlight {
+				w.settled(in, mask)
 			}
 			w.soil(in)
 		}
 		counts[g.pc]++
-		switch st := in.exec(w, in, mask); st {
-		case stNext:
+		st := in.exec(w, in, mask)
+		if st <= stPoll {
 			for _, r := range in.writes {
 				w.def[r] |= mask
 			}
 			g.pc++
-		case stJump:
-		case stYield:
-			for _, r := range in.writes {
-				w.def[r] |= mask
-			}
-			g.pc++
-			return n + 1
+		}
+		switch st {
+		case stNext, stJump:
+			continue
 		case stWait:
 			g.waiting = true
-			return n + 1
-		case stPoll:
-			for _, r := range in.writes {
-				w.def[r] |= mask
-			}
-			g.pc++
-			w.turn++
-			return n + 1
 		case stRetry:
 			counts[in.pc]--
 			w.turn++
-			return n + 1
-		case stGone, stFault:
-			return n + 1
+		case stPoll:
+			w.turn++
 		}
+		return n + 1
 	}
 	// Lanes that spin must not starve the rest of their warp.
 	if len(w.groups) > 1 {
@@ -243,55 +237,46 @@ func (w *warp) exit(mask uint32) status {
 	return st
 }
 
-// fail records a fault at an instruction and ends the run of the warp.
-func (w *warp) fail(in *instr, lane int, check Check, addr uint64, format string, args ...any) status {
-	if w.fault == nil {
-		w.fault = &Fault{
-			Check: check, Kernel: w.p.name, Line: int(in.line), Text: w.p.text(in.line),
-			Block: w.b.id, Thread: w.thread(lane), Addr: addr, Msg: fmt.Sprintf(format, args...),
-		}
-	}
-	return stFault
+// fail ends the block with a fault at an instruction: block.run recovers it.
+func (w *warp) fail(in *instr, lane int, check Check, addr uint64, format string, args ...any) {
+	panic(&Fault{
+		Check: check, Kernel: w.p.name, Line: int(in.line), Text: w.p.text(in.line),
+		Block: w.b.id, Thread: w.thread(lane), Addr: addr, Msg: fmt.Sprintf(format, args...),
+	})
 }
 
 func (w *warp) checks(c Check) bool { return w.b.checks&c != 0 }
 
 // thread is %tid of a lane.
-func (w *warp) thread(lane int) [3]int {
-	n := w.id*32 + lane
-	dim := w.b.launch.block
-	return [3]int{n % dim[0], n / dim[0] % dim[1], n / dim[0] / dim[1]}
+func (w *warp) thread(lane int) [3]int { return position(w.id*32+lane, w.b.launch.block) }
+
+// position is where the n-th thread or block is.
+func position(n int, dims [3]int) [3]int {
+	return [3]int{n % dims[0], n / dims[0] % dims[1], n / dims[0] / dims[1]}
 }
 
-// undefined reports a register without a value; it returns false when that is not checked.
-func (w *warp) undefined(in *instr, r int32, mask uint32) bool {
-	if !w.checks(CheckRegister) {
-		return false
+// undefined reports a register without a value, if that is checked.
+func (w *warp) undefined(in *instr, r int32, mask uint32) {
+	if w.checks(CheckRegister) {
+		w.fail(in, trailing(mask&^w.def[r]), CheckRegister, 0, "register %s has no value", w.p.regs[r].name)
 	}
-	lane := trailing(mask &^ w.def[r])
-	w.fail(in, lane, CheckRegister, 0, "register %s has no value", w.p.regs[r].name)
-	return true
 }
 
 func (w *warp) divergent(in *instr, mask uint32) {
 	lane := trailing(w.all &^ mask)
-	switch {
-	case w.exited>>lane&1 != 0:
+	if w.exited>>lane&1 != 0 {
 		w.fail(in, lane, CheckDivergence, 0, "%d of %d threads of the warp have exited before this .aligned instruction",
 			bits.OnesCount32(w.exited), bits.OnesCount32(w.all))
-	default:
-		w.fail(in, lane, CheckDivergence, 0, "%d of %d threads of the warp execute this .aligned instruction (mask %#08x)",
-			bits.OnesCount32(mask), bits.OnesCount32(w.all), mask)
 	}
+	w.fail(in, lane, CheckDivergence, 0, "%d of %d threads of the warp execute this .aligned instruction (mask %#08x)",
+		bits.OnesCount32(mask), bits.OnesCount32(w.all), mask)
 }
 
 // whole refuses warp-wide instructions in a warp of fewer than 32 threads.
-func (w *warp) whole(in *instr, mask uint32) bool {
-	if mask == fullMask {
-		return true
+func (w *warp) whole(in *instr, mask uint32) {
+	if mask != fullMask {
+		w.fail(in, trailing(mask), CheckDivergence, 0, "the warp has %d threads, this instruction needs 32", bits.OnesCount32(mask))
 	}
-	w.fail(in, trailing(mask), CheckDivergence, 0, "the warp has %d threads, this instruction needs 32", bits.OnesCount32(mask))
-	return false
 }
 
 // syncWarp brings the lanes of a member mask together. It returns the lanes that
@@ -299,13 +284,12 @@ func (w *warp) whole(in *instr, mask uint32) bool {
 func (w *warp) syncWarp(in *instr, mask uint32, members *reg32) (uint32, status) {
 	first := trailing(mask)
 	want := members[first]
-	for m := mask; m != 0; m &= m - 1 {
-		l := trailing(m)
+	for l := range lanesOf(mask) {
 		if members[l] != want {
-			return 0, w.fail(in, l, CheckDivergence, 0, "threads of the warp name different member masks %#08x and %#08x", want, members[l])
+			w.fail(in, l, CheckDivergence, 0, "threads of the warp name different member masks %#08x and %#08x", want, members[l])
 		}
 		if want>>l&1 == 0 {
-			return 0, w.fail(in, l, CheckDivergence, 0, "the member mask %#08x lacks the executing lane %d", want, l)
+			w.fail(in, l, CheckDivergence, 0, "the member mask %#08x lacks the executing lane %d", want, l)
 		}
 	}
 	need := want & w.all
@@ -314,15 +298,12 @@ func (w *warp) syncWarp(in *instr, mask uint32, members *reg32) (uint32, status)
 	}
 	if in.guard >= 0 && mask != w.cur.mask {
 		// The guard splits the group: the lanes that do execute wait on their own.
-		return 0, w.fail(in, trailing(w.cur.mask&^mask), CheckDivergence, 0,
+		w.fail(in, trailing(w.cur.mask&^mask), CheckDivergence, 0,
 			"the guard keeps lanes of the member mask %#08x away", want)
 	}
 	w.cur.sync = need
 	if w.gather(in, need, first) {
 		return 0, stJump
-	}
-	if w.fault != nil {
-		return 0, stFault
 	}
 	return 0, stWait
 }
@@ -338,7 +319,6 @@ func (w *warp) gather(in *instr, need uint32, lane int) bool {
 			if code.form.Kind != in.form.Kind || (g.pc != w.cur.pc && in.form.Kind != inst.BarWarpSync) {
 				w.fail(code, trailing(g.mask), CheckDivergence, 0,
 					"threads of the member mask %#08x wait here and at line %d", need, in.line)
-				return false
 			}
 			come |= g.mask
 		}
@@ -348,18 +328,10 @@ func (w *warp) gather(in *instr, need uint32, lane int) bool {
 	}
 	if live != need {
 		w.fail(in, lane, CheckDivergence, 0, "lanes %#08x of the member mask have exited", need&^live)
-		return false
 	}
-	return w.together(in, need)
-}
-
-// together executes a warp synchronisation for several groups at once.
-func (w *warp) together(in *instr, need uint32) bool {
+	// The synchronisation is executed for several groups at once.
 	cur := w.cur
-	st := in.exec(w, in, need)
-	if st == stFault {
-		return false
-	}
+	in.exec(w, in, need)
 	for _, r := range in.writes {
 		w.def[r] |= need
 	}

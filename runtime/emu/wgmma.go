@@ -1,7 +1,6 @@
 package emu
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 )
@@ -30,15 +29,12 @@ type groupOp struct {
 	tiles  []tileB // B, once the first warp has read it
 }
 
-// together4 checks that the warps of a warpgroup execute the same operations in
+// groupOp checks that the warps of a warpgroup execute the same operations in
 // the same order (PTX ISA 9.0 §9.7.15.5.2, §9.7.19.5).
-func (w *warp) together4(in *instr, mask uint32) bool { return w.groupOp(in, mask) != nil }
-
 func (w *warp) groupOp(in *instr, mask uint32) *groupOp {
 	first := w.id &^ 3
 	if first+4 > len(w.b.warps) {
 		w.fail(in, trailing(mask), CheckDivergence, 0, "the warpgroup has %d warps, this instruction needs four", len(w.b.warps)-first)
-		return nil
 	}
 	g := &w.b.hopper.groups[w.id/4]
 	i := g.at[w.id&3] - g.first
@@ -48,7 +44,6 @@ func (w *warp) groupOp(in *instr, mask uint32) *groupOp {
 	op := g.entries[i]
 	if op.in != in {
 		w.fail(in, trailing(mask), CheckDivergence, 0, "another warp of the warpgroup executes line %d in its place", op.in.line)
-		return nil
 	}
 	g.at[w.id&3]++
 	if op.seen++; op.seen == 4 { // whoever still needs it holds a pointer
@@ -60,11 +55,17 @@ func (w *warp) groupOp(in *instr, mask uint32) *groupOp {
 	return op
 }
 
+// together4 is groupOp for all operations but wgmma.
+func (w *warp) together4(in *instr, mask uint32) {
+	w.whole(in, mask)
+	w.groupOp(in, mask)
+}
+
 // wgmmaOp is an operation as one warp sees it.
 type wgmmaOp struct {
 	in    *instr
 	op    *groupOp
-	group int     // commit group, -1 before the commit
+	group int32   // commit group, -1 before the commit
 	lines []int32 // of this warp's part of A
 	done  bool    // computed
 }
@@ -110,7 +111,7 @@ func (d *descriptor) chunk(i, k int, mnMajor bool) uint32 {
 
 // chunks lists the lines of rows [from, to) of a matrix 16 deep, in the order in
 // which eightRows reads them.
-func (w *warp) chunks(in *instr, d descriptor, from, to int, mnMajor bool) ([]int32, bool) {
+func (w *warp) chunks(in *instr, d descriptor, from, to int, mnMajor bool) []int32 {
 	outer, inner := to-from, 2
 	if mnMajor {
 		from, outer, inner = from/8, (to-from)/8, 16
@@ -118,36 +119,10 @@ func (w *warp) chunks(in *instr, d descriptor, from, to int, mnMajor bool) ([]in
 	lines := make([]int32, 0, outer*inner)
 	for i := range outer {
 		for k := range inner {
-			off, ok := w.locate(in, 0, d.chunk(from+i, k, mnMajor), 16)
-			if !ok {
-				return nil, false
-			}
-			lines = append(lines, int32(off/lineBytes))
+			lines = append(lines, int32(w.locate(in, 0, d.chunk(from+i, k, mnMajor), 16)/lineBytes))
 		}
 	}
-	return lines, true
-}
-
-// fragment copies 16-byte chunks into the layout of a register: chunk i is lanes 4i to 4i+3.
-func fragment(data []byte, lines []int32, first, step int, r *reg32) {
-	for i := range 8 {
-		src := (*[16]byte)(data[int(lines[first+i*step])*lineBytes:])
-		dst := (*[4]uint32)(r[4*i:])
-		dst[0] = binary.LittleEndian.Uint32(src[0:])
-		dst[1] = binary.LittleEndian.Uint32(src[4:])
-		dst[2] = binary.LittleEndian.Uint32(src[8:])
-		dst[3] = binary.LittleEndian.Uint32(src[12:])
-	}
-}
-
-// transposed turns the chunks of one group of eight rows, eight values of K from
-// first, into the register that holds them row by row.
-func transposed(data []byte, lines []int32, first int, r *reg32) {
-	for k := 0; k < 8; k += 2 {
-		lo := (*[16]byte)(data[int(lines[first+k])*lineBytes:])
-		hi := (*[16]byte)(data[int(lines[first+k+1])*lineBytes:])
-		interleave(r, k/2, lo, hi)
-	}
+	return lines
 }
 
 // eightRows reads eight rows of an operand from shared memory: K 0 to 7 and K 8 to 15.
@@ -173,24 +148,12 @@ func buildWgmma(d *decoder, in *instr) error {
 		}
 	}
 	acc := d.arg("d")
-	in.reads, in.writes = nil, nil // execWgmma looks at the registers itself
-	for _, a := range d.args {
-		if a.op.Name == "d" {
-			continue
-		}
-		for _, id := range a.ids {
-			if id >= 0 {
-				in.reads = append(in.reads, id)
-			}
-		}
-	}
+	in.reads, in.writes = in.reads[len(acc.ids):], nil // issueWgmma looks at the accumulators itself
 	w := &wgmmaRegs{d: acc.ids, scaleD: d.arg("scaleD").slots[0], b: d.arg("b").slots[0], a: -1}
-	seen := map[int32]bool{}
-	for _, id := range acc.ids {
-		if seen[id] {
+	for i, id := range acc.ids {
+		if slices.Contains(acc.ids[:i], id) {
 			return fmt.Errorf("an accumulator register occurs twice")
 		}
-		seen[id] = true
 	}
 	transB := 2
 	if a := d.arg("a"); len(a.slots) == 4 {
@@ -218,43 +181,33 @@ type wgmmaRegs struct {
 }
 
 // uniform64 reads a 64-bit register that must be the same in all lanes.
-func (w *warp) uniform64(in *instr, slot int32, what string) (uint64, bool) {
+func (w *warp) uniform64(in *instr, slot int32, what string) uint64 {
 	v := &w.d[slot]
 	for l := range v {
 		if v[l] != v[0] {
 			w.fail(in, l, CheckInstruction, 0, "%s differs between threads: %#x and %#x", what, v[0], v[l])
-			return 0, false
 		}
 	}
-	return v[0], true
+	return v[0]
 }
 
 func (w *warp) issueWgmma(in *instr, regs *wgmmaRegs, mask uint32) status {
-	if !w.whole(in, mask) || !w.registersFree(in, regs) {
-		return stFault
-	}
+	w.whole(in, mask)
+	w.registersFree(in, regs)
 	op := w.groupOp(in, mask)
-	if op == nil {
-		return stFault
-	}
-	b, ok := w.uniform64(in, regs.b, "the descriptor of B")
-	if !ok {
-		return stFault
-	}
+	b := w.uniform64(in, regs.b, "the descriptor of B")
 	var a uint64
 	if regs.a >= 0 {
-		if a, ok = w.uniform64(in, regs.a, "the descriptor of A"); !ok {
-			return stFault
-		}
+		a = w.uniform64(in, regs.a, "the descriptor of A")
 	}
 	scale := w.pr[regs.scaleD]
 	if scale != 0 && scale != fullMask {
-		return w.fail(in, trailing(^scale), CheckInstruction, 0, "scale-d differs between threads")
+		w.fail(in, trailing(^scale), CheckInstruction, 0, "scale-d differs between threads")
 	}
 	if scale != 0 {
 		for _, r := range regs.d {
-			if w.def[r] != fullMask && w.undefined(in, r, fullMask) {
-				return stFault
+			if w.def[r] != fullMask {
+				w.undefined(in, r, fullMask)
 			}
 		}
 	}
@@ -263,25 +216,20 @@ func (w *warp) issueWgmma(in *instr, regs *wgmmaRegs, mask uint32) status {
 	first := op.seen == 1
 	if first {
 		op.a, op.b, op.scaleD = a, b, scale != 0
-		if op.lines, ok = w.chunks(in, decodeDescriptor(b), 0, n, regs.transB); !ok {
-			return stFault
-		}
+		op.lines = w.chunks(in, decodeDescriptor(b), 0, n, regs.transB)
 	} else if op.a != a || op.b != b || op.scaleD != (scale != 0) {
-		return w.fail(in, 0, CheckInstruction, 0, "another warp of the warpgroup has other descriptors or another scale-d")
+		w.fail(in, 0, CheckInstruction, 0, "another warp of the warpgroup has other descriptors or another scale-d")
 	}
 	if regs.a >= 0 {
 		row := w.id & 3 * 16
-		if mine.lines, ok = w.chunks(in, decodeDescriptor(a), row, row+16, regs.transA); !ok {
-			return stFault
-		}
+		mine.lines = w.chunks(in, decodeDescriptor(a), row, row+16, regs.transA)
 	}
-	if !w.readsAsync(in, 0, laneWarp, op.lines) || !w.readsAsync(in, 0, laneWarp, mine.lines) {
-		return stFault
-	}
+	w.readsAsync(in, 0, laneWarp, op.lines)
+	w.readsAsync(in, 0, laneWarp, mine.lines)
 	if first {
-		w.b.shared.hold(op.lines)
+		w.b.shared.hold(op.lines, 1)
 	}
-	w.b.shared.hold(mine.lines)
+	w.b.shared.hold(mine.lines, 1)
 	for _, r := range regs.d {
 		w.def[r] = fullMask
 		w.hopper.accs[r]++
@@ -297,33 +245,29 @@ func (w *warp) issueWgmma(in *instr, regs *wgmmaRegs, mask uint32) status {
 // registersFree checks that ordinary accesses to the registers are fenced, and that no
 // unfinished operation stands in the way; only wgmmas of one shape may follow each
 // other on the same accumulators (§9.7.15.7.1).
-func (w *warp) registersFree(in *instr, regs *wgmmaRegs) bool {
+func (w *warp) registersFree(in *instr, regs *wgmmaRegs) {
 	if !w.checks(CheckAsync) {
-		return true
+		return
 	}
 	h := &w.hopper
 	if !h.fenced {
 		w.fail(in, 0, CheckAsync, 0, "no wgmma.fence comes before the first wgmma")
-		return false
 	}
 	for _, list := range [2][]int32{regs.d, regs.aIDs} {
 		for _, r := range list {
 			if h.dirty[r] {
 				w.fail(in, 0, CheckAsync, 0, "register %s was used by an ordinary instruction after the last wgmma.fence", w.p.regs[r].name)
-				return false
 			}
 		}
 	}
 	for _, r := range regs.aIDs {
 		if h.accs[r] != 0 {
 			w.fail(in, 0, CheckAsync, 0, "register %s of A is the accumulator of an unfinished wgmma", w.p.regs[r].name)
-			return false
 		}
 	}
 	for _, r := range regs.d {
 		if h.frags[r] != 0 {
 			w.fail(in, 0, CheckAsync, 0, "accumulator %s holds A of an unfinished wgmma", w.p.regs[r].name)
-			return false
 		}
 		if h.accs[r] == 0 {
 			continue
@@ -331,27 +275,23 @@ func (w *warp) registersFree(in *instr, regs *wgmmaRegs) bool {
 		for _, op := range h.pending {
 			if op.in.form.Shape != in.form.Shape && slices.Contains(op.in.wgmma.d, r) {
 				w.fail(in, 0, CheckAsync, 0, "accumulator %s is in use by an unfinished wgmma of another shape", w.p.regs[r].name)
-				return false
 			}
 		}
 	}
-	return true
 }
 
 // settled checks an ordinary instruction against unfinished wgmmas.
-func (w *warp) settled(in *instr, mask uint32) bool {
+func (w *warp) settled(in *instr, mask uint32) {
 	if !w.checks(CheckAsync) {
-		return true
+		return
 	}
 	for _, list := range [2][]int32{in.reads, in.writes} {
 		for _, r := range list {
 			if w.hopper.accs[r] != 0 || w.hopper.frags[r] != 0 {
 				w.fail(in, trailing(mask), CheckAsync, 0, "register %s is in use by a wgmma that no wait_group has covered", w.p.regs[r].name)
-				return false
 			}
 		}
 	}
-	return true
 }
 
 // soil notes the use of registers of a wgmma by an ordinary instruction.
@@ -365,95 +305,40 @@ func (w *warp) soil(in *instr) {
 }
 
 // readsAsync checks reads through the async proxy by a lane or the whole warp.
-func (w *warp) readsAsync(in *instr, lane, who int, lines []int32) bool {
+func (w *warp) readsAsync(in *instr, lane, who int, lines []int32) {
 	s := &w.b.shared
 	if !s.shadow {
-		return true
+		return
 	}
 	for _, i := range lines {
 		ln := &s.lines[i]
-		if ln.pend|ln.log16() == 0 && ln.bars == 0 && ln.init == lineFull && ln.write != 0 &&
+		if ln.pend == 0 && ln.log == 0 && ln.bars == 0 && ln.init == lineFull && ln.write != 0 &&
 			w.ordered(ln.write, who) && w.visible(ln.write, who) {
 			continue
 		}
-		if c := w.readAsync(int(i), who); c != nil {
-			w.report(in, lane, int(i)*lineBytes, c, "asynchronous read")
-			return false
-		}
+		u := use{in, lane, int(i), lineFull, "asynchronous read"}
+		w.readable(u, ln)
+		w.follows(u, who|laneAsync, false)
 	}
-	return true
 }
 
-// log16 is not 0 if the line has a log.
-func (ln *line) log16() uint16 {
-	if ln.log != 0 {
-		return 1
-	}
-	return 0
-}
-
-func (w *warp) readAsync(i, who int) *conflict {
-	s := &w.b.shared
-	ln := &s.lines[i]
-	if ln.pend != 0 && w.checks(CheckAsync) {
-		return &conflict{check: CheckAsync, byte: trailing(uint32(ln.pend))}
-	}
-	if c, bad := ln.holdsBarrier(lineFull); bad {
-		return c
-	}
-	if ln.init != lineFull && w.checks(CheckUninit) {
-		return &conflict{check: CheckUninit, byte: trailing(uint32(^ln.init))}
-	}
-	writes := []access{{ln.write, lineFull, true}}
-	if ln.log != 0 {
-		writes = s.logs[ln.log-1].entries
-	}
-	for _, a := range writes {
-		if a.stamp == 0 || !a.write {
-			continue
-		}
-		if check := w.unsafe(a.stamp, who|laneAsync); check != 0 {
-			return &conflict{check: check, byte: trailing(uint32(a.bytes)), with: a}
-		}
-	}
-	return nil
-}
-
-// hold marks lines as being read; let ends that.
-func (s *sharedMemory) hold(lines []int32) {
+// hold marks lines as being read, with by = 1; −1 ends that.
+func (s *sharedMemory) hold(lines []int32, by int16) {
 	if s.shadow {
 		for _, i := range lines {
-			s.lines[i].busy++
-		}
-	}
-}
-
-func (s *sharedMemory) let(lines []int32) {
-	if s.shadow {
-		for _, i := range lines {
-			s.lines[i].busy--
+			s.lines[i].busy += by
 		}
 	}
 }
 
 // haveRead records finished reads through the async proxy.
-func (w *warp) haveRead(lines []int32, who int) {
+func (w *warp) haveRead(in *instr, lines []int32, who int) {
 	s := &w.b.shared
 	if !s.shadow || !w.checks(CheckRace) {
 		return
 	}
-	now := makeStamp(w.time, w.id, who|laneAsync)
 	for _, i := range lines {
-		ln, last := &s.lines[i], &s.reads[int(i)*s.warps+w.id]
-		if ln.log == 0 && (ln.readers>>w.id&1 == 0 || w.ordered(*last, who)) {
-			*last = now
-			ln.readers |= 1 << w.id
-			continue
-		}
-		if ln.log == 0 {
-			s.detail(int(i))
-		}
-		w.logRead(&s.logs[s.lines[i].log-1], now, lineFull, who)
+		w.recordRead(use{in, who & 31, int(i), lineFull, "asynchronous read"}, who, makeStamp(w.time, w.id, who|laneAsync))
 	}
 }
 
@@ -502,18 +387,14 @@ func (o *wgmmaOp) compute(w *warp) {
 }
 
 func execWgmmaFence(w *warp, in *instr, mask uint32) status {
-	if !w.whole(in, mask) || !w.together4(in, mask) {
-		return stFault
-	}
+	w.together4(in, mask)
 	w.hopper.fenced = true
 	clear(w.hopper.dirty)
 	return stNext
 }
 
 func execWgmmaCommit(w *warp, in *instr, mask uint32) status {
-	if !w.whole(in, mask) || !w.together4(in, mask) {
-		return stFault
-	}
+	w.together4(in, mask)
 	for _, op := range w.hopper.pending {
 		if op.group < 0 {
 			op.group = w.hopper.commits
@@ -524,13 +405,11 @@ func execWgmmaCommit(w *warp, in *instr, mask uint32) status {
 }
 
 func execWgmmaWait(w *warp, in *instr, mask uint32) status {
-	if !w.whole(in, mask) || !w.together4(in, mask) {
-		return stFault
-	}
+	w.together4(in, mask)
 	h := &w.hopper
 	n := 0
 	for _, op := range h.pending {
-		if op.group < 0 || op.group >= h.commits-int(min(in.imm[0], 1<<20)) {
+		if op.group < 0 || op.group >= h.commits-groupsOf(in) {
 			break
 		}
 		w.finishWgmma(op)
@@ -550,11 +429,11 @@ func (w *warp) finishWgmma(op *wgmmaOp) {
 	for _, r := range regs.aIDs {
 		w.hopper.frags[r]--
 	}
-	w.haveRead(op.op.lines, laneWarp)
-	w.haveRead(op.lines, laneWarp)
-	w.b.shared.let(op.lines)
+	w.haveRead(op.in, op.op.lines, laneWarp)
+	w.haveRead(op.in, op.lines, laneWarp)
+	w.b.shared.hold(op.lines, -1)
 	if op.op.ended++; op.op.ended == 4 {
-		w.b.shared.let(op.op.lines)
+		w.b.shared.hold(op.op.lines, -1)
 		op.op.tiles = nil
 	}
 }
