@@ -149,7 +149,9 @@ func (a *Attention) begin(args Args) (*call, error) {
 		return nil, Errorf(ErrClosed, "launch of %s after Unload", a.plan.Name())
 	}
 	c := a.calls.Get().(*call)
-	c.Args = args
+	if c.Args != args {
+		c.Args, c.prepared = args, false
+	}
 	return c, nil
 }
 

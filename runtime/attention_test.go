@@ -449,6 +449,53 @@ func TestLaunchDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// TestLaunchAgain changes one argument after the other between launches: each launch is
+// what it is on a plan that has launched nothing before.
+func TestLaunchAgain(t *testing.T) {
+	base := testArgs()
+	base.Workspace = 0x10000
+	for _, p := range []*launch.Plan{testPlan("sm_90a"), twoLaunches()} {
+		dev := newFake(9, 0)
+		a := mustLoad(t, dev, p)
+		for n, change := range []func(*Args){
+			func(*Args) {}, func(a *Args) { a.Batch = 1 }, func(a *Args) { a.QLen = 60 }, func(a *Args) { a.KLen = 299 },
+			func(a *Args) { a.Scale = 0.25 }, func(a *Args) { a.Workspace += 0x100 },
+			func(a *Args) { a.Tensors[launch.Q].Ptr += 0x100 }, func(a *Args) { a.Tensors[launch.K].Seq += 8 },
+			func(a *Args) { a.Tensors[launch.V].Batch *= 2 }, func(a *Args) { a.Tensors[launch.O].Head += 1 << 20 },
+			func(a *Args) { a.Tensors[launch.LSE].Ptr = 0 },
+		} {
+			args, fresh := base, newFake(9, 0)
+			change(&args)
+			dev.launches = nil
+			other := mustLoad(t, fresh, p)
+			for _, args := range []Args{base, args, args} { // a call that failed, or was another's, is none
+				bad := args
+				bad.KLen = 0
+				if err := a.Launch(nil, bad); err == nil {
+					t.Fatal("no keys, no error")
+				}
+				if err := a.Launch(nil, args); err != nil {
+					t.Fatal(n, err)
+				}
+				if _, err := a.WorkspaceBytes(args); err != nil {
+					t.Fatal(n, err)
+				}
+			}
+			if err := other.Launch(nil, args); err != nil {
+				t.Fatal(n, err)
+			}
+			steps := len(p.Kernels)
+			for i, want := range fresh.launches {
+				for _, again := range []int{steps, 2 * steps} {
+					if diff := cmp.Diff(want, dev.launches[again+i], cmp.AllowUnexported(fakeLaunch{})); diff != "" {
+						t.Errorf("%s, change %d, kernel %d of launch %d:\n%s", p.Name(), n, i, again/steps, diff)
+					}
+				}
+			}
+		}
+	}
+}
+
 func BenchmarkLaunch(b *testing.B) {
 	dev := newFake(9, 0)
 	dev.quiet = true

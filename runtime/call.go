@@ -11,10 +11,13 @@ import (
 // that a launch allocates nothing.
 type call struct {
 	Args
-	a       *Attention
-	scratch []Ptr    // parallel to the plan's workspaces
-	grids   []int    // parallel to its kernels
-	blocks  [][]byte // parallel to its kernels: their parameter blocks
+	a *Attention
+	// prepared is whether grids and blocks are those of Args: a model launches its layers
+	// over and over on the same buffers, and need not do the work again.
+	prepared bool
+	scratch  []Ptr    // parallel to the plan's workspaces
+	grids    []int    // parallel to its kernels
+	blocks   [][]byte // parallel to its kernels: their parameter blocks
 }
 
 func (a *Attention) newCall() any {
@@ -27,6 +30,9 @@ func (a *Attention) newCall() any {
 
 // prepare checks the arguments and fills everything that the launches need.
 func (c *call) prepare() error {
+	if c.prepared {
+		return nil
+	}
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -46,6 +52,7 @@ func (c *call) prepare() error {
 			}
 		}
 	}
+	c.prepared = true
 	return nil
 }
 

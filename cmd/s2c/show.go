@@ -24,6 +24,7 @@ type showCmd struct {
 	Each   bool     `help:"A panel for every head, even where several are the same."`
 	Arch   arch     `default:"${arch}" placeholder:"A" help:"The target whose tiles are drawn (${default})."`
 	Format string   `enum:"auto,text,svg,png,html" default:"auto" help:"text, svg, png, or html: a page to explore every layer, head and length. auto goes by the ending of -o, and is text without it."`
+	HTML   bool     `name:"html" help:"The same as --format html."`
 	Output string   `short:"o" placeholder:"FILE" help:"Where to write; standard output without it."`
 	Width  *int     `placeholder:"COLUMNS" help:"Columns of text; the terminal's width without it."`
 }
@@ -120,7 +121,12 @@ func (c *showCmd) width(s *streams) int {
 
 // format decides what to write.
 func (c *showCmd) format() (string, error) {
-	if c.Format != "auto" {
+	switch {
+	case c.HTML && c.Format != "auto" && c.Format != "html":
+		return "", usagef("--html goes with --format html, not %s", c.Format)
+	case c.HTML:
+		return "html", nil
+	case c.Format != "auto":
 		return c.Format, nil
 	}
 	switch ext := strings.ToLower(filepath.Ext(c.Output)); {

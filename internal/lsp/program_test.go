@@ -94,7 +94,7 @@ func TestImports(t *testing.T) {
 // slow is a text that takes seconds to check, with a pattern of its own each
 // time, so that nothing is found in a memory of earlier ones.
 func slow(n int) string {
-	return "model m { heads 4096 head_dim 64 causal }\n" +
+	return "model m { heads 256 head_dim 64 causal }\n" +
 		fmt.Sprintf("layer * -> window(1) | where((i * 7 + j * %d + h) mod 97 < 5, max: 65536)\n", n)
 }
 
