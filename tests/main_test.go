@@ -3,6 +3,7 @@ package tests
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -16,6 +17,10 @@ var full = os.Getenv("S2C_FULL") == "1"
 
 func TestMain(m *testing.M) {
 	start := time.Now()
+	// Kernels and tensors are made and dropped by the thousand: collecting them less often
+	// costs memory that there is.
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(4 << 30)
 	code := m.Run()
 	for _, text := range summaries {
 		fmt.Println(text)

@@ -64,7 +64,9 @@ func (b *Builder) dropLabels() {
 
 // Refuse collects a mistake of the emitter's.
 func (b *Builder) Refuse(format string, args ...any) {
-	b.errs = append(b.errs, fmt.Errorf("%s: %s", caller(), fmt.Sprintf(format, args...)))
+	var c callers
+	runtime.Callers(2, c[:])
+	b.errs = append(b.errs, fmt.Errorf("%s: %s", c.place(), fmt.Sprintf(format, args...)))
 }
 
 // Entry is the kernel under construction.
@@ -129,9 +131,10 @@ func (b *Builder) NoUnroll() { b.entry.Body = append(b.entry.Body, Pragma{"nounr
 // Emit appends an instruction by the name of its row in the table.
 func (b *Builder) Emit(name string, args ...Arg) {
 	f := inst.Lookup(name)
-	in := &Inst{Form: f, Guard: b.guard, Not: b.not, Args: args, Pos: caller()}
+	in := &Inst{Form: f, Guard: b.guard, Not: b.not, Args: args}
+	runtime.Callers(2, in.pcs[:])
 	if f == nil {
-		b.errs = append(b.errs, fmt.Errorf("%s: no instruction %q in the table", in.Pos, name))
+		b.errs = append(b.errs, fmt.Errorf("%s: no instruction %q in the table", in.Pos(), name))
 		return
 	}
 	if err := checkArgs(in); err != nil {
@@ -140,10 +143,17 @@ func (b *Builder) Emit(name string, args ...Arg) {
 	b.entry.Body = append(b.entry.Body, in)
 }
 
-// caller is the first stack frame outside this package.
-func caller() string {
-	pcs := make([]uintptr, 8)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+// callers are the innermost stack frames of an emitter; those that a form of control
+// flow and a generated method add leave room for the one that called them.
+type callers [6]uintptr
+
+// place is the first of the frames that is outside of this package.
+func (c callers) place() string {
+	n := slices.Index(c[:], 0)
+	if n < 0 {
+		n = len(c)
+	}
+	frames := runtime.CallersFrames(c[:n])
 	for {
 		f, more := frames.Next()
 		if !strings.Contains(f.Function, "codegen/ptx.") || strings.HasSuffix(f.File, "_test.go") {

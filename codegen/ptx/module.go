@@ -67,8 +67,11 @@ type Inst struct {
 	Guard Reg // predicate register, or none
 	Not   bool
 	Args  []Arg
-	Pos   string // where in the emitter it was made
+	pcs   callers // where in the emitter it was made
 }
+
+// Pos is where in the emitter the instruction was made.
+func (in *Inst) Pos() string { return in.pcs.place() }
 
 // LabelStmt marks a branch target.
 type LabelStmt struct{ Name Label }

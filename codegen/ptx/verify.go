@@ -11,11 +11,11 @@ import (
 func checkArgs(in *Inst) error {
 	f := in.Form
 	if len(in.Args) != len(f.Operands) {
-		return fmt.Errorf("%s: %s takes %d operands, not %d", in.Pos, f.Name, len(f.Operands), len(in.Args))
+		return fmt.Errorf("%s: %s takes %d operands, not %d", in.Pos(), f.Name, len(f.Operands), len(in.Args))
 	}
 	for i, o := range f.Operands {
 		if err := checkArg(o, in.Args[i]); err != nil {
-			return fmt.Errorf("%s: %s: operand %s: %w", in.Pos, f.Name, o.Name, err)
+			return fmt.Errorf("%s: %s: operand %s: %w", in.Pos(), f.Name, o.Name, err)
 		}
 	}
 	return nil
@@ -69,7 +69,7 @@ func VerifyModule(m *Module) error {
 		for _, s := range e.Body {
 			in, ok := s.(*Inst)
 			if ok && !in.Form.Targets.Has(m.Target) {
-				return fmt.Errorf("%s: %s is not available on %v", in.Pos, in.Form.Name, m.Target)
+				return fmt.Errorf("%s: %s is not available on %v", in.Pos(), in.Form.Name, m.Target)
 			}
 		}
 		if err := VerifyEntry(e); err != nil {
@@ -101,7 +101,7 @@ func checkEnd(e *Entry) error {
 	for i := len(e.Body) - 1; i >= 0; i-- {
 		if in, ok := e.Body[i].(*Inst); ok {
 			if in.Form.Effects&(inst.Ends|inst.Branches) == 0 || in.Guard != (Reg{}) {
-				return fmt.Errorf("%s: control runs off the end of the kernel", in.Pos)
+				return fmt.Errorf("%s: control runs off the end of the kernel", in.Pos())
 			}
 			return nil
 		}
@@ -145,7 +145,7 @@ func checkDefined(e *Entry, labels map[Label]int) error {
 					l := s.Args[0].(Label)
 					to, ok := labels[l]
 					if !ok {
-						return fmt.Errorf("%s: no label %s", s.Pos, l)
+						return fmt.Errorf("%s: no label %s", s.Pos(), l)
 					}
 					merge(to, set)
 				}
@@ -166,7 +166,7 @@ func (r Reg) bit() int { return int(r.id)*len(registers) + int(r.class) }
 func useAndDefine(in *Inst, set *big.Int) (err error) {
 	read := func(r Reg) {
 		if set.Bit(r.bit()) == 0 && err == nil {
-			err = fmt.Errorf("%s: %s reads %s, which may be unwritten", in.Pos, in.Form.Name, r.arg())
+			err = fmt.Errorf("%s: %s reads %s, which may be unwritten", in.Pos(), in.Form.Name, r.arg())
 		}
 	}
 	if in.Guard != (Reg{}) {

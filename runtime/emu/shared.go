@@ -1,10 +1,6 @@
 package emu
 
-import (
-	"fmt"
-	"iter"
-	"slices"
-)
+import "fmt"
 
 // sharedBase is where a block's shared memory starts in the shared window; the
 // bytes below belong to the system, as on a GPU.
@@ -233,34 +229,31 @@ func (w *warp) unsafe(s stamp, lane int) Check {
 	return 0
 }
 
-// accesses are those to a line that a later one may race with.
-func (s *sharedMemory) accesses(i int) iter.Seq[access] {
-	return func(yield func(access) bool) {
-		ln := &s.lines[i]
-		if ln.log != 0 {
-			slices.Values(s.logs[ln.log-1].entries)(yield)
-			return
-		}
-		if ln.write != 0 && !yield(access{ln.write, lineFull, true}) {
-			return
-		}
-		for id := range lanesOf(ln.readers) {
-			if !yield(access{s.reads[i*s.warps+id], lineFull, false}) {
-				return
-			}
-		}
-	}
-}
-
 // follows checks that writes of the bytes, and reads if they count, are in order before
 // an access now.
 func (w *warp) follows(u use, lane int, reads bool) {
-	for a := range w.b.shared.accesses(u.line) {
-		if a.bytes&u.bytes != 0 && (a.write || reads) {
-			if check := w.unsafe(a.stamp, lane); check != 0 {
-				w.clash(u, check, a.bytes&u.bytes, "", a)
+	s := &w.b.shared
+	ln := &s.lines[u.line]
+	if ln.log != 0 {
+		for _, a := range s.logs[ln.log-1].entries {
+			if a.bytes&u.bytes != 0 && (a.write || reads) {
+				w.after(u, a, lane)
 			}
 		}
+		return
+	}
+	if ln.write != 0 {
+		w.after(u, access{ln.write, lineFull, true}, lane)
+	}
+	for m := ln.readers; reads && m != 0; m &= m - 1 {
+		w.after(u, access{s.reads[u.line*s.warps+trailing(m)], lineFull, false}, lane)
+	}
+}
+
+// after checks that an earlier access of the same bytes is in order before one now.
+func (w *warp) after(u use, a access, lane int) {
+	if check := w.unsafe(a.stamp, lane); check != 0 {
+		w.clash(u, check, a.bytes&u.bytes, "", a)
 	}
 }
 
@@ -292,7 +285,13 @@ func (s *sharedMemory) detail(i int) {
 	at := s.free[len(s.free)-1]
 	s.free = s.free[:len(s.free)-1]
 	log, ln := &s.logs[at-1], &s.lines[i]
-	log.entries = slices.AppendSeq(log.entries[:0], s.accesses(i))
+	log.entries = log.entries[:0]
+	if ln.write != 0 {
+		log.entries = append(log.entries, access{ln.write, lineFull, true})
+	}
+	for id := range lanesOf(ln.readers) {
+		log.entries = append(log.entries, access{s.reads[i*s.warps+id], lineFull, false})
+	}
 	ln.log, ln.write, ln.readers = at, 0, 0
 }
 
