@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"math/bits"
+
 	"github.com/s2attention/s2c/codegen/ptx"
 	"github.com/s2attention/s2c/codegen/ptx/inst"
 	"github.com/s2attention/s2c/dtype"
@@ -81,7 +83,7 @@ func (f *Frame) newRedo(s *Softmax) *redo {
 	}
 	first := b.MulLoS32(f.Lane, ptx.Imm(width))
 	x.has = b.SetpLtS32(first, ptx.Imm(f.K.Shape.HeadDim))
-	x.columns = b.CvtU64U32(b.ShlB32(first, ptx.Imm(1)))
+	x.columns = b.CvtU64U32(b.ShlB32(first, ptx.Imm(bits.TrailingZeros(uint(f.K.Shape.DType.Bytes())))))
 	return x
 }
 
