@@ -46,12 +46,11 @@ func NewProblem(dev Device, op launch.Op, shape launch.Shape, args Args, order O
 		return nil, err
 	}
 	p := &Problem{Args: args, dev: dev, writes: launch.Operations[op].Writes}
-	operands := operandsOf(&c.a.plan)
-	if err := p.fits(operands, c); err != nil {
+	if err := p.fits(c); err != nil {
 		return nil, err
 	}
-	for n := range operands {
-		if err := p.place(&operands[n], c, order); err != nil {
+	for _, o := range operandsOf(&c.a.plan) {
+		if err := p.place(&o, c, order); err != nil {
 			return nil, errors.Join(err, p.Free())
 		}
 	}
@@ -94,7 +93,7 @@ func TensorBytes(op launch.Op, shape launch.Shape, args Args) (sizes [launch.Rol
 }
 
 // fits finds the sizes of the tensors, and asks the device whether it has room.
-func (p *Problem) fits(operands []operand, c *call) (err error) {
+func (p *Problem) fits(c *call) (err error) {
 	if p.sizes, err = TensorBytes(c.a.plan.Op, c.a.plan.Shape, c.Args); err != nil {
 		return err
 	}
@@ -107,8 +106,8 @@ func (p *Problem) fits(operands []operand, c *call) (err error) {
 		return err
 	}
 	sum := int64(0)
-	for n := range operands {
-		sum += p.sizes[operands[n].role]
+	for _, size := range p.sizes {
+		sum += size
 	}
 	if sum > free {
 		return Errorf(ErrOutOfMemory, "the tensors take %d bytes; %s has %d free of %d", sum, p.dev.Describe(), free, total)

@@ -56,17 +56,8 @@ func checkNormal(t *testing.T, path, got string) {
 	case err != nil:
 		t.Fatalf("%v; S2C_UPDATE=1 writes it", err)
 	default:
-		t.Errorf("%s is another kernel (-want +got):\n%s", path, firstLines(cmp.Diff(want, got)))
+		t.Errorf("%s is another kernel (-want +got):\n%s", path, golden.Short(cmp.Diff(want, got)))
 	}
-}
-
-// firstLines is as much of a difference as a person reads.
-func firstLines(diff string) string {
-	const most = 4 << 10
-	if len(diff) > most {
-		return diff[:most] + "\n… and more"
-	}
-	return diff
 }
 
 func unpack(path string) (string, error) {

@@ -69,7 +69,7 @@ func (f *File) Check(t testing.TB, name, got string) {
 	case !ok:
 		t.Errorf("%s has no section %s; S2C_UPDATE=1 writes it", f.path, name)
 	default:
-		t.Errorf("%s, section %s is stale; S2C_UPDATE=1 rewrites it (-want +got):\n%s", f.path, name, short(cmp.Diff(want, got)))
+		t.Errorf("%s, section %s is stale; S2C_UPDATE=1 rewrites it (-want +got):\n%s", f.path, name, Short(cmp.Diff(want, got)))
 	}
 }
 
@@ -118,13 +118,14 @@ func (f *File) set(name, text string) {
 	f.archive.Files = append(f.archive.Files, txtar.File{Name: name, Data: []byte(text)})
 }
 
-// maxDiff is the bytes of a difference that a person reads.
-const maxDiff = 4 << 10
-
-func short(diff string) string {
+// Short is as much of a difference as a person reads.
+func Short(diff string) string {
 	if len(diff) <= maxDiff {
 		return diff
 	}
 	cut := bytes.LastIndexByte([]byte(diff[:maxDiff]), '\n')
 	return diff[:cut+1] + "… and more\n"
 }
+
+// maxDiff is how many bytes that is.
+const maxDiff = 4 << 10

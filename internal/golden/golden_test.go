@@ -63,7 +63,7 @@ func TestFile(t *testing.T) {
 
 func TestShort(t *testing.T) {
 	long := strings.Repeat("a line\n", 10000)
-	if got := short(long); len(got) > maxDiff+20 || !strings.HasSuffix(got, "line\n… and more\n") {
+	if got := Short(long); len(got) > maxDiff+20 || !strings.HasSuffix(got, "line\n… and more\n") {
 		t.Errorf("%d bytes, ending in %q", len(got), got[len(got)-30:])
 	}
 }

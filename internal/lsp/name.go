@@ -154,16 +154,22 @@ func (s *files) highlights(f *file, offset int) []protocol.DocumentHighlight {
 
 // renamable is the range of a name that can be given another.
 func (s *files) renamable(f *file, offset int) (*protocol.Range, error) {
-	family := s.family(f)
-	n, ok := nameAt(f, family, offset)
-	if !ok {
-		return nil, errors.New("here is no name that can be changed")
-	}
-	if err := n.fixed(family); err != nil {
+	if _, _, err := s.changeable(f, offset); err != nil {
 		return nil, err
 	}
 	r := f.rangeOf(f.outline().At(offset).Span)
 	return &r, nil
+}
+
+// changeable is the name at an offset and the files that it may stand in, if it can be
+// given another.
+func (s *files) changeable(f *file, offset int) (name, []*file, error) {
+	family := s.family(f)
+	n, ok := nameAt(f, family, offset)
+	if !ok {
+		return n, nil, errors.New("here is no name that can be changed")
+	}
+	return n, family, n.fixed(family)
 }
 
 // fixed says why a name cannot be changed.
@@ -186,12 +192,8 @@ var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // rename is the changes that give the name at an offset another.
 func (s *files) rename(f *file, offset int, to string) (*protocol.WorkspaceEdit, error) {
-	family := s.family(f)
-	n, ok := nameAt(f, family, offset)
-	if !ok {
-		return nil, errors.New("here is no name that can be changed")
-	}
-	if err := n.fixed(family); err != nil {
+	n, family, err := s.changeable(f, offset)
+	if err != nil {
 		return nil, err
 	}
 	places := n.occurrences(family)

@@ -95,15 +95,7 @@ func TestTable(t *testing.T) {
 
 // Every attended block of a pattern belongs to some part of its source.
 func TestPartsAreWhole(t *testing.T) {
-	files, err := filepath.Glob("../../examples/*.s2")
-	if err != nil || len(files) < 10 {
-		t.Fatalf("examples: %v, %v", files, err)
-	}
-	for _, path := range files {
-		u, list := compiler.Lower(path, dsl.Options{})
-		if u == nil {
-			t.Fatal(list.Err())
-		}
+	for name, u := range pageUnits(t) {
 		for n := range u.Module.Layers {
 			layer := &u.Module.Layers[n]
 			for h := range layer.Heads {
@@ -114,7 +106,7 @@ func TestPartsAreWhole(t *testing.T) {
 							break
 						}
 						if got, want := holds(i, j) != Future, layer.Heads[h].Contains(i, j); got != want {
-							t.Fatalf("%s, head %d: (%d, %d) belongs to a part: %v, is attended: %v", path, h, i, j, got, want)
+							t.Fatalf("%s, head %d: (%d, %d) belongs to a part: %v, is attended: %v", name, h, i, j, got, want)
 						}
 					}
 				}

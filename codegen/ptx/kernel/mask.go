@@ -34,20 +34,28 @@ func (f *Frame) Presence(c Chunks, members bool) *ptx.R32 {
 	return &bits
 }
 
-// MaskIfNeeded masks the scores of a diagonal, tail or partial tile. A full tile
-// branches over all of it.
-func (f *Frame) MaskIfNeeded(scores tile.Acc, c Chunks, present *ptx.R32) {
+// AtEdge is whether some token of the chunks lies past the end, or ahead of rows from a
+// position on.
+func (f *Frame) AtEdge(c Chunks, position ptx.R32) ptx.Pred {
 	b := f.B
-	b.Comment("masks: only a tile at the diagonal, at the end or with missing chunks needs them")
 	last := c.Base[0]
 	for _, base := range c.Base[1:] {
 		last = b.MaxS32(last, base)
 	}
 	last = b.AddS32(last, ptx.Imm(c.Tokens-1))
-	need := b.SetpGeS32(last, f.Lengths.KLen)
+	edge := b.SetpGeS32(last, f.Lengths.KLen)
 	if f.K.Shape.Causal {
-		need = b.OrPred(need, b.SetpGtS32(last, f.WarpPos))
+		edge = b.OrPred(edge, b.SetpGtS32(last, position))
 	}
+	return edge
+}
+
+// MaskIfNeeded masks the scores of a diagonal, tail or partial tile. A full tile
+// branches over all of it.
+func (f *Frame) MaskIfNeeded(scores tile.Acc, c Chunks, present *ptx.R32) {
+	b := f.B
+	b.Comment("masks: only a tile at the diagonal, at the end or with missing chunks needs them")
+	need := f.AtEdge(c, f.WarpPos)
 	if present != nil {
 		need = b.OrPred(need, b.SetpNeS32(*present, ptx.Imm(1<<len(c.Base)-1)))
 	}

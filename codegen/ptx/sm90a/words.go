@@ -55,15 +55,7 @@ func (p *producer) tell() {
 // chunk, or has one that not all query blocks attend.
 func (p *producer) needsMask() ptx.Pred {
 	b := p.b
-	last := p.cur.Base[0]
-	for _, base := range p.cur.Base[1:] {
-		last = b.MaxS32(last, base)
-	}
-	last = b.AddS32(last, ptx.Imm(p.cur.Tokens-1))
-	need := b.SetpGeS32(last, p.Lengths.KLen)
-	if p.K.Shape.Causal {
-		need = b.OrPred(need, b.SetpGtS32(last, p.Tile.Position))
-	}
+	need := p.AtEdge(p.cur.Chunks, p.Tile.Position)
 	if p.members() {
 		every := p.cur.Member[0]
 		for _, m := range p.cur.Member[1:] {

@@ -57,6 +57,24 @@ func (m matrices) at(tile ptx.R32, row, col int) ptx.SAddr {
 	return reg.At(s.Offset + row*s.RowBytes())
 }
 
+// depth is what a product sums over that takes the tile as an operand, in steps of 16.
+func (m matrices) depth() int {
+	if m.transposed {
+		return m.tile.Rows / 16
+	}
+	return m.tile.Cols / 16
+}
+
+// load reads the four matrices at an address, those of a transposed tile transposed.
+func (m matrices) load(frag []ptx.R32, at ptx.SAddr) []ptx.R32 {
+	if m.transposed {
+		m.B.LdmatrixSyncAlignedM8n8X4TransSharedB16(frag, at)
+	} else {
+		m.B.LdmatrixSyncAlignedM8n8X4SharedB16(frag, at)
+	}
+	return frag
+}
+
 // ShapeA is how a warp reads and writes its 16 rows of A operands in tiles of one
 // shape. A transposed tile has them as columns.
 type ShapeA struct{ matrices }
@@ -78,14 +96,6 @@ type A struct {
 	base, n ptx.R32
 }
 
-// depth is what the product sums over, in steps of 16.
-func (a A) depth() int {
-	if a.transposed {
-		return a.tile.Rows / 16
-	}
-	return a.tile.Cols / 16
-}
-
 // address is where the matrices of a step lie.
 func (a A) address(step int) ptx.SAddr {
 	b := a.B
@@ -105,15 +115,7 @@ func (a A) address(step int) ptx.SAddr {
 }
 
 // Step loads the registers of the n-th 16 of the depth.
-func (a A) Step(n int) []ptx.R32 {
-	frag := a.B.R32s(4)
-	if a.transposed {
-		a.B.LdmatrixSyncAlignedM8n8X4TransSharedB16(frag, a.address(n))
-	} else {
-		a.B.LdmatrixSyncAlignedM8n8X4SharedB16(frag, a.address(n))
-	}
-	return frag
-}
+func (a A) Step(n int) []ptx.R32 { return a.load(a.B.R32s(4), a.address(n)) }
 
 // Load is the operand in registers.
 func (a A) Load() Fragments {
@@ -154,21 +156,12 @@ type B struct {
 	base ptx.R32
 }
 
-func (b B) depth() int {
-	if b.transposed {
-		return b.tile.Rows / 16
-	}
-	return b.tile.Cols / 16
-}
-
 // step loads the operand of 16 columns from the n-th eight on, for 16 of the depth:
 // two registers for the first eight columns, two for the others.
 func (b B) step(n, step int) []ptx.R32 {
-	frag := b.B.R32s(4)
+	row, column := n*8, step*16
 	if b.transposed {
-		b.B.LdmatrixSyncAlignedM8n8X4TransSharedB16(frag, b.at(b.base, step*16, n*8))
-	} else {
-		b.B.LdmatrixSyncAlignedM8n8X4SharedB16(frag, b.at(b.base, n*8, step*16))
+		row, column = column, row
 	}
-	return frag
+	return b.load(b.B.R32s(4), b.at(b.base, row, column))
 }
